@@ -1,0 +1,32 @@
+"""Fixed Gaussian noise, so that an augmentation with noise is a pure function of where it reads."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from audioinv.core.bank import Parameter
+from audioinv.core.randomness import generator
+
+OFFSETS = 2**20
+OFFSET = Parameter("offset", "place in the noise bank", 0.0, OFFSETS - 1.0, 0.0, False)
+
+
+def sample_offsets(n: int, generator: torch.Generator) -> Tensor:
+    """`n` places (n,) in the bank, whole numbers from 0 to 2^20 - 1, as floats."""
+    return torch.randint(OFFSETS, (n,), generator=generator).float()
+
+
+def read_noise(offset: Tensor, length: int, dtype: torch.dtype) -> Tensor:
+    """Gaussian noise (B, length) of variance 1 from the places `offset` (B,) on, on any device."""
+    size = OFFSETS + 2 ** (length - 1).bit_length()
+    bank = _bank(size, offset.device, dtype)
+    return bank.unfold(0, length, 1)[offset.detach().long() % OFFSETS]
+
+
+@lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is cached must serve training too
+def _bank(size: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.randn(size, generator=generator(0, "noise bank")).to(device, dtype)

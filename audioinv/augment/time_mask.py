@@ -1,0 +1,67 @@
+"""Time mask: a stretch of the clip replaced by silence or noise."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from audioinv.augment.noise_bank import OFFSET, read_noise, sample_offsets
+from audioinv.augment.signal import check_range, rms, working
+from audioinv.core.bank import Augmentation, Parameter
+
+EDGE = 16  # samples over which the mask opens and closes
+FILLS = ("zeros", "noise")
+
+
+class TimeMask(Augmentation):
+    """Replaces one stretch of a clip by zeros or by white noise of the clip's own level.
+
+    Args:
+        max_fraction: the longest mask, as a fraction of the clip, 0 to 1.
+
+    Raises:
+        UserError: `max_fraction` outside its range.
+    """
+
+    name = "time_mask"
+
+    def __init__(self, max_fraction: float = 1 / 8) -> None:
+        check_range("time_mask", 0.0, max_fraction, (0, 1), "of the clip")
+        self.parameters = (
+            Parameter("start", "fraction of the clip", 0.0, 1.0, 0.0),
+            Parameter("length", "fraction of the clip", 0.0, max_fraction, 0.0),
+            Parameter("fill", " | ".join(FILLS), 0.0, 1.0, 0.0, differentiable=False),
+            OFFSET,
+        )
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Uniform length, a start that keeps it in the clip, an equally likely fill, an offset."""
+        rows = super().sample(n, generator)
+        rows[:, 0] *= 1 - rows[:, 1]
+        rows[:, 2] = torch.randint(len(FILLS), (n,), generator=generator)
+        rows[:, 3] = sample_offsets(n, generator)
+        return rows
+
+    def apply(self, x: Tensor, params: Tensor) -> Tensor:
+        """Masks `x` (B, T) by `params` (B, 4); differentiable in `x`, `start` and `length`.
+
+        The edges are soft over 16 samples, centred on the start and the end of the mask.
+        """
+        clean = working(x)
+        noise = read_noise(params[:, 3], x.shape[-1], clean.dtype)
+        fill = noise * rms(clean) * (params[:, 2:3] != 0)
+        mask = _mask(params, x.shape[-1]).to(clean.dtype)
+        return torch.lerp(clean, fill, mask).to(x.dtype)
+
+
+def _mask(params: Tensor, length: int) -> Tensor:
+    """(B, T): 1 inside the mask, 0 outside; its area is the length, so at length 0 it is 0."""
+    time = torch.arange(length, device=params.device, dtype=params.dtype) + 0.5
+    since_start = time - params[:, :1] * length
+    return _smooth_step(since_start) - _smooth_step(since_start - params[:, 1:2] * length)
+
+
+def _smooth_step(samples: Tensor) -> Tensor:
+    """From 0 to 1 over EDGE samples around 0, with a continuous derivative."""
+    u = (samples / EDGE + 0.5).clamp(0, 1)
+    return u * u * (3 - 2 * u)

@@ -1,0 +1,48 @@
+"""Additive white noise."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from audioinv.augment.noise_bank import OFFSET, read_noise, sample_offsets
+from audioinv.augment.signal import check_range, rms, working
+from audioinv.core.bank import Augmentation, Parameter
+
+
+class WhiteNoise(Augmentation):
+    """Adds Gaussian noise at a signal-to-noise ratio.
+
+    Args:
+        min_snr_db, max_snr_db: what `sample` draws from, within -60 to 120 dB.
+
+    Raises:
+        UserError: a range that is not allowed.
+    """
+
+    name = "white_noise"
+
+    def __init__(self, min_snr_db: float = 3.0, max_snr_db: float = 30.0) -> None:
+        check_range("white_noise", min_snr_db, max_snr_db, (-60, 120), "dB")
+        self.parameters = (
+            Parameter("snr_db", "dB", min_snr_db, max_snr_db, float("inf")),
+            OFFSET,
+        )
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Uniform SNR in dB (column 0) and a place in the noise bank (column 1)."""
+        rows = super().sample(n, generator)
+        rows[:, 1] = sample_offsets(n, generator)
+        return rows
+
+    def apply(self, x: Tensor, params: Tensor) -> Tensor:
+        """Adds noise to `x` (B, T) at `params` (B, 2); differentiable in `x` and `snr_db`."""
+        clean = working(x)
+        noise = read_noise(params[:, 1], x.shape[-1], clean.dtype)
+        return add_at_snr(clean, noise, params[:, :1]).to(x.dtype)
+
+
+def add_at_snr(x: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
+    """`x` plus `noise`, both (B, T), scaled for a power ratio of exactly `snr_db` (B, 1)."""
+    gain = rms(x) / rms(noise) * 10 ** (-snr_db / 20)
+    return x + noise * gain.to(x.dtype)

@@ -1,0 +1,248 @@
+"""The command line: audioinv COMMAND ..."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import audioinv
+from audioinv.core.errors import UserError
+
+EPILOGUE = """\
+a first run, from nothing:
+  audioinv prepare sonograph --root audio/sonograph --out data/sonograph
+  audioinv pack data/sonograph/manifest.csv --out packs/sonograph --sample_rate 8000
+  audioinv statistics pack=packs/sonograph statistics=exp/first/statistics.json frontend.sample_rate=8000
+  audioinv pretrain pack=packs/sonograph statistics=exp/first/statistics.json run=exp/first/amortised_s0 \\
+      frontend.sample_rate=8000 backbone=resnet10_narrow pretrain.steps=200
+  audioinv adapt    pack=packs/sonograph run=exp/first/amortised_s0
+  audioinv evaluate pack=packs/sonograph run=exp/first/amortised_s0
+  audioinv report exp/first
+or all of it: recipes/demo/ssl1/run.sh
+"""
+
+HYDRA = {
+    "statistics": "mean and standard deviation of the front end over the training clips",
+    "pretrain": "pre-train one encoder over all descriptors, from unlabelled audio",
+    "adapt": "let every task learn its descriptor and readout from the frozen encoder",
+    "evaluate": "score the adapted tasks on test clips",
+    "measure": "measure the encoder's invariance to each augmentation at each descriptor",
+    "embed": "features of every clip at one descriptor, as a Parquet table",
+    "export": "a plain network at one descriptor, as a torch.export program",
+}
+
+KEYS = """\
+KEY=VALUE sets one key, GROUP=NAME chooses one of a group; a key that does not exist is an error.
+groups: frontend, bank, backbone, conditioning, method, experiment
+
+keys and their defaults:
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; 0 when it worked, 2 when the input was at fault, 130 when interrupted."""
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    for noisy in ("lightning", "lightning.fabric", "torch", "matplotlib"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        return options.run(options) or 0
+    except UserError as error:
+        print(f"audioinv {options.command}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"audioinv {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"audioinv {options.command}: interrupted; the same command resumes", file=sys.stderr)
+        return 130
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="audioinv",
+        description="One self-supervised audio encoder, conditioned on an invariance descriptor; "
+        "every task learns its own descriptor with a light readout.",
+        epilog=EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=audioinv.__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_prepare(commands)
+    _add_validate(commands)
+    _add_pack(commands)
+    for name, summary in HYDRA.items():
+        _add_hydra(commands, name, summary)
+    _add_report(commands)
+    return parser
+
+
+def _add_prepare(commands: Any) -> None:
+    from audioinv.corpora import CORPORA
+
+    prepare = commands.add_parser("prepare", help="write the manifest of a corpus")
+    corpora = prepare.add_subparsers(dest="corpus", required=True, metavar="CORPUS")
+    for name, corpus in CORPORA.items():
+        about = f"{corpus.TITLE}. {corpus.DESCRIPTION}. Licence: {corpus.LICENCE}. {corpus.SOURCE}."
+        one = corpora.add_parser(name, help=corpus.TITLE, description=about)
+        one.add_argument("--root", required=True, type=Path, help="folder of the audio")
+        one.add_argument("--out", required=True, type=Path, help="folder for manifest.csv")
+        one.add_argument("--seed", type=int, default=0, help="of drawn splits (default 0)")
+        corpus.add_arguments(one)
+        one.set_defaults(run=_prepare)
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    from audioinv.corpora import CORPORA
+
+    corpus = CORPORA[options.corpus]
+    known = inspect.signature(corpus.prepare).parameters
+    print(corpus.prepare(**{k: v for k, v in vars(options).items() if k in known}))
+    return 0
+
+
+def _add_validate(commands: Any) -> None:
+    command = commands.add_parser(
+        "validate",
+        help="read all audio of a manifest and list every problem",
+        description="Reads every clip; prints one line a problem and exits 1 if there is any.",
+    )
+    command.add_argument("manifest", type=Path)
+    command.add_argument("--root", type=Path, help="folder of the audio, if not corpus.json's")
+    command.add_argument("--nj", type=int, default=2, help="processes (default 2)")
+    command.set_defaults(run=_validate)
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from audioinv.data.manifest import read_manifest
+    from audioinv.data.validate import validate
+
+    manifest = read_manifest(options.manifest, options.root, strict=False)
+    problems = validate(manifest, options.nj)
+    for problem in problems:
+        print(f"{problem.kind}: {problem}")
+    print(f"{len(manifest)} clips, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+def _add_pack(commands: Any) -> None:
+    command = commands.add_parser(
+        "pack",
+        help="decode and resample a manifest's audio once",
+        description="Writes memory-mapped Arrow shards; does nothing if they are there and up to date.",
+    )
+    command.add_argument("manifest", type=Path)
+    command.add_argument("--out", required=True, type=Path, help="folder of the pack")
+    command.add_argument("--sample_rate", required=True, type=int, help="of the pack, in Hz")
+    command.add_argument("--root", type=Path, help="folder of the audio, if not corpus.json's")
+    command.add_argument("--nj", type=int, default=2, help="processes (default 2)")
+    command.add_argument(
+        "--on-error",
+        choices=("fail", "skip"),
+        default="fail",
+        help="at a clip that cannot be read: stop, or leave it out and list it (default fail)",
+    )
+    command.set_defaults(run=_pack)
+
+
+def _pack(options: argparse.Namespace) -> int:
+    from audioinv.data.manifest import read_manifest
+    from audioinv.data.pack import build_pack
+
+    manifest = read_manifest(options.manifest, options.root)
+    build_pack(manifest, options.out, options.sample_rate, options.nj, options.on_error)
+    return 0
+
+
+def _add_hydra(commands: Any, name: str, summary: str) -> None:
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+    )
+    command.add_argument("-h", "--help", action=_HydraHelp, nargs=0, help="this, and every key")
+    command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see below")
+    command.add_argument("--config_dir", help="folder with further groups: a recipe's conf/")
+    if name in ("embed", "export"):
+        command.add_argument("--descriptor", default="all", help="all, none, a+b or -a (default all)")
+        command.add_argument("--out", required=True, type=Path, help="file to write")
+    command.set_defaults(run=_hydra)
+
+
+def _hydra(options: argparse.Namespace) -> int:
+    from audioinv.commands.compose import compose_config
+
+    config = compose_config(options.overrides, options.config_dir)
+    command = importlib.import_module(f"audioinv.commands.{options.command}")
+    extra = [options.descriptor, options.out] if hasattr(options, "descriptor") else []
+    command.main(config, *extra)
+    return 0
+
+
+def _add_report(commands: Any) -> None:
+    command = commands.add_parser(
+        "report",
+        help="one self-contained HTML page over all runs of an experiment",
+        description="Reads the run folders in EXPDIR and writes EXPDIR/report.html.",
+    )
+    command.add_argument("expdir", type=Path, metavar="EXPDIR")
+    command.add_argument("--results", type=Path, help="also put the table into this Markdown file")
+    command.add_argument("--pack", help="pack from which a clip is shown under each augmentation")
+    command.set_defaults(run=_report)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from audioinv.report import write_report
+
+    if options.pack:
+        _examples(options.expdir, options.pack)
+    print(write_report(options.expdir, options.results))
+    return 0
+
+
+def _examples(expdir: Path, pack: str) -> None:
+    from audioinv.commands.examples import write_examples
+    from audioinv.conf.schema import Config
+
+    runs = sorted(path.parent for path in expdir.glob("*/encoder/encoder.json"))
+    runs = [run.parent for run in runs]
+    if runs:
+        write_examples(Config(run=str(runs[0]), pack=pack), expdir / "examples")
+
+
+class _HydraHelp(argparse.Action):
+    """--help that lists every key; made only when asked for, since the schema imports torch."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from audioinv.conf.schema import Config
+
+        parser.epilog = KEYS + "\n".join(f"  {line}" for line in describe(Config()))
+        parser.print_help()
+        parser.exit()
+
+
+def describe(config: Any, prefix: str = "") -> list[str]:
+    """One line a key: dotted name and default."""
+    lines = []
+    for item in fields(config):
+        value = getattr(config, item.name)
+        name = f"{prefix}{item.name}"
+        lines += describe(value, f"{name}.") if is_dataclass(value) else [f"{name}={value}"]
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""audioinv adapt: every task learns its descriptor and readout from the run's frozen encoder."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from audioinv.commands.build import load_run
+from audioinv.commands.run_folder import command_line, task_folder, versions
+from audioinv.conf.schema import Config
+from audioinv.core.adapt import AdaptConfig, Labelled, Mixture, choose, fit, learn_jointly
+from audioinv.core.adapted import Adapted, save_adapted
+from audioinv.core.bank import AugmentationBank
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.features import FeatureCache, maps_of
+from audioinv.data.dataset import fixed_clips, sample_rows, training_rows
+from audioinv.data.folds import find_tasks, folds, transformed
+from audioinv.data.pack import Pack
+from audioinv.data.task import Task
+
+log = logging.getLogger(__name__)
+
+
+def main(config: Config) -> None:
+    """Writes `run`/tasks/TASK/MODE/adapted.* for every task and mode that is not there yet."""
+    encoder, bank, pack = load_run(config)
+    run = Path(str(config.run))
+    caches: dict[str | None, FeatureCache] = {}
+    for task in find_tasks(pack, config.tasks):
+        wanted = [
+            mode
+            for mode in config.adapt.modes
+            if not (task_folder(run, task.name, mode) / "adapted.json").exists()
+        ]
+        if not wanted:
+            log.info("%s, %s: already done", run, task.name)
+            continue
+        cache, drawn = features_of(task, encoder, bank, pack, config.adapt, caches)
+        for mode in wanted:
+            adapt_task(task, mode, encoder, cache, drawn, pack, config)
+
+
+def adapt_task(
+    task: Task,
+    mode: str,
+    encoder: AmortisedEncoder,
+    cache: FeatureCache,
+    drawn: Tensor | None,
+    pack: Pack,
+    config: Config,
+) -> None:
+    """One task by one mode, over the task's folds."""
+    began = time.perf_counter()
+    adapted = []
+    for data, _ in folds(pack, task, drawn):
+        mixture = pick(mode, encoder, cache, data, config)
+        adapted.append(Adapted(mixture, fit(mixture, cache, data, config.adapt)))
+    seconds = time.perf_counter() - began
+    folder = task_folder(Path(str(config.run)), task.name, mode)
+    reported = torch.stack([fold.mixture.reported for fold in adapted]).mean(0)
+    info = {
+        "task": task.to_json(),
+        "mode": mode,
+        "descriptor": encoder.space.to_dict(reported),
+        "layers": config.adapt.layers,
+        "readout": config.adapt.readout,
+        "calibration_clips": config.adapt.calibration_clips,
+        "seed": config.seed,
+        "seconds": round(seconds, 2),
+        "command": command_line(),
+        "versions": versions(),
+    }
+    save_adapted(folder, adapted, info)
+    rounded = " ".join(f"{name} {value:.2f}" for name, value in info["descriptor"].items())
+    log.info("%s, %s: %s in %.1f s", task.name, mode, rounded, seconds)
+
+
+def pick(
+    mode: str, encoder: AmortisedEncoder, cache: FeatureCache, data: Labelled, config: Config
+) -> Mixture:
+    """The mixture of one fold; the paper's mode needs the encoder itself, the others its features."""
+    if mode == "paper":
+        return learn_jointly(encoder, cache.maps, data, config.adapt, config.seed)
+    return choose(mode, encoder.space, cache, data, config.adapt, config.seed)
+
+
+def features_of(
+    task: Task,
+    encoder: AmortisedEncoder,
+    bank: AugmentationBank,
+    pack: Pack,
+    config: AdaptConfig,
+    caches: dict[str | None, FeatureCache],
+) -> tuple[FeatureCache, Tensor | None]:
+    """The features of a task's clips and drawn targets; tasks over the same clips share a cache."""
+    n = encoder.frontend.n_samples
+    x, drawn = transformed(task, bank, fixed_clips(pack, range(len(pack)), n))
+    if task.augmentation not in caches:
+        caches[task.augmentation] = FeatureCache(
+            encoder,
+            maps_of(encoder, x),
+            calibration_maps(encoder, pack, config.calibration_clips),
+            config.layers,
+        )
+    return caches[task.augmentation], drawn
+
+
+def calibration_maps(encoder: AmortisedEncoder, pack: Pack, n: int) -> Tensor:
+    """Maps of at most `n` training clips, the same in every command, for BatchNorm statistics."""
+    rows = sample_rows(training_rows(pack), n, 0, "calibration")
+    if not rows:
+        return torch.empty(0)
+    return maps_of(encoder, fixed_clips(pack, rows, encoder.frontend.n_samples))

@@ -1,0 +1,29 @@
+"""audioinv export: a plain network at one descriptor, as a torch.export program without this package."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+
+from audioinv.commands.adapt import calibration_maps
+from audioinv.commands.build import load_run
+from audioinv.conf.schema import Config
+from audioinv.core.files import atomic_path
+
+log = logging.getLogger(__name__)
+
+
+def main(config: Config, descriptor: str, out: Path) -> None:
+    """Writes waveforms (B, n_samples) -> features (B, d), batch size free, to `out` (.pt2)."""
+    encoder, _, pack = load_run(config)
+    maps = calibration_maps(encoder, pack, config.adapt.calibration_clips)
+    plain = encoder.at(encoder.space.parse(descriptor), maps.split(256) if len(maps) else ())
+    example = torch.zeros(2, encoder.frontend.n_samples)
+    program = torch.export.export(
+        plain, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},)
+    )
+    with atomic_path(out) as temporary, open(temporary, "wb") as file:
+        torch.export.save(program, file)
+    log.info("%s: (batch, %d) -> (batch, %d)", out, example.shape[1], encoder.dim)

@@ -1,0 +1,36 @@
+"""audioinv measure: how invariant the encoder is to each augmentation, at each descriptor."""
+
+from __future__ import annotations
+
+import logging
+
+from audioinv.commands.build import load_run, need
+from audioinv.conf.schema import Config
+from audioinv.core.files import write_json
+from audioinv.core.invariance import measure_invariance
+from audioinv.data.dataset import fixed_clips, sample_rows, test_rows, training_rows
+
+log = logging.getLogger(__name__)
+
+
+def main(config: Config) -> None:
+    """Writes `run`/measure.json from test clips; BatchNorm statistics come from training clips."""
+    path = need(config.run, "run", "exp/demo/amortised_s0") / "measure.json"
+    if path.exists():
+        log.info("%s: already done", path)
+        return
+    encoder, bank, pack = load_run(config)
+    n = encoder.frontend.n_samples
+    tested = sample_rows(test_rows(pack), config.measure.n_clips, config.seed, "measure")
+    seen = sample_rows(
+        training_rows(pack), config.measure.calibration_clips, config.seed, "calibration"
+    )
+    result = measure_invariance(
+        encoder, bank, fixed_clips(pack, tested, n), fixed_clips(pack, seen, n), config.seed
+    )
+    write_json(path, result)
+    for name in result["names"]:
+        log.info(
+            "%s: on %.3f, off %.3f, gap %.3f",
+            name, result["on"][name], result["off"][name], result["gap"][name],
+        )  # fmt: skip

@@ -1,0 +1,93 @@
+"""audioinv pretrain: one encoder over all descriptors, from unlabelled audio."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from audioinv import __version__
+from audioinv.commands.build import bank_of, encoder_of, fabric_of, need, pack_of
+from audioinv.commands.progress import training_progress
+from audioinv.conf.schema import Config
+from audioinv.core.errors import UserError
+from audioinv.core.files import write_text
+from audioinv.core.pretrain import pretrain
+from audioinv.data.dataset import RandomCrops, check_rate, training_rows
+
+log = logging.getLogger(__name__)
+
+
+def main(config: Config) -> None:
+    """Pre-trains into `run`, resuming what is there; a finished run is left as it is."""
+    run = need(config.run, "run", "exp/demo/amortised_s0")
+    same_settings(run, config)
+    if (run / "encoder" / "encoder.json").exists():
+        log.info("%s: already done, encoder is there", run)
+        return
+    config.pretrain.lr = config.method_lr.get(config.method, config.pretrain.lr)
+    pack = pack_of(config)
+    check_rate(pack, config.frontend.sample_rate)
+    bank = bank_of(config.bank, pack.sample_rate)
+    encoder = encoder_of(config, bank)
+    if config.pretrain.steps:
+        clips = RandomCrops(pack, training_rows(pack), encoder.frontend.n_samples)
+        with training_progress(config.pretrain.steps, run.name) as progress:
+            pretrain(
+                encoder, bank, clips, config.pretrain, run, fabric_of(config), config.seed, progress
+            )
+    encoder.save(run / "encoder", info(config, pack.content_key))
+    log.info("%s: encoder written", run)
+
+
+def info(config: Config, pack_key: str) -> dict[str, object]:
+    """Provenance that goes into encoder.json."""
+    return {
+        "method": config.method,
+        "seed": config.seed,
+        "steps": config.pretrain.steps,
+        "pack": pack_key,
+        "audioinv": __version__,
+    }
+
+
+def same_settings(run: Path, config: Config) -> None:
+    """Writes config.yaml, or refuses to go on in a run folder made with other settings."""
+    path = run / "config.yaml"
+    new = OmegaConf.to_yaml(OmegaConf.structured(config), resolve=True)
+    if not path.exists():
+        write_text(path, new)
+        return
+    old = path.read_text(encoding="utf-8")
+    differing = [f"{a} -> {b}" for a, b in _differences(old, new) if not _may_differ(a)]
+    if differing:
+        raise UserError(
+            f"{run} was made with other settings ({'; '.join(differing[:5])}); "
+            "choose another run folder, or remove this one"
+        )
+
+
+def _differences(old: str, new: str) -> list[tuple[str, str]]:
+    before, after = (
+        {name: str(value) for name, value in _flat(OmegaConf.to_container(OmegaConf.create(text)))}
+        for text in (old, new)
+    )
+    names = sorted(before.keys() | after.keys())
+    return [
+        (f"{n}: {before.get(n, 'nothing')}", after.get(n, "nothing"))
+        for n in names
+        if before.get(n) != after.get(n)
+    ]
+
+
+def _flat(value: object, prefix: str = "") -> list[tuple[str, object]]:
+    if not isinstance(value, dict) or not value:
+        return [(prefix, value)]
+    return [pair for key, part in value.items() for pair in _flat(part, f"{prefix}.{key}".strip("."))]
+
+
+def _may_differ(line: str) -> bool:
+    """Settings that do not touch what pre-training computes."""
+    free = ("adapt.", "measure.", "tasks", "run:", "pack:", "statistics:", "accelerator", "devices")
+    return line.startswith(free)

@@ -1,0 +1,37 @@
+"""Names inside a run folder, and what every result records about its making."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shlex
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import audioinv
+
+RECORDED = ("torch", "torchaudio", "timm", "scikit-learn")
+
+
+def task_folder(run: Path, task: str, mode: str) -> Path:
+    """`run`/tasks/TASK/MODE, with characters that folders dislike replaced."""
+    return run / "tasks" / _safe(task) / _safe(mode)
+
+
+def command_line() -> str:
+    """The command that is running, ready to paste."""
+    return shlex.join(["audioinv", *sys.argv[1:]])
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes the figures."""
+    return {
+        "audioinv": audioinv.__version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in RECORDED},
+    }
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.+-]", "_", name)

@@ -1,0 +1,110 @@
+"""What every Hydra command can be told; a key that is not here is an error.
+
+The comments are the reference: `audioinv pretrain --help` prints them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+from audioinv.core.adapt import AdaptConfig
+from audioinv.core.pretrain import PretrainConfig
+
+
+@dataclass
+class FrontendConfig:
+    """Waveform to log spectrum; see `audioinv.frontend.Frontend`."""
+
+    name: str = "log_mel"
+    sample_rate: int = 16000
+    clip_s: float = 1.0
+    n_fft: int = 1024
+    hop: int = 512
+    n_bins: int = 128
+    min_hz: float = 0.0
+    max_hz: float = 0.0
+    floor_db: float = -100.0
+
+
+@dataclass
+class BankConfig:
+    """The augmentations and the components of the descriptor; see `audioinv.augment.build_bank`."""
+
+    names: list[str] | None = None
+    groups: dict[str, list[str]] | None = None
+    min_active: int = 1
+    inactive: str = "identity"
+    ranges: dict[str, dict[str, float]] = field(default_factory=dict)
+    audiomentations: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class BackboneConfig:
+    """The stock network; see `audioinv.core.backbone.Backbone`."""
+
+    name: str = "resnet18"
+    width: float = 1.0
+    stem: str = "stock"
+    pool: str = "time"
+    dim: int = 256
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class ConditioningConfig:
+    """How a descriptor changes its weights; see `audioinv.core.conditioning`."""
+
+    name: str = "hyper"
+    bases: int = 8
+    embedding: int = 16
+    rank: int = 0
+    scale: float = 1.0
+    signed: bool = False
+    hidden: int = 64
+
+
+@dataclass
+class MeasureConfig:
+    """Measured invariance: test clips, and training clips for BatchNorm statistics."""
+
+    n_clips: int = 300
+    calibration_clips: int = 512
+
+
+@dataclass
+class Config:
+    """The whole configuration of a run.
+
+    Args:
+        run: run folder. pack: packed audio. statistics: JSON of `audioinv statistics`.
+        method: name shown in tables; set by the method group.
+        method_lr: peak learning rate of a method where it differs from pretrain.lr.
+        tasks: names of the pack's tasks; null means all.
+        accelerator, devices, precision: as in Lightning Fabric.
+    """
+
+    run: str | None = None
+    pack: str | None = None
+    statistics: str | None = None
+    seed: int = 0
+    method: str = "amortised"
+    method_lr: dict[str, float] = field(default_factory=dict)
+    tasks: list[str] | None = None
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: str = "32-true"
+    frontend: FrontendConfig = field(default_factory=FrontendConfig)
+    bank: BankConfig = field(default_factory=BankConfig)
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    conditioning: ConditioningConfig = field(default_factory=ConditioningConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    adapt: AdaptConfig = field(default_factory=AdaptConfig)
+    measure: MeasureConfig = field(default_factory=MeasureConfig)
+
+
+def register() -> None:
+    """Makes the schema known to Hydra."""
+    ConfigStore.instance().store(name="schema", node=Config)

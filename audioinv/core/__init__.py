@@ -1,0 +1,1 @@
+"""The method, for any modality: descriptors, banks, conditioned encoders, pre-training, adaptation."""

@@ -1,0 +1,244 @@
+"""Adaptation: a task learns its descriptor together with a readout, from one frozen encoder.
+
+A mode turns training features into a `Mixture`, a few corners (or one descriptor) with weights:
+
+    fixed:NAMES    the given corner: fixed:all, fixed:none, fixed:a+b (only these), fixed:-a (all but these)
+    search         the corner of highest evidence;  search:validation  the one of highest validation score
+    soft           q, a product distribution over corners, learnt by evidence; the top corners are kept
+    paper          i in [0,1]^K by gradient descent, jointly with a softmax head (Chavhan et al., ICLR 2023)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.errors import UserError
+from audioinv.core.evidence import (
+    best_noise,
+    centre_targets,
+    corner_weights,
+    kernel,
+    learn_soft_descriptor,
+)
+from audioinv.core.probes import Readout, fit_readout
+from audioinv.core.randomness import generator, seeded
+
+FeaturesAt = Callable[[Tensor], Tensor]
+MODES = ("fixed", "search", "soft", "paper")
+
+
+@dataclass
+class AdaptConfig:
+    """What adaptation may vary.
+
+    Args:
+        readout: ridge, logistic or lda. layers: last or all.
+        top_corners: how many corners the soft mode keeps for its readout.
+        max_labels: labels that the evidence sees; more are subsampled, stratified.
+        evidence_steps: of Adam, in soft mode.
+        epochs, batch_size, lr: of the paper mode. rounding: make its i a corner at the end.
+        calibration_clips: training clips from which BatchNorm statistics are recomputed at a
+            descriptor; 0 keeps those of pre-training.
+    """
+
+    modes: list[str] = field(default_factory=lambda: ["fixed:all", "search", "soft"])
+    readout: str = "ridge"
+    layers: str = "last"
+    top_corners: int = 8
+    max_labels: int = 500
+    evidence_steps: int = 40
+    epochs: int = 100
+    batch_size: int = 16
+    lr: float = 0.01
+    rounding: bool = False
+    calibration_clips: int = 512
+
+
+@dataclass
+class Labelled:
+    """Targets of one task and which rows may be used for what.
+
+    Args:
+        targets: (n,) class indices or values, or (n, m) 0/1 labels.
+        train, valid: row indices; `valid` is for choosing only.
+    """
+
+    targets: Tensor
+    kind: str
+    classes: list[str]
+    train: Tensor
+    valid: Tensor
+
+    @property
+    def fit_rows(self) -> Tensor:
+        """Rows for the final readout: training and validation together."""
+        return torch.cat([self.train, self.valid])
+
+
+@dataclass
+class Mixture:
+    """Descriptors (M, K) with weights (M,) that sum to at most 1, and what is reported as learnt."""
+
+    descriptors: Tensor
+    weights: Tensor
+    reported: Tensor
+
+    @classmethod
+    def single(cls, descriptor: Tensor) -> Mixture:
+        """One descriptor (K,)."""
+        return cls(descriptor[None], torch.ones(1), descriptor)
+
+    def features(self, features_at: FeaturesAt) -> Tensor:
+        """Concatenated features (n, M d)."""
+        return torch.cat([features_at(descriptor) for descriptor in self.descriptors], dim=1)
+
+    def scales(self, features: int) -> Tensor:
+        """sqrt(w_m) for each of the M d features, of mean square 1: the readout's metric."""
+        m = len(self.weights)
+        return (self.weights * m).sqrt().repeat_interleave(features // m)
+
+
+def choose(
+    mode: str,
+    space: DescriptorSpace,
+    features_at: FeaturesAt,
+    data: Labelled,
+    config: AdaptConfig,
+    seed: int = 0,
+) -> Mixture:
+    """The descriptor or mixture that `mode` picks, from training and validation rows only.
+
+    Args:
+        features_at: descriptor (K,) -> features (n, d) of all rows at it.
+
+    Raises:
+        UserError: unknown mode, or a corner that names no component.
+    """
+    kind, _, detail = mode.partition(":")
+    if kind == "fixed":
+        return Mixture.single(space.parse(detail))
+    if kind == "search" and detail == "validation":
+        return search_by_validation(space.corners, features_at, data, config.readout)
+    if kind == "search" and detail in ("", "evidence"):
+        return search_by_evidence(space.corners, features_at, data, config, seed)
+    if kind == "soft":
+        return soft(space.corners, features_at, data, config, seed)
+    raise UserError(f"mode is '{mode}'; give fixed:CORNER, search, search:validation, soft or paper")
+
+
+def fit(mixture: Mixture, features_at: FeaturesAt, data: Labelled, config: AdaptConfig) -> Readout:
+    """The final readout on the features of a mixture, fitted to training and validation rows."""
+    rows = data.fit_rows
+    features = mixture.features(features_at)[rows]
+    scales = mixture.scales(features.shape[1])
+    return fit_readout(
+        features, data.targets[rows], data.kind, data.classes, config.readout, scales=scales
+    )
+
+
+def search_by_validation(
+    corners: Tensor, features_at: FeaturesAt, data: Labelled, readout: str
+) -> Mixture:
+    """The corner whose readout, fitted on training rows, scores best on validation rows."""
+    scores = []
+    for corner in corners:
+        features = features_at(corner)
+        fitted = fit_readout(
+            features[data.train], data.targets[data.train], data.kind, data.classes, readout
+        )
+        predicted = fitted.predict(features[data.valid])
+        scores.append(score(predicted, data.targets[data.valid], data.kind))
+    return Mixture.single(corners[int(torch.tensor(scores).argmax())])
+
+
+def search_by_evidence(
+    corners: Tensor, features_at: FeaturesAt, data: Labelled, config: AdaptConfig, seed: int
+) -> Mixture:
+    """The corner under which the targets have the highest Gaussian-process evidence."""
+    rows = evidence_rows(data, config.max_labels, seed)
+    y = centre_targets(data.targets[rows], data.kind, len(data.classes))
+    values = [best_noise(kernel(features_at(c)[rows].double()), y)[0] for c in corners]
+    return Mixture.single(corners[int(torch.stack(values).argmax())])
+
+
+def soft(
+    corners: Tensor, features_at: FeaturesAt, data: Labelled, config: AdaptConfig, seed: int
+) -> Mixture:
+    """A product distribution over corners learnt by evidence, cut to its most likely corners."""
+    rows = evidence_rows(data, config.max_labels, seed)
+    y = centre_targets(data.targets[rows], data.kind, len(data.classes))
+    kernels = torch.stack([kernel(features_at(c)[rows].float()) for c in corners]).double()
+    q, _ = learn_soft_descriptor(kernels, corners, y, config.evidence_steps)
+    weights = corner_weights(q, corners)
+    top = weights.topk(min(config.top_corners, len(corners))).indices
+    return Mixture(corners[top], (weights[top] / weights[top].sum()).float(), q.float())
+
+
+def evidence_rows(data: Labelled, most: int, seed: int) -> Tensor:
+    """At most `most` of the rows for fitting, as evenly over the classes as they allow."""
+    rows = data.fit_rows
+    order = rows[torch.randperm(len(rows), generator=generator(seed, "evidence"))]
+    if data.kind != "classification":
+        return order[:most]
+    labels = data.targets[order]
+    rank = torch.zeros(len(order), dtype=torch.long)
+    for label in labels.unique():
+        members = (labels == label).nonzero().flatten()
+        rank[members] = torch.arange(len(members))
+    return order[rank.argsort(stable=True)[:most]]
+
+
+def score(predicted: Tensor, targets: Tensor, kind: str) -> float:
+    """Accuracy, mean label accuracy, or R^2: higher is better."""
+    if kind == "regression":
+        residual = (predicted - targets).square().sum()
+        return float(1 - residual / (targets - targets.mean()).square().sum().clamp_min(1e-12))
+    return float((predicted == targets).float().mean())
+
+
+def learn_jointly(
+    encoder: AmortisedEncoder, maps: Tensor, data: Labelled, config: AdaptConfig, seed: int = 0
+) -> Mixture:
+    """The paper's way: i starts at 0.5, Adam on i and on a linear head over the same batches.
+
+    i is clamped to [0, 1] after each step, the head is discarded: like every other mode, this one is
+    scored with the final readout. The encoder is frozen; BatchNorm uses its running statistics.
+
+    Args:
+        maps: front-end maps (n, C, H, W) of all rows.
+    """
+    descriptor = torch.full((encoder.space.size,), 0.5, requires_grad=True)
+    outputs = len(data.classes) if data.kind != "regression" else 1
+    with seeded(seed, "paper head"):
+        head = torch.nn.LazyLinear(outputs)
+        head(encoder.run(maps[:1], descriptor.detach(), config.layers))
+    optimiser = torch.optim.Adam([descriptor, *head.parameters()], lr=config.lr)
+    encoder.eval().requires_grad_(False)
+    for epoch in range(config.epochs):
+        order = torch.randperm(len(data.train), generator=generator(seed, "paper order", epoch))
+        for rows in data.train[order].split(config.batch_size):
+            features = encoder.run(maps[rows], descriptor, config.layers)
+            loss = task_loss(head(features), data.targets[rows], data.kind)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            with torch.no_grad():
+                descriptor.clamp_(0, 1)
+    learnt = descriptor.detach().clone()
+    return Mixture.single(encoder.space.round(learnt) if config.rounding else learnt)
+
+
+def task_loss(outputs: Tensor, targets: Tensor, kind: str) -> Tensor:
+    """Cross entropy, binary cross entropy per label, or L1 (the paper's regression loss)."""
+    if kind == "classification":
+        return F.cross_entropy(outputs, targets.long())
+    if kind == "multilabel":
+        return F.binary_cross_entropy_with_logits(outputs, targets.float())
+    return F.l1_loss(outputs[:, 0], targets.float())

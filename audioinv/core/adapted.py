@@ -1,0 +1,59 @@
+"""What adaptation leaves behind for one task: per fold, a mixture of descriptors and a readout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from audioinv.core.adapt import Mixture
+from audioinv.core.errors import UserError
+from audioinv.core.files import atomic_path, read_json, write_json
+from audioinv.core.probes import Readout
+
+
+@dataclass
+class Adapted:
+    """One fold: what `choose` picked and the readout fitted on it."""
+
+    mixture: Mixture
+    readout: Readout
+
+
+def save_adapted(folder: Path, folds: list[Adapted], info: Mapping[str, Any]) -> None:
+    """Writes adapted.safetensors, and adapted.json with kind, classes and `info`; the JSON comes last."""
+    tensors = {
+        f"{k}.{name}": value.contiguous()
+        for k, fold in enumerate(folds)
+        for name, value in {**vars(fold.mixture), **fold.readout.tensors()}.items()
+    }
+    with atomic_path(folder / "adapted.safetensors") as temporary:
+        save_file(tensors, temporary)
+    first = folds[0].readout
+    head = {"folds": len(folds), "kind": first.kind, "classes": first.classes}
+    write_json(folder / "adapted.json", {**head, **info})
+
+
+def load_adapted(folder: Path) -> tuple[list[Adapted], dict[str, Any]]:
+    """What `save_adapted` wrote.
+
+    Raises:
+        UserError: missing or damaged files.
+    """
+    described = read_json(folder / "adapted.json")
+    try:
+        tensors = load_file(folder / "adapted.safetensors")
+        folds = [_fold(tensors, k, described) for k in range(described["folds"])]
+    except (OSError, KeyError, SafetensorError) as error:
+        raise UserError(f"{folder} holds no readable adaptation: {error}") from error
+    return folds, described
+
+
+def _fold(tensors: Mapping[str, Any], k: int, described: Mapping[str, Any]) -> Adapted:
+    own = {name.partition(".")[2]: v for name, v in tensors.items() if name.startswith(f"{k}.")}
+    mixture = Mixture(own["descriptors"], own["weights"], own["reported"])
+    return Adapted(mixture, Readout.from_tensors(own, described["kind"], described["classes"]))

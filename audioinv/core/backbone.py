@@ -1,0 +1,119 @@
+"""Stock networks with a common face: maps (B, C, H, W) in, pooled features (B, d) out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from audioinv.core.errors import UserError
+
+STEMS = ("stock", "no_pool", "cifar")
+POOLS = ("time", "global")
+LAYERS = ("last", "all")
+
+
+class Backbone(nn.Module):
+    """A timm trunk, a pooling rule and a linear layer.
+
+    Args:
+        name: a timm model that offers `forward_intermediates`, for example "resnet18".
+        input_size: (C, H, W) of the maps it will see; W may differ later.
+        width: multiplies the channels of a ResNet's stages.
+        stem: "stock" as timm builds it; "no_pool" without its max-pooling (stride 2 instead of 4); "cifar"
+            one 3x3 convolution of stride 1 and no pooling (He et al., CVPR 2016, section 4.2).
+        pool: "global" averages over both map axes; "time" over the last axis only, and keeps the rows
+            apart, so that what stands where on the H axis survives.
+        dim: output features of the linear layer; 0 leaves it out.
+        options: further keyword arguments of the timm model.
+
+    Raises:
+        UserError: an unknown model, pooling rule, or option.
+    """
+
+    def __init__(
+        self,
+        name: str = "resnet18",
+        input_size: tuple[int, int, int] = (1, 64, 64),
+        width: float = 1.0,
+        stem: str = "stock",
+        pool: str = "time",
+        dim: int = 256,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if pool not in POOLS:
+            raise UserError(f"pool is '{pool}'; give {' or '.join(POOLS)}")
+        self.pool = pool
+        self.trunk = _create(name, input_size[0], width, dict(options or {}))
+        _set_stem(self.trunk, stem, input_size[0])
+        rows = self._pool(self._maps(torch.zeros(2, *input_size))[-1]).shape[1]
+        self.linear = nn.Linear(rows, dim) if dim else nn.Identity()
+        self.dim = dim or rows
+
+    def forward(self, x: Tensor, layers: str = "last") -> Tensor:
+        """Features of maps `x` (B, C, H, W).
+
+        Args:
+            layers: "last" gives (B, dim); "all" puts the pooled output of every stage before it.
+        """
+        maps = self._maps(x)
+        last = self.linear(self._pool(maps[-1]))
+        if layers == "last":
+            return last
+        return torch.cat([self._pool(m) for m in maps] + [last], dim=1)
+
+    def _maps(self, x: Tensor) -> list[Tensor]:
+        return self.trunk.forward_intermediates(x, intermediates_only=True)
+
+    def _pool(self, maps: Tensor) -> Tensor:
+        return maps.mean((2, 3)) if self.pool == "global" else maps.mean(3).flatten(1)
+
+
+class Statistics(nn.Module):
+    """No network at all: mean and standard deviation of every row over the last axis, (B, 2 C H).
+
+    The baseline that a sceptic asks for first.
+    """
+
+    def __init__(self, input_size: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.dim = 2 * input_size[0] * input_size[1]
+
+    def forward(self, x: Tensor, layers: str = "last") -> Tensor:
+        """Features (B, 2 C H) of maps `x` (B, C, H, W); `layers` makes no difference."""
+        return torch.cat([x.mean(3), x.std(3)], dim=2).flatten(1)
+
+
+def build_backbone(name: str, input_size: tuple[int, int, int], **options: Any) -> nn.Module:
+    """The backbone called `name`: a timm model, or "statistics", which takes no options."""
+    if name == "statistics":
+        return Statistics(input_size)
+    return Backbone(name, input_size, **options)
+
+
+def _create(name: str, in_channels: int, width: float, options: dict[str, Any]) -> nn.Module:
+    if name not in timm.list_models():
+        near = ", ".join(timm.list_models(f"{name[:6]}*")[:6]) or "resnet18, resnet50"
+        raise UserError(f"timm has no model '{name}'; for example: {near}")
+    if width != 1.0:
+        options["channels"] = [max(8, int(width * c)) for c in (64, 128, 256, 512)]
+    try:
+        return timm.create_model(name, in_chans=in_channels, num_classes=0, **options)
+    except (TypeError, RuntimeError) as error:
+        raise UserError(f"timm could not build {name} with {options}: {error}") from error
+
+
+def _set_stem(trunk: nn.Module, stem: str, in_channels: int) -> None:
+    if stem not in STEMS:
+        raise UserError(f"stem is '{stem}'; give one of {', '.join(STEMS)}")
+    if stem == "stock":
+        return
+    if not hasattr(trunk, "maxpool"):
+        raise UserError(f"stem '{stem}' is for ResNets; leave it at stock")
+    trunk.maxpool = nn.Identity()
+    if stem == "cifar":
+        trunk.conv1 = nn.Conv2d(in_channels, trunk.bn1.num_features, 3, padding=1, bias=False)

@@ -1,0 +1,148 @@
+"""Parameterised augmentations and the bank that makes views of a batch under a descriptor."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One number that steers an augmentation.
+
+    Args:
+        name: for example "semitones".
+        unit: for people, for example "semitones", "dB", "fraction of the clip".
+        low, high: the range that `Augmentation.sample` draws from.
+        identity: the value at which the augmentation changes nothing.
+        differentiable: whether `apply` has a gradient with respect to it.
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    identity: float
+    differentiable: bool = True
+
+
+class Augmentation(ABC):
+    """A batched transformation with per-example parameters: `apply(x, params) -> x`.
+
+    `apply` is pure: the same `x` and `params` give the same result on every call; whatever is random is
+    in `params`. A row of identity parameters returns its example unchanged.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draws `n` parameter rows, (n, P), uniformly within each parameter's range."""
+        low = torch.tensor([p.low for p in self.parameters])
+        high = torch.tensor([p.high for p in self.parameters])
+        return low + (high - low) * torch.rand(n, len(self.parameters), generator=generator)
+
+    def identity(self, n: int) -> Tensor:
+        """`n` rows, (n, P), that change nothing."""
+        return torch.tensor([p.identity for p in self.parameters]).expand(n, -1).clone()
+
+    @abstractmethod
+    def apply(self, x: Tensor, params: Tensor) -> Tensor:
+        """Transforms `x` (B, ...) by `params` (B, P); same shape and device as `x`."""
+
+
+class AugmentationBank:
+    """The augmentations of a space, applied in the bank's order.
+
+    Args:
+        augmentations: in the order in which they are applied.
+        space: says which component of a descriptor switches which augmentation.
+        inactive: what two views of a clip do with an augmentation whose component is 0.
+            "identity" leaves both alone (the paper). "shared" gives both the same parameters, so the
+            factor varies between clips and not between views: a cue that the encoder may use.
+
+    Raises:
+        UserError: bank and space do not name the same augmentations, or an unknown `inactive`.
+    """
+
+    def __init__(
+        self,
+        augmentations: Sequence[Augmentation],
+        space: DescriptorSpace,
+        inactive: str = "identity",
+    ) -> None:
+        self.augmentations = {augmentation.name: augmentation for augmentation in augmentations}
+        if sorted(a.name for a in augmentations) != sorted(space.augmentations):
+            raise UserError(
+                f"the bank has {sorted(self.augmentations)}, "
+                f"the descriptor space {sorted(space.augmentations)}; they must agree"
+            )
+        if inactive not in ("identity", "shared"):
+            raise UserError(f"inactive is '{inactive}'; give identity or shared")
+        self.space = space
+        self.inactive = inactive
+
+    def sample(self, n: int, descriptor: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Parameters of one view of `n` examples under `descriptor`, (K,) or (n, K).
+
+        Returns:
+            Augmentation name -> (n, P). Components below 0.5 give identity rows.
+        """
+        active = self._active(n, descriptor)
+        return {
+            name: torch.where(active[name], a.sample(n, generator), a.identity(n))
+            for name, a in self.augmentations.items()
+        }
+
+    def sample_pair(
+        self, n: int, descriptor: Tensor, generator: torch.Generator
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Parameters of two views; inactive augmentations follow the bank's `inactive` rule."""
+        first = self.sample(n, descriptor, generator)
+        second = self.sample(n, descriptor, generator)
+        if self.inactive == "shared":
+            active = self._active(n, descriptor)
+            for name, augmentation in self.augmentations.items():
+                common = augmentation.sample(n, generator)
+                first[name] = torch.where(active[name], first[name], common)
+                second[name] = torch.where(active[name], second[name], common)
+        return first, second
+
+    def apply(self, x: Tensor, params: dict[str, Tensor]) -> Tensor:
+        """Runs every augmentation, in order, on the examples whose parameters are not identity.
+
+        Args:
+            x: (B, ...). params: as returned by `sample`.
+        """
+        for name, augmentation in self.augmentations.items():
+            rows = params[name].ne(augmentation.identity(1)).any(1).nonzero().flatten()
+            if len(rows):
+                x = _apply_to_rows(augmentation, x, params[name], rows)
+        return x
+
+    def views(
+        self, x: Tensor, descriptor: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Two views of a batch `x` (B, ...) under `descriptor`, (K,) or (B, K)."""
+        first, second = self.sample_pair(len(x), descriptor, generator)
+        return self.apply(x, first), self.apply(x, second)
+
+    def _active(self, n: int, descriptor: Tensor) -> dict[str, Tensor]:
+        """Augmentation name -> (n, 1) bool."""
+        bits = self.space.expand(self.space.check(descriptor.cpu())).expand(n, -1) >= 0.5
+        return {name: bits[:, k, None] for k, name in enumerate(self.space.augmentations)}
+
+
+def _apply_to_rows(augmentation: Augmentation, x: Tensor, params: Tensor, rows: Tensor) -> Tensor:
+    if len(rows) == len(x):
+        return augmentation.apply(x, params.to(x.device))
+    on_device = rows.to(x.device)
+    changed = augmentation.apply(x[on_device], params[rows].to(x.device))
+    return x.index_copy(0, on_device, changed)

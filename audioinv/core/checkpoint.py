@@ -1,0 +1,48 @@
+"""Training state on disk: written atomically, read without unpickling code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from audioinv.core.errors import UserError
+from audioinv.core.files import atomic_path
+
+KEEP = 2
+
+
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
+    """Writes `step_<step>.pt` and keeps the newest two."""
+    path = folder / f"step_{step:08d}.pt"
+    with atomic_path(path) as temporary:
+        try:
+            torch.save(state, temporary)
+        except RuntimeError as error:  # torch reports a full disk as a RuntimeError
+            raise OSError(str(error).splitlines()[0]) from error
+    for old in checkpoints(folder)[:-KEEP]:
+        old.unlink()
+    return path
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in `folder`, oldest first."""
+    return sorted(folder.glob("step_*.pt"))
+
+
+def load_latest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The newest readable checkpoint, or None if there is none.
+
+    Raises:
+        UserError: checkpoints are there and none can be read.
+    """
+    found = checkpoints(folder)
+    for path in reversed(found):
+        try:
+            return path, torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever a damaged file provokes: try the one before
+            print(f"{path} cannot be read ({type(error).__name__}); trying the one before it")
+    if found:
+        raise UserError(f"no checkpoint in {folder} can be read; remove the folder to start anew")
+    return None

@@ -1,0 +1,60 @@
+"""Conditioning: descriptor -> what is added to the weights of a stock backbone.
+
+A conditioning is a module `forward(descriptor (K,)) -> {parameter name: tensor of its shape}`. The base
+weights stay in the backbone, initialised and named as its authors did; the encoder adds the two and runs
+the backbone through `torch.func.functional_call`. That the base is a stock weight and that the added part
+has a comparable scale decides whether the descriptor is used at all.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch import Tensor, nn
+
+from audioinv.core.conditioning.hyper import HyperConditioning
+from audioinv.core.conditioning.norm import NormConditioning
+from audioinv.core.errors import UserError
+
+__all__ = [
+    "CONDITIONINGS",
+    "HyperConditioning",
+    "NoConditioning",
+    "NormConditioning",
+    "build_conditioning",
+]
+
+
+class NoConditioning(nn.Module):
+    """Leaves the backbone as it is, whatever the descriptor: plain SimCLR."""
+
+    def __init__(self, backbone: nn.Module, size: int) -> None:
+        super().__init__()
+
+    def forward(self, descriptor: Tensor) -> dict[str, Tensor]:
+        """Nothing to add."""
+        return {}
+
+
+CONDITIONINGS: dict[str, type[nn.Module]] = {
+    "hyper": HyperConditioning,
+    "norm": NormConditioning,
+    "none": NoConditioning,
+}
+
+
+def build_conditioning(name: str, backbone: nn.Module, size: int, **options: Any) -> nn.Module:
+    """The conditioning called `name` for `backbone` and descriptors of `size` components.
+
+    Args:
+        options: of any conditioning; each takes those that it knows.
+
+    Raises:
+        UserError: unknown name.
+    """
+    if name not in CONDITIONINGS:
+        raise UserError(f"conditioning is '{name}'; give one of {', '.join(CONDITIONINGS)}")
+    kind = CONDITIONINGS[name]
+    known = inspect.signature(kind).parameters
+    return kind(backbone, size, **{key: value for key, value in options.items() if key in known})

@@ -1,0 +1,128 @@
+"""Weights that are a descriptor-dependent combination of a few learnt bases.
+
+    weight(i) = base + sum_j relu(h_j(i)) basis_j,     h(i) = W_2 (W_1 i) + c
+
+Chavhan et al. (ICLR 2023) generate every convolution of a residual block with an MLP 16 -> 32 -> ReLU ->
+numel(weight) over an embedding of i shared by the block: that is this formula with 32 bases, where the
+last bias of the MLP is the base. Fewer bases, or bases of low rank, are the same formula, cheaper.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from audioinv.core.errors import UserError
+
+
+class HyperConditioning(nn.Module):
+    """Adds a combination of bases to every weight matrix or kernel but the stem's.
+
+    Args:
+        backbone: its weights with two or more dimensions are modulated.
+        size: K, components of a descriptor.
+        bases: how many bases a weight has. The paper's setting is 32.
+        embedding: size of the descriptor's embedding, one per block. The paper's setting is 16.
+        rank: 0 for full bases; r > 0 for bases that are products (out, r) x (r, in * kernel).
+        scale: size of the modulation at the start, relative to the base weight. Near 0 the encoder
+            starts unconditioned and tends to stay so.
+        signed: embed 2 i - 1 instead of i, so that a component at 0 speaks as loudly as one at 1.
+        skip: prefixes of parameter names that are never modulated.
+
+    Raises:
+        UserError: a number out of range, or nothing to modulate.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        size: int,
+        bases: int = 32,
+        embedding: int = 16,
+        rank: int = 0,
+        scale: float = 1.0,
+        signed: bool = False,
+        skip: Sequence[str] = ("trunk.conv1.", "trunk.stem.", "trunk.patch_embed."),
+    ) -> None:
+        super().__init__()
+        if bases < 1 or embedding < 1 or rank < 0 or scale < 0:
+            raise UserError("hyper conditioning needs bases, embedding >= 1 and rank, scale >= 0")
+        weights = {
+            name: weight
+            for name, weight in backbone.named_parameters()
+            if weight.ndim >= 2 and not name.startswith(tuple(skip))
+        }
+        if not weights:
+            raise UserError("hyper conditioning found no weight to modulate in this backbone")
+        self.signed = signed
+        self.names = list(weights)
+        self.blocks = [_block(name) for name in self.names]
+        keys = [key for key in dict.fromkeys(self.blocks)]
+        self.embeddings = nn.ModuleDict(
+            {key: nn.Linear(size, embedding, bias=False) for key in keys}
+        )
+        self.modulations = nn.ModuleList(
+            _Modulation(weight, embedding, bases, rank) for weight in weights.values()
+        )
+        self._set_scale(size, scale)
+
+    def forward(self, descriptor: Tensor) -> dict[str, Tensor]:
+        """Parameter name -> what is added to it, for one descriptor (K,)."""
+        i = 2 * descriptor - 1 if self.signed else descriptor
+        embedded = {key: embed(i) for key, embed in self.embeddings.items()}
+        return {
+            name: modulation(embedded[block])
+            for name, block, modulation in zip(
+                self.names, self.blocks, self.modulations, strict=True
+            )
+        }
+
+    @torch.no_grad()
+    def _set_scale(self, size: int, scale: float) -> None:
+        """Makes the modulation vary over random corners by `scale` times the base's own spread."""
+        corners = torch.randint(0, 2, (64, size)).float()
+        inputs = 2 * corners - 1 if self.signed else corners
+        for block, modulation in zip(self.blocks, self.modulations, strict=True):
+            coefficients = modulation.coefficients(self.embeddings[block](inputs))
+            spread = coefficients.var(0).sum().sqrt().clamp_min(1e-6)
+            modulation.set_spread(scale * modulation.base_std / float(spread))
+
+
+class _Modulation(nn.Module):
+    """The added part of one weight: `bases` tensors of its shape and their coefficients."""
+
+    def __init__(self, weight: Tensor, embedding: int, bases: int, rank: int) -> None:
+        super().__init__()
+        self.shape = weight.shape
+        self.base_std = float(weight.detach().std())
+        self.hidden = nn.Linear(embedding, bases)
+        rows, columns = weight.shape[0], weight[0].numel()
+        if rank:
+            self.left = nn.Parameter(torch.randn(bases, rows, rank))
+            self.right = nn.Parameter(torch.randn(bases, rank, columns) / math.sqrt(rank))
+        else:
+            self.full = nn.Parameter(torch.randn(bases, rows * columns))
+
+    def coefficients(self, embedded: Tensor) -> Tensor:
+        return torch.relu(self.hidden(embedded))
+
+    def forward(self, embedded: Tensor) -> Tensor:
+        coefficients = self.coefficients(embedded)
+        if hasattr(self, "full"):
+            return (coefficients @ self.full).view(self.shape)
+        # The bases are summed as one wide product: no basis is ever multiplied out by itself.
+        left = (self.left * coefficients[:, None, None]).permute(1, 0, 2).flatten(1)
+        return (left @ self.right.flatten(0, 1)).view(self.shape)
+
+    def set_spread(self, std: float) -> None:
+        (self.full if hasattr(self, "full") else self.left).mul_(std)
+
+
+def _block(name: str) -> str:
+    """The residual block that a parameter is in: "trunk.layer1.0.conv1.weight" -> its first part."""
+    parts = name.split(".")
+    depth = next((k for k, part in enumerate(parts) if part.isdigit()), 0)
+    return "/".join(parts[: depth + 1])

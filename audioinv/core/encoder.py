@@ -1,0 +1,156 @@
+"""The amortised encoder: a stock backbone whose weights a descriptor modulates."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.optim.swa_utils import update_bn
+
+from audioinv.core.backbone import build_backbone
+from audioinv.core.conditioning import build_conditioning
+from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.errors import UserError
+from audioinv.core.files import atomic_path, read_json, write_json
+
+FORMAT = 1
+BuildFrontend = Callable[[Mapping[str, Any]], nn.Module]
+
+
+class AmortisedEncoder(nn.Module):
+    """One encoder for every descriptor: `encoder(x, i)`.
+
+    Args:
+        frontend: input batch -> maps (B, C, H, W); has `output_size`, (C, H, W) of a clip, and `config`.
+        backbone: options of `build_backbone`, with "name".
+        conditioning: options of `build_conditioning`, with "name".
+        space: what the descriptor's components mean.
+    """
+
+    def __init__(
+        self,
+        frontend: nn.Module,
+        backbone: Mapping[str, Any],
+        conditioning: Mapping[str, Any],
+        space: DescriptorSpace,
+    ) -> None:
+        super().__init__()
+        self.config = {"backbone": dict(backbone), "conditioning": dict(conditioning)}
+        self.space = space
+        self.frontend = frontend
+        self.backbone = build_backbone(input_size=frontend.output_size, **backbone)
+        self.conditioning = build_conditioning(
+            backbone=self.backbone, size=space.size, **conditioning
+        )
+
+    @property
+    def dim(self) -> int:
+        """Features of the last layer."""
+        return int(self.backbone.dim)
+
+    @property
+    def is_conditioned(self) -> bool:
+        """Whether the descriptor can make a difference at all."""
+        return self.config["conditioning"]["name"] != "none"
+
+    def forward(self, x: Tensor, descriptor: Tensor, layers: str = "last") -> Tensor:
+        """Features (B, d) of `x` under `descriptor`, (K,) for the batch or (B, K) for each example.
+
+        With one descriptor per example, examples of equal descriptors are run together; in training
+        mode each such group is normalised by its own batch statistics, as it would be alone.
+        """
+        maps = self.frontend(x)
+        if descriptor.ndim == 1:
+            return self.run(maps, descriptor, layers)
+        distinct, group = torch.unique(descriptor, dim=0, return_inverse=True)
+        rows = [(group == g).nonzero().flatten() for g in range(len(distinct))]
+        parts = [self.run(maps[r], i, layers) for r, i in zip(rows, distinct, strict=True)]
+        return torch.cat(parts)[torch.cat(rows).argsort()]
+
+    def run(self, maps: Tensor, descriptor: Tensor, layers: str = "last") -> Tensor:
+        """Features (B, d) of front-end maps (B, C, H, W) under one descriptor (K,)."""
+        weights = self.weights(descriptor.to(maps.device))
+        return functional_call(self.backbone, weights, (maps, layers))
+
+    def weights(self, descriptor: Tensor) -> dict[str, Tensor]:
+        """The modulated parameters at one descriptor (K,): base plus what the conditioning adds."""
+        base = dict(self.backbone.named_parameters())
+        return {name: base[name] + added for name, added in self.conditioning(descriptor).items()}
+
+    @torch.no_grad()
+    def at(self, descriptor: Tensor, calibration: Sequence[Tensor] = ()) -> PlainEncoder:
+        """A plain network with the weights of one descriptor (K,).
+
+        Args:
+            calibration: batches of maps (outputs of `frontend`) from which BatchNorm statistics are
+                recomputed at this descriptor. The running statistics of pre-training mix all descriptors and all
+                augmentations, and fit none of them; without batches they are kept as they are.
+        """
+        backbone = copy.deepcopy(self.backbone).requires_grad_(False)
+        for name, weight in self.weights(self.space.check(descriptor)).items():
+            backbone.get_parameter(name).copy_(weight)
+        if calibration:
+            update_bn(calibration, backbone)
+        return PlainEncoder(self.frontend, backbone).eval()
+
+    def save(self, folder: str | Path, info: Mapping[str, Any] | None = None) -> None:
+        """Writes `encoder.safetensors` and `encoder.json`; `info` is free-form provenance."""
+        folder = Path(folder)
+        description = {
+            "format": FORMAT,
+            "frontend": self.frontend.config,
+            **self.config,
+            "space": self.space.to_json(),
+            "info": dict(info or {}),
+        }
+        state = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        with atomic_path(folder / "encoder.safetensors") as temporary:
+            save_file(state, temporary)
+        write_json(folder / "encoder.json", description)
+
+    @classmethod
+    def load(cls, folder: str | Path, build_frontend: BuildFrontend) -> AmortisedEncoder:
+        """The encoder that `save` wrote, in evaluation mode; runs no code from the files.
+
+        Raises:
+            UserError: a file is missing, damaged, or of an unknown format.
+        """
+        folder = Path(folder)
+        described = read_json(folder / "encoder.json")
+        if described.get("format") != FORMAT:
+            raise UserError(f"{folder / 'encoder.json'} has format {described.get('format')!r}; "
+                            f"this version reads {FORMAT}")
+        try:
+            encoder = cls(
+                build_frontend(described["frontend"]),
+                described["backbone"],
+                described["conditioning"],
+                DescriptorSpace.from_json(described["space"]),
+            )
+            encoder.load_state_dict(load_file(folder / "encoder.safetensors"))
+        except (OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
+            raise UserError(f"{folder} holds no readable encoder: {error}") from error
+        except Exception as error:  # safetensors' own error derives from Exception alone
+            if type(error).__name__ != "SafetensorError":
+                raise
+            raise UserError(f"{folder / 'encoder.safetensors'} is damaged: {error}") from error
+        return encoder.eval()
+
+
+class PlainEncoder(nn.Module):
+    """Front end and backbone with fixed weights; knows nothing of descriptors."""
+
+    def __init__(self, frontend: nn.Module, backbone: nn.Module) -> None:
+        super().__init__()
+        self.frontend = frontend
+        self.backbone = backbone
+
+    def forward(self, x: Tensor, layers: str = "last") -> Tensor:
+        """Features (B, d) of a batch `x`."""
+        return self.backbone(self.frontend(x), layers)

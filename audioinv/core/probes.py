@@ -1,0 +1,144 @@
+"""Linear readouts of frozen features, fitted by scikit-learn and kept as one matrix.
+
+Every readout standardises its features by the training features and is a linear map after that, so that
+it can be stored, inspected and exported as four tensors.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, RidgeClassifierCV, RidgeCV
+from sklearn.multiclass import OneVsRestClassifier
+from torch import Tensor
+
+from audioinv.core.errors import UserError
+
+READOUTS = ("logistic", "ridge", "lda")
+ALPHAS = np.logspace(-2, 6, 17)
+
+
+@dataclass
+class Readout:
+    """scores = ((features - mean) / std) @ weight.T + bias.
+
+    Args:
+        mean, std: (d,). weight: (outputs, d). bias: (outputs,).
+        kind: classification, multilabel or regression.
+        classes: label of each output; empty for regression.
+    """
+
+    mean: Tensor
+    std: Tensor
+    weight: Tensor
+    bias: Tensor
+    kind: str
+    classes: list[str]
+
+    def scores(self, features: Tensor) -> Tensor:
+        """(n, outputs) of `features` (n, d): class scores, or regressed values."""
+        return ((features - self.mean) / self.std) @ self.weight.T + self.bias
+
+    def predict(self, features: Tensor) -> Tensor:
+        """Class indices (n,), 0/1 labels (n, classes), or values (n,)."""
+        scores = self.scores(features)
+        if self.kind == "classification":
+            return scores.argmax(1)
+        return (scores > 0).float() if self.kind == "multilabel" else scores[:, 0]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What to store, beside kind and classes."""
+        return {"mean": self.mean, "std": self.std, "weight": self.weight, "bias": self.bias}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], kind: str, classes: list[str]) -> Readout:
+        """The readout that `tensors` described."""
+        return cls(tensors["mean"], tensors["std"], tensors["weight"], tensors["bias"], kind, classes)
+
+
+def fit_readout(
+    features: Tensor,
+    targets: Tensor,
+    kind: str,
+    classes: list[str],
+    name: str = "ridge",
+    strength: float = 1.0,
+    scales: Tensor | None = None,
+) -> Readout:
+    """Fits a readout to training features (n, d).
+
+    Args:
+        targets: class indices (n,), 0/1 labels (n, classes) or values (n,), by `kind`.
+        name: "ridge" (strength by leave-one-out), "logistic" (L-BFGS, inverse L2 `strength`), or "lda"
+            (Ledoit-Wolf shrinkage). Regression always uses ridge; multilabel uses logistic.
+        scales: (d,) multiplies the standardised features: the metric of the regularisation.
+
+    Raises:
+        UserError: unknown readout, or training labels of fewer than two classes.
+    """
+    if name not in READOUTS:
+        raise UserError(f"readout is '{name}'; give one of {', '.join(READOUTS)}")
+    mean, std = features.mean(0), features.std(0).clamp_min(1e-6)
+    if scales is not None:
+        std = std / scales
+    x = ((features - mean) / std).double().numpy()
+    weight, bias = _fit(x, targets.numpy(), kind, name, strength, len(classes))
+    return Readout(
+        mean,
+        std,
+        torch.as_tensor(weight, dtype=torch.float32),
+        torch.as_tensor(bias, dtype=torch.float32),
+        kind,
+        list(classes),
+    )
+
+
+def _fit(
+    x: np.ndarray, y: np.ndarray, kind: str, name: str, strength: float, n_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    if kind == "regression":
+        model: Any = RidgeCV(ALPHAS).fit(x, y)
+        return model.coef_[None], np.atleast_1d(model.intercept_)
+    if kind == "multilabel":
+        model = OneVsRestClassifier(_logistic(strength)).fit(x, y)
+        return (
+            np.concatenate([e.coef_ for e in model.estimators_]),
+            np.concatenate([e.intercept_ for e in model.estimators_]),
+        )
+    seen = np.unique(y)
+    if len(seen) < 2:
+        raise UserError("the training part has fewer than two classes; check the label and the split")
+    model = _classifier(name, strength).fit(x, y)
+    return _spread_over_classes(model.coef_, model.intercept_, seen, n_classes)
+
+
+def _classifier(name: str, strength: float) -> Any:
+    if name == "ridge":
+        return RidgeClassifierCV(ALPHAS)
+    if name == "lda":
+        return LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+    return _logistic(strength)
+
+
+def _logistic(strength: float) -> LogisticRegression:
+    warnings.filterwarnings("ignore", category=ConvergenceWarning)
+    return LogisticRegression(C=strength, max_iter=200)
+
+
+def _spread_over_classes(
+    weight: np.ndarray, bias: np.ndarray, seen: np.ndarray, n_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """scikit-learn gives one row for two classes, and none for classes that training lacks."""
+    if len(seen) == 2 and len(weight) == 1:
+        weight, bias = np.concatenate([-weight, weight]), np.concatenate([-bias, bias])
+    full = np.zeros((n_classes, weight.shape[1]))
+    offset = np.full(n_classes, -1e9)
+    full[seen], offset[seen] = weight, bias
+    return full, offset

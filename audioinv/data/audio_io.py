@@ -1,0 +1,281 @@
+"""The only place that opens audio files (soundfile: wav, flac, ogg, mp3 and others).
+
+A file that would quietly give less than it promises (cut short, damaged, empty, with NaN) is an
+error here, so nothing downstream has to ask.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr  # type: ignore[import-untyped]
+
+from audioinv.core.errors import UserError
+from audioinv.core.files import atomic_path
+from audioinv.data.parallel import map_all
+
+Samples = npt.NDArray[np.float32]
+Pcm = npt.NDArray[np.int16]
+
+FULL_SCALE = 32768.0
+LENGTH_TOLERANCE_S = 0.01  # manifests round their seconds, and mp3 encoders pad
+# Endings found when a folder is searched; raw has no header to read.
+ENDINGS = frozenset(
+    {f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW"}
+    | {".aif", ".oga", ".opus"}
+)
+
+_STREAMED_BYTES = 0x7FFF0000  # tools that write wav to a pipe declare this or more: no promise
+_OGG_PAGE_BYTES = 65307  # the largest page of RFC 3533
+_UNKNOWN_FRAMES = 2**62
+_BLOCK_FRAMES = 1 << 20
+_BUFFER_BYTES = 1 << 13  # what a decoder may leave unread of a whole file
+
+
+class AudioError(UserError):
+    """Something is wrong with one audio file.
+
+    Args:
+        kind: one of missing, unreadable, empty, truncated, non-finite, length.
+        message: names the file and says what is wrong.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(kind, message)  # both as arguments, so that it survives pickling
+        self.kind = kind
+
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file holds: `frames` (samples per channel), `sample_rate` in Hz, `channels`."""
+
+    frames: int
+    sample_rate: int
+    channels: int
+
+
+def probe(path: str | Path) -> AudioInfo:
+    """The file's length, rate and channels, from its header where the header can be believed.
+
+    Raises:
+        AudioError: missing, unreadable, empty, or (wav and ogg, where the size tells) truncated.
+    """
+    with _open(Path(path)) as (file, frames):
+        return AudioInfo(frames, file.samplerate, file.channels)
+
+
+def probe_all(paths: Sequence[Path], threads: int = 8) -> list[AudioInfo]:
+    """`probe` of every file, in parallel.
+
+    Raises:
+        UserError: files that cannot be read; the message names them all.
+    """
+    found = map_all(_probe_or_error, paths, threads, "reading headers", threads=True)
+    infos = [info for info in found if isinstance(info, AudioInfo)]
+    if len(infos) < len(found):
+        errors = [str(error) for error in found if isinstance(error, AudioError)]
+        raise UserError(f"{len(errors)} unreadable file(s): {'; '.join(errors)}")
+    return infos
+
+
+def _probe_or_error(path: Path) -> AudioInfo | AudioError:
+    try:
+        return probe(path)
+    except AudioError as error:
+        return error
+
+
+def read(
+    path: str | Path, start_s: float = 0.0, duration_s: float | None = None
+) -> tuple[Samples, int]:
+    """Reads a file, or `duration_s` seconds of it from `start_s`.
+
+    Returns:
+        samples (frames, channels), nominally in [-1, 1], and the file's sample rate in Hz.
+
+    Raises:
+        AudioError: missing, unreadable, empty, truncated, non-finite, or the asked part lies
+            outside the file by more than LENGTH_TOLERANCE_S.
+    """
+    path = Path(path)
+    with _open(path) as (file, available):
+        first, count = _span(path, available, file.samplerate, start_s, duration_s)
+        samples = _read_frames(path, file, first, count)
+        if not np.isfinite(samples).all():
+            raise AudioError("non-finite", f"{path}: has NaN or infinite samples; repair it")
+        return samples, file.samplerate
+
+
+def read_mono(
+    path: str | Path, sample_rate: int, start_s: float = 0.0, duration_s: float | None = None
+) -> Samples:
+    """Reads as `read` does; returns the mean over channels, resampled to `sample_rate` Hz: (n,).
+
+    Raises:
+        AudioError: as `read`; or nothing is left at that rate.
+    """
+    samples, file_rate = read(path, start_s, duration_s)
+    mono = samples.mean(axis=1, dtype=np.float32)
+    if file_rate != sample_rate:
+        mono = soxr.resample(mono, file_rate, sample_rate, quality="HQ")
+    if len(mono) == 0:
+        raise AudioError("empty", f"{path}: is shorter than one sample at {sample_rate} Hz")
+    return mono
+
+
+def to_int16(samples: npt.NDArray[np.floating]) -> Pcm:
+    """16-bit samples: rounded, clipped to the range. Exact for what came from 16-bit audio."""
+    return np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
+def write_wav(path: str | Path, samples: npt.NDArray[np.floating], sample_rate: int) -> None:
+    """Writes (n,) or (n, channels) in [-1, 1) as 16-bit wav, atomically.
+
+    Raises:
+        AudioError: NaN or infinite samples.
+        UserError: the file cannot be written.
+    """
+    if not np.isfinite(samples).all():
+        raise AudioError("non-finite", f"{path}: refusing to write NaN or infinite samples")
+    with atomic_path(path) as temporary:
+        try:
+            soundfile.write(temporary, to_int16(samples), sample_rate, "PCM_16", format="WAV")
+        except soundfile.LibsndfileError as error:
+            raise UserError(f"cannot write {path}: {error.error_string}") from error
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[tuple[soundfile.SoundFile, int]]:
+    """Yields the open file and the number of frames it truly promises."""
+    if not path.exists():
+        raise AudioError("missing", f"{path}: no such file")
+    try:
+        with open(path, "rb") as raw:
+            if os.fstat(raw.fileno()).st_size == 0:
+                raise AudioError("empty", f"{path}: the file has no bytes")
+            if _is_cut(raw):
+                raise AudioError("truncated", f"{path}: cut short, its header promises more audio")
+            counted = _count_frames(path) if _lacks_length(raw) else None
+        file = soundfile.SoundFile(path)
+    except OSError as error:
+        raise AudioError("unreadable", f"{path}: {error.strerror or error}") from error
+    except soundfile.LibsndfileError as error:
+        raise AudioError("unreadable", f"{path}: {error.error_string}") from error
+    with file:
+        frames = file.frames if counted is None else counted
+        if frames == 0:
+            raise AudioError("empty", f"{path}: holds no samples")
+        if frames > _UNKNOWN_FRAMES:
+            raise AudioError("unreadable", f"{path}: declares no length; encode it again")
+        yield file, frames
+
+
+def _span(
+    path: Path, available: int, sample_rate: int, start_s: float, duration_s: float | None
+) -> tuple[int, int]:
+    """First frame and number of frames of the asked part."""
+    if not start_s >= 0 or (duration_s is not None and not duration_s > 0):
+        raise UserError(
+            f"{path}: start is {start_s} s, duration {duration_s} s; give start >= 0, duration > 0"
+        )
+    length_s = available / sample_rate
+    end_s = length_s if duration_s is None else start_s + duration_s
+    first = round(start_s * sample_rate)
+    if end_s > length_s + LENGTH_TOLERANCE_S or first >= available:
+        raise AudioError(
+            "length",
+            f"{path}: lasts {length_s:.3f} s but {start_s:.3f} to {end_s:.3f} s is asked for",
+        )
+    wanted = available if duration_s is None else max(1, round(duration_s * sample_rate))
+    return first, min(wanted, available - first)
+
+
+def _read_frames(path: Path, file: soundfile.SoundFile, first: int, count: int) -> Samples:
+    """(count, channels) from frame `first`."""
+    try:
+        file.seek(first)
+        samples: Samples = file.read(count, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, MemoryError) as error:
+        # It opened, so the header is whole: what it promises is not there.
+        raise AudioError(
+            "truncated", f"{path}: cannot be read to its promised end, cut or damaged ({error})"
+        ) from error
+    if len(samples) < count:
+        raise AudioError(
+            "truncated",
+            f"{path}: promises {first + count} frames, {first + len(samples)} are there",
+        )
+    return samples
+
+
+def _is_cut(raw: BinaryIO) -> bool:
+    """Whether a wav's data or an ogg's last page runs past the end: libsndfile shortens both."""
+    size = os.fstat(raw.fileno()).st_size
+    head = raw.read(12)
+    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+        return _wav_is_cut(raw, size)
+    return head[:4] == b"OggS" and _ogg_is_cut(raw, size)
+
+
+def _wav_is_cut(raw: BinaryIO, size: int) -> bool:
+    while len(header := raw.read(8)) == 8:
+        name, length = struct.unpack("<4sI", header)
+        if name == b"data":
+            return length < _STREAMED_BYTES and raw.tell() + length > size
+        raw.seek(length + length % 2, os.SEEK_CUR)
+    return False
+
+
+def _ogg_is_cut(raw: BinaryIO, size: int) -> bool:
+    raw.seek(max(0, size - _OGG_PAGE_BYTES))
+    tail = raw.read()
+    page = tail[max(0, tail.rfind(b"OggS")) :]
+    if len(page) < 27 or len(page) < 27 + page[26]:
+        return True
+    return len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
+
+
+def _lacks_length(raw: BinaryIO) -> bool:
+    """Whether this is an mp3 without a Xing, Info or VBRI tag: its length is only a guess."""
+    raw.seek(0)
+    head = raw.read(10)
+    size = 0
+    if head[:3] == b"ID3":  # ten bytes, the last four of them the size in seven bits each
+        for byte in head[6:]:
+            size = size << 7 | byte & 0x7F
+        size += len(head)
+    raw.seek(size)
+    frame = raw.read(256)
+    is_mp3 = len(frame) > 1 and frame[0] == 0xFF and frame[1] & 0xE0 == 0xE0
+    return is_mp3 and not any(tag in frame for tag in (b"Xing", b"Info", b"VBRI"))
+
+
+def _count_frames(path: Path) -> int:
+    """The number of frames of an mp3 whose header does not tell, by decoding them.
+
+    libsndfile guesses the length from the size and the first frame, and stops there: where a guess
+    was too low, bytes stay unread.
+    """
+    with open(path, "rb") as raw, soundfile.SoundFile(raw) as file:
+        # Not SoundFile.blocks: it fills up to the guess.
+        frames = sum(iter(lambda: len(file.read(_BLOCK_FRAMES, dtype="float32")), 0))
+        unread = os.fstat(raw.fileno()).st_size - raw.tell()
+        if frames == file.frames and unread > _BUFFER_BYTES:
+            raise AudioError(
+                "unreadable",
+                f"{path}: an mp3 of variable rate that does not tell its length; mend it with "
+                "ffmpeg -i OLD.mp3 -c copy NEW.mp3",
+            )
+    return frames

@@ -1,0 +1,71 @@
+"""Clips of a pack as batches: random crops for pre-training, fixed ones for everything after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audioinv.core.errors import UserError
+from audioinv.core.randomness import generator
+from audioinv.data.pack import Pack
+
+
+class RandomCrops:
+    """Training clips: a random stretch of `n_samples` of each, zero-padded where a clip is shorter.
+
+    Args:
+        pack: at the front end's sample rate. rows: which of its clips.
+    """
+
+    def __init__(self, pack: Pack, rows: Sequence[int], n_samples: int) -> None:
+        self.pack = pack
+        self.rows = np.asarray(rows)
+        self.n_samples = n_samples
+        self.spare = np.maximum(pack.frame["n_samples"].to_numpy()[self.rows] - n_samples, 0)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        """Waveforms (B, n_samples) of the clips at `indices` (B,) of `rows`."""
+        chosen = indices.numpy()
+        position = torch.rand(len(chosen), generator=generator).double().numpy()
+        offsets = (position * (self.spare[chosen] + 1)).astype(int)
+        return self.pack.batch(self.rows[chosen].tolist(), self.n_samples, offsets.tolist())
+
+
+def fixed_clips(pack: Pack, rows: Sequence[int], n_samples: int) -> Tensor:
+    """The first `n_samples` of each clip, (n, n_samples): what tasks and measurements see."""
+    return pack.batch([int(row) for row in rows], n_samples)
+
+
+def training_rows(pack: Pack) -> list[int]:
+    """Rows that may be learnt from without labels: all but the test split (all, where there are folds)."""
+    if "split" not in pack.frame:
+        return list(range(len(pack)))
+    return np.flatnonzero(pack.frame["split"] != "test").tolist()
+
+
+def test_rows(pack: Pack) -> list[int]:
+    """Rows of the test split (all, where there are folds)."""
+    if "split" not in pack.frame:
+        return list(range(len(pack)))
+    return np.flatnonzero(pack.frame["split"] == "test").tolist()
+
+
+def sample_rows(rows: Sequence[int], n: int, seed: int, purpose: str) -> list[int]:
+    """At most `n` of `rows`, drawn by (seed, purpose)."""
+    order = torch.randperm(len(rows), generator=generator(seed, purpose))[:n]
+    return [rows[k] for k in order.tolist()]
+
+
+def check_rate(pack: Pack, sample_rate: int) -> None:
+    """Raises a UserError unless the pack has the front end's sample rate."""
+    if pack.sample_rate != sample_rate:
+        raise UserError(
+            f"the pack is at {pack.sample_rate} Hz and the front end wants {sample_rate} Hz; "
+            f"pack again with --sample_rate {sample_rate}"
+        )

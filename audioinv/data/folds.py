@@ -1,0 +1,112 @@
+"""A task on a pack: targets, and which rows are trained, chosen and tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audioinv.core.adapt import Labelled
+from audioinv.core.bank import AugmentationBank
+from audioinv.core.errors import UserError
+from audioinv.core.randomness import generator
+from audioinv.data.pack import Pack
+from audioinv.data.task import Task
+
+MOST_GROUP_FOLDS = 6
+
+
+def find_tasks(pack: Pack, names: list[str] | None) -> list[Task]:
+    """The named tasks of the pack's corpus; None means all.
+
+    Raises:
+        UserError: no such task, or a corpus without any.
+    """
+    known = {task.name: task for task in pack.corpus.tasks}
+    if not known:
+        raise UserError(f"corpus {pack.corpus.name} has no labels to make a task of")
+    unknown = [name for name in names or [] if name not in known]
+    if unknown:
+        raise UserError(f"unknown task {', '.join(unknown)}; the pack has {', '.join(known)}")
+    return [known[name] for name in names or known]
+
+
+def transformed(task: Task, bank: AugmentationBank, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Clips of a task (n, T) and, for a task over an augmentation, its parameter (n,) as target.
+
+    The parameters are keyed by the task alone: every method sees the same clips.
+    """
+    if task.augmentation is None:
+        return x, None
+    if task.augmentation not in bank.augmentations:
+        raise UserError(
+            f"task {task.name} needs the augmentation {task.augmentation}; "
+            f"this encoder's bank has {', '.join(bank.augmentations)}"
+        )
+    augmentation = bank.augmentations[task.augmentation]
+    params = augmentation.sample(len(x), generator(0, "task", task.name))
+    parts = zip(x.split(64), params.split(64), strict=True)
+    return torch.cat([augmentation.apply(a, p) for a, p in parts]), params[:, 0]
+
+
+def folds(pack: Pack, task: Task, drawn: Tensor | None) -> Iterator[tuple[Labelled, Tensor]]:
+    """The folds of a task: what may be learnt from, and the test rows.
+
+    One fold by the manifest's split; one a fold number, where the manifest has folds; or, with
+    `task.groups`, at most six folds over its values, each tested on values never trained on. Validation
+    rows are held out in the same way as test rows: the next fold's.
+
+    Args:
+        drawn: targets (n,) of a task over an augmentation, else None.
+    """
+    targets, classes = _targets(pack, task, drawn)
+    for train, valid, test in _parts(pack, task):
+        labelled = Labelled(targets, task.kind, classes, _rows(train), _rows(valid))
+        if len(labelled.train) == 0 or not test.any():
+            raise UserError(f"task {task.name}: a fold has no training or no test clips")
+        yield labelled, _rows(test)
+
+
+def _targets(pack: Pack, task: Task, drawn: Tensor | None) -> tuple[Tensor, list[str]]:
+    if drawn is not None:
+        return drawn, []
+    column = pack.frame[task.label]
+    if task.kind == "regression":
+        return torch.tensor(column.to_numpy(np.float32)), []
+    if task.kind == "multilabel":
+        sets = [set(str(value).split(";")) - {""} for value in column]
+        classes = sorted(set().union(*sets))
+        return torch.tensor([[float(c in s) for c in classes] for s in sets]), classes
+    classes = sorted(column.astype(str).unique())
+    index = {name: k for k, name in enumerate(classes)}
+    return torch.tensor([index[str(value)] for value in column]), classes
+
+
+def _parts(pack: Pack, task: Task) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Boolean masks (train, valid, test) of each fold."""
+    if task.groups is None and "split" in pack.frame:
+        split = pack.frame["split"].to_numpy()
+        yield split == "train", split == "valid", split == "test"
+        return
+    column = task.groups or "fold"
+    number, count = _fold_numbers(pack.frame[column].astype(str).to_numpy(), task)
+    for k in range(count):
+        test, valid = number == k, number == (k + 1) % count
+        yield ~(test | valid), valid, test
+
+
+def _fold_numbers(values: np.ndarray, task: Task) -> tuple[np.ndarray, int]:
+    """Fold of each row: a group value keeps together, values are dealt out in sorted order."""
+    distinct = sorted(set(values.tolist()))
+    if len(distinct) < 3:
+        raise UserError(f"task {task.name} needs 3 groups to train, choose and test on, got {distinct}")
+    most = MOST_GROUP_FOLDS if task.groups else len(distinct)
+    count = min(most, len(distinct))
+    place = {value: k % count for k, value in enumerate(distinct)}
+    return np.array([place[value] for value in values]), count
+
+
+def _rows(mask: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.flatnonzero(mask))

@@ -1,0 +1,331 @@
+"""The manifest: one row a clip, and the corpus it belongs to.
+
+`<dir>/manifest.csv` (small, readable in a diff) or `.parquet` (large), beside `<dir>/corpus.json`.
+Columns: id, path (posix, relative to the corpus' root), start and duration in seconds, sample_rate
+in Hz, split (train, valid or test) or fold, and one column per label.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from audioinv.core.errors import UserError
+from audioinv.core.files import atomic_path, read_json, write_json
+from audioinv.data.task import Task
+
+COLUMNS = ("id", "path", "start", "duration", "sample_rate")
+SPLITS = ("train", "valid", "test")
+SHOWN_PROBLEMS = 20
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a manifest describes.
+
+    Args:
+        name: for folders, for example "fsdd".
+        title: for people.
+        source: where to get it.
+        licence: of the audio.
+        root: folder the manifest's paths are relative to; itself relative to the manifest's folder,
+            or absolute.
+        sample_rate: in Hz, of the audio as published.
+        tasks: what can be learnt from the labels.
+    """
+
+    name: str
+    title: str
+    source: str
+    licence: str
+    root: str
+    sample_rate: int
+    tasks: tuple[Task, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as a dictionary."""
+        return {**vars(self), "tasks": [task.to_json() for task in self.tasks]}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Corpus:
+        """The corpus that `to_json` described.
+
+        Raises:
+            UserError: a field is missing or unknown.
+        """
+        try:
+            tasks = tuple(Task.from_json(task) for task in value["tasks"])
+            return cls(**{**value, "tasks": tasks})
+        except (TypeError, KeyError) as error:
+            raise UserError(f"not the description of a corpus: {error}") from error
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a clip (or, with id "", with the whole table)."""
+
+    id: str
+    path: str
+    kind: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.id}: {self.message}" if self.id else self.message
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A table of clips, its corpus, and the folder the paths are relative to."""
+
+    frame: pd.DataFrame
+    corpus: Corpus
+    root: Path
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def path(self, row: Mapping[str, Any] | pd.Series) -> Path:
+        """The audio file of a row.
+
+        Raises:
+            UserError: the path, or a symbolic link on it, leaves the root.
+        """
+        return path_inside(self.root, str(row["path"]))
+
+
+def leaves_root(relative: str) -> bool:
+    """Whether a path, as written, is absolute or climbs out of its root."""
+    pure = PurePosixPath(relative)
+    return pure.is_absolute() or ".." in pure.parts
+
+
+def path_inside(root: Path, relative: str) -> Path:
+    """`root / relative`, refused where it, or a symbolic link on it, leaves the root."""
+    path = root / relative
+    if leaves_root(relative) or not path.resolve().is_relative_to(root.resolve()):
+        raise UserError(f"path '{relative}' leaves the root {root}; give paths inside it")
+    return path
+
+
+def read_manifest(
+    path: str | Path, root: str | Path | None = None, *, strict: bool = True
+) -> Manifest:
+    """Reads a manifest (CSV or Parquet, by its ending) and the corpus.json beside it.
+
+    Start, duration and labels of regression tasks come as float64, sample_rate as int64, all others
+    as strings; a missing label is "".
+
+    Args:
+        path: of the table.
+        root: folder of the audio; None takes the one in corpus.json.
+        strict: raise on a bad table; False leaves that to `validate`.
+
+    Raises:
+        UserError: a file is missing or cannot be read, the root is no folder, or (strict) the
+            table has problems: one message tells them all.
+    """
+    path = Path(path)
+    corpus = Corpus.from_json(read_json(path.parent / "corpus.json"))
+    folder = Path(root) if root is not None else path.parent / corpus.root
+    if not folder.is_dir():
+        raise UserError(f"the audio's root {folder} is not a folder; give --root")
+    text = _read_table(path)
+    if strict:
+        _refuse(path, table_problems(text, corpus))
+    return Manifest(_typed(text, corpus), corpus, folder)
+
+
+def write_manifest(
+    out_dir: str | Path, frame: pd.DataFrame, corpus: Corpus, ending: str = ".csv"
+) -> Path:
+    """Writes corpus.json and manifest.csv (or `ending` ".parquet"); returns the manifest's path.
+
+    Raises:
+        UserError: the table has problems (see `read_manifest`), or a file cannot be written.
+    """
+    path = Path(out_dir) / f"manifest{ending}"
+    text = _as_text(frame)
+    _refuse(path, table_problems(text, corpus))
+    typed = _typed(text, corpus)
+    write_json(path.parent / "corpus.json", corpus.to_json())
+    with atomic_path(path) as temporary:
+        if ending == ".parquet":
+            typed.to_parquet(temporary, index=False)
+        else:
+            _write_csv(temporary, typed)
+    return path
+
+
+def table_problems(frame: pd.DataFrame, corpus: Corpus) -> list[Problem]:
+    """Everything wrong with the table itself; the audio is `validate`'s."""
+    text = _as_text(frame)
+    wanted = [*COLUMNS, *_label_columns(corpus)]
+    missing = [name for name in wanted if name not in text]
+    reserved = [name for name in ("audio", "n_samples") if name in text]
+    if "split" not in text and "fold" not in text:
+        missing.append("split (or fold)")
+    problems = [Problem("", "", "column", f"column {name} is missing") for name in missing]
+    problems += [Problem("", "", "column", f"column {name} is the pack's") for name in reserved]
+    if len(text) == 0:
+        problems.append(Problem("", "", "empty", "the table has no rows"))
+    else:
+        for column, kind, is_bad, advice in [*RULES, *_label_rules(corpus)]:
+            if column in text:
+                rows = text[is_bad(text[column]).astype(bool)]
+                problems += [_problem(row, column, kind, advice) for _, row in rows.iterrows()]
+    return problems
+
+
+def stratified_validation(
+    frame: pd.DataFrame,
+    label: str | Sequence[str],
+    fraction: float,
+    seed: int,
+    part: str = "valid",
+) -> pd.DataFrame:
+    """Marks `fraction` of the rows with split "train" as `part`, evenly over the label's values.
+
+    A stratum is one value of `label` (one combination, with several columns; everything, with
+    none). Each gives its share, rounded up or down, chosen by a hash of seed and id; none its only
+    clip.
+
+    Raises:
+        UserError: the fraction is not in (0, 1).
+    """
+    if not 0 < fraction < 1:
+        raise UserError(f"the validation fraction is {fraction}; give one in (0, 1)")
+    columns = [label] if isinstance(label, str) else list(label)
+    train = frame[frame["split"] == "train"]
+    order = train[columns].assign(_key=[_hash(seed, name) for name in train["id"]])
+    if columns:
+        order = order[order.groupby(columns)["_key"].transform("size") > 1]
+    order = order.sort_values([*columns, "_key"])
+    # Every 1/fraction-th clip down the strata: each gets its share, and the whole its share too.
+    steps = np.floor(np.arange(len(order) + 1) * fraction + 1e-9)
+    marked = frame.copy()
+    marked.loc[order.index[np.diff(steps) > 0], "split"] = part
+    return marked
+
+
+def _hash(seed: int, name: str) -> str:
+    return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
+
+
+def _label_columns(corpus: Corpus) -> list[str]:
+    """Columns that the corpus' tasks read."""
+    names = [task.label for task in corpus.tasks if task.augmentation is None]
+    return list(dict.fromkeys(names + [task.groups for task in corpus.tasks if task.groups]))
+
+
+def _regression_columns(corpus: Corpus) -> list[str]:
+    return [t.label for t in corpus.tasks if t.kind == "regression" and t.augmentation is None]
+
+
+def _problem(row: pd.Series, column: str, kind: str, advice: str) -> Problem:
+    name = row.get("id") or f"row {row.name}"
+    return Problem(
+        str(name), str(row.get("path", "")), kind, f"{column} is '{row[column]}'; {advice}"
+    )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _not(good: Callable[[float], bool]) -> Callable[[pd.Series], pd.Series]:
+    """A rule on a column of texts: true where it is no finite number for which `good` holds."""
+    return lambda column: column.map(
+        lambda text: not (math.isfinite(_number(text)) and good(_number(text)))
+    )
+
+
+# (column, kind, what is bad, what to give)
+Rule = tuple[str, str, Callable[[pd.Series], pd.Series], str]
+RULES: tuple[Rule, ...] = (
+    ("id", "id", lambda c: c == "", "give every clip an id"),
+    ("id", "duplicate id", lambda c: c.duplicated() & (c != ""), "another clip has it"),
+    ("path", "path", lambda c: (c == "") | c.map(leaves_root), "give a path inside the root"),
+    ("start", "number", _not(lambda v: v >= 0), "give seconds, 0 or more"),
+    ("duration", "number", _not(lambda v: v > 0), "give seconds, more than 0"),
+    ("sample_rate", "number", _not(lambda v: v > 0 and v == int(v)), "give a whole number of Hz"),
+    ("split", "split", lambda c: ~c.isin(SPLITS), f"give {', '.join(SPLITS)}"),
+    ("fold", "fold", lambda c: c == "", "give every clip a fold"),
+)
+
+
+def _label_rules(corpus: Corpus) -> list[Rule]:
+    """Every label that a task reads is there; a multilabel one may be "" (none of them)."""
+    regression = _regression_columns(corpus)
+    multilabel = {task.label for task in corpus.tasks if task.kind == "multilabel"}
+    rules: list[Rule] = [
+        (name, "label", _not(lambda v: True), "a regression task needs a number")
+        for name in regression
+    ]
+    return rules + [
+        (name, "label", lambda c: c == "", "a task needs it for every clip")
+        for name in _label_columns(corpus)
+        if name not in multilabel and name not in regression
+    ]
+
+
+def _refuse(path: Path, problems: Sequence[Problem]) -> None:
+    if problems:
+        shown = "; ".join(str(problem) for problem in problems[:SHOWN_PROBLEMS])
+        rest = len(problems) - SHOWN_PROBLEMS
+        more = f"; and {rest} more (audioinv validate lists them all)" if rest > 0 else ""
+        raise UserError(f"{path!s} has {len(problems)} problem(s): {shown}{more}")
+
+
+def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every value as a string, a missing one as "", the index 0..n-1."""
+    columns = {str(name): frame[name].map(str, na_action="ignore") for name in frame.columns}
+    return pd.DataFrame(columns).astype("str").fillna("").reset_index(drop=True)
+
+
+def _typed(text: pd.DataFrame, corpus: Corpus) -> pd.DataFrame:
+    """Columns of numbers as numbers; one with a bad value (`strict` let it through) stays text."""
+    typed = text.copy()
+    for name in ("start", "duration", "sample_rate", *_regression_columns(corpus)):
+        numbers = text[name].map(_number) if name in text else pd.Series(math.nan)
+        if np.isfinite(numbers.astype("float64")).all():
+            typed[name] = numbers.astype("int64" if name == "sample_rate" else "float64")
+    return typed
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """The table as strings.
+
+    Raises:
+        UserError: another ending, a missing file, or not such a table.
+    """
+    if path.suffix not in (".csv", ".parquet"):
+        raise UserError(f"{path}: a manifest ends in .csv or .parquet")
+    try:
+        if path.suffix == ".parquet":
+            return _as_text(pd.read_parquet(path))
+        # Only "" is missing: "NA" and "null" are labels like others.
+        table = pd.read_csv(
+            path, dtype="str", keep_default_na=False, index_col=False, encoding="utf-8-sig"
+        )
+        return _as_text(table)
+    except (OSError, ValueError) as error:  # parse, Arrow and Unicode errors are ValueErrors
+        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+
+
+def _write_csv(path: Path, frame: pd.DataFrame) -> None:
+    # A lone carriage return is not quoted by itself, and would end the row when read.
+    texts: pd.DataFrame = frame.select_dtypes("str")
+    odd = any(column.str.contains("\r").any() for _, column in texts.items())
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if odd else csv.QUOTE_MINIMAL
+    frame.to_csv(path, index=False, lineterminator="\n", quoting=quoting, encoding="utf-8")

@@ -1,0 +1,356 @@
+"""The pack: a manifest's audio, decoded and resampled once, memory-mapped ever after.
+
+A folder of Arrow IPC shards (the manifest's columns, `n_samples`, and `audio`: 16-bit mono) and
+`pack.json`, written last: a folder without it is no pack. Each shard carries the key of what it was
+made from, so an interrupted build goes on where it stopped and a changed clip costs one shard.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from audioinv.core.errors import UserError
+from audioinv.core.files import atomic_path, read_json, write_json, write_text
+from audioinv.data.audio_io import FULL_SCALE, Pcm, read_mono, to_int16
+from audioinv.data.manifest import Corpus, Manifest, path_inside
+from audioinv.data.parallel import map_all
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = "audioinv-pack-v1"
+SHARD_BYTES = 128 << 20  # a worker holds twice this
+ON_ERROR = ("fail", "skip")
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """A shard to be made: rows of the manifest, where their audio is, and the key of all that."""
+
+    file: Path
+    frame: pd.DataFrame
+    root: Path
+    sample_rate: int
+    key: str
+
+
+@dataclass(frozen=True)
+class _Audio:
+    """The samples of a shard's clips, end to end: clip c is values[offsets[c]:offsets[c + 1]]."""
+
+    values: Pcm
+    offsets: np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Clips at one sample rate, read by slices of a memory map.
+
+    Args:
+        directory: of the shards and pack.json.
+        frame: the manifest's columns and `n_samples`; row c is clip c.
+        sample_rate: in Hz.
+        corpus: with its tasks.
+        content_key: SHA-256 (hex) of what the pack was made from.
+        skipped: id -> reason, of the clips that could not be read.
+        reused: `build_pack` found it up to date.
+    """
+
+    directory: Path
+    frame: pd.DataFrame
+    sample_rate: int
+    corpus: Corpus
+    content_key: str
+    skipped: dict[str, str]
+    reused: bool = False
+    _shards: Sequence[_Audio] = field(default=(), repr=False)
+    _starts: Sequence[int] = field(default=(), repr=False)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_pack, (self.directory,)  # a loader's worker maps the files again
+
+    def samples(self, index: int) -> Pcm:
+        """Clip `index`: (n_samples,) int16, a read-only view of the memory map.
+
+        Raises:
+            IndexError: there is no such clip.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"clip {index} of a pack of {len(self)}")
+        at = int(np.searchsorted(self._starts, index, side="right")) - 1
+        shard, clip = self._shards[at], index - self._starts[at]
+        return shard.values[shard.offsets[clip] : shard.offsets[clip + 1]]
+
+    def batch(
+        self, indices: Sequence[int], n_samples: int, offsets: Sequence[int] | None = None
+    ) -> torch.Tensor:
+        """`n_samples` of each clip, from sample `offsets[b]` (default 0), zeros after its end.
+
+        Returns:
+            (B, n_samples) float32 in [-1, 1).
+
+        Raises:
+            IndexError: no such clip, or an offset outside its clip.
+        """
+        import torch  # here, so that the processes which build packs start without it
+
+        starts = [0] * len(indices) if offsets is None else [int(offset) for offset in offsets]
+        pcm = np.zeros((len(indices), n_samples), np.int16)
+        for row, index, start in zip(pcm, indices, starts, strict=True):
+            clip = self.samples(int(index))
+            if not 0 <= start < len(clip):
+                raise IndexError(f"offset {start} in clip {index}, which has {len(clip)} samples")
+            part = clip[start : start + n_samples]
+            row[: len(part)] = part
+        return torch.from_numpy(pcm).to(torch.float32).div_(FULL_SCALE)
+
+
+def build_pack(
+    manifest: Manifest,
+    out: str | Path,
+    sample_rate: int,
+    workers: int = 1,
+    on_error: str = "fail",
+    shard_clips: int = 1000,
+) -> Pack:
+    """Decodes, mixes to mono and resamples every clip into `out`; at once if that is done already.
+
+    Finished shards of an interrupted build are kept; shards of anything else are made again.
+
+    Args:
+        manifest: rows in the order the pack will have.
+        out: folder of the pack; made if need be.
+        sample_rate: of the pack, in Hz.
+        workers: processes.
+        on_error: at a clip that cannot be read, "fail" stops; "skip" leaves it out and lists it in
+            pack.json and skipped.csv.
+        shard_clips: clips in a shard, at most (fewer where they are long).
+
+    Raises:
+        UserError: a clip cannot be read (on_error "fail") or none can, the disk is full, a bad
+            setting. No pack.json stands then, and whatever shards do are whole.
+    """
+    if on_error not in ON_ERROR:
+        raise UserError(f"on_error is '{on_error}'; give {' or '.join(ON_ERROR)}")
+    if sample_rate < 1 or shard_clips < 1:
+        raise UserError(f"sample_rate is {sample_rate}, shard_clips {shard_clips}; give 1 or more")
+    out = Path(out)
+    shards = _plan(manifest, out, sample_rate, shard_clips)
+    key = hashlib.sha256(" ".join([manifest.corpus.name, *(s.key for s in shards)]).encode())
+    description = {
+        "format": FORMAT,
+        "key": key.hexdigest(),
+        "sample_rate": sample_rate,
+        "corpus": manifest.corpus.to_json(),
+        "shards": [{"file": shard.file.name, "key": shard.key} for shard in shards],
+    }
+    reused = _reuse(out, description, on_error)
+    if reused is None:
+        _build(out, description, shards, workers, on_error)
+    pack = open_pack(out) if reused is None else reused
+    print(f"{out}: {len(pack)} clips at {sample_rate} Hz, {_outcome(pack)}", file=sys.stderr)
+    return pack
+
+
+def open_pack(directory: str | Path) -> Pack:
+    """Maps a finished pack.
+
+    Raises:
+        UserError: there is none, or a shard is missing or damaged.
+    """
+    directory = Path(directory)
+    if not (directory / "pack.json").is_file():
+        raise UserError(f"{directory} is not a finished pack; make it with audioinv pack")
+    description = read_json(directory / "pack.json")
+    if description.get("format") != FORMAT:
+        raise UserError(f"{directory}/pack.json is not of format {FORMAT}; pack again")
+    tables = [_map_shard(directory / s["file"], s["key"]) for s in description["shards"]]
+    frames = [table.drop_columns("audio").to_pandas() for table in tables]
+    counts = [len(frame) for frame in frames]
+    return Pack(
+        directory,
+        pd.concat(frames, ignore_index=True),
+        description["sample_rate"],
+        Corpus.from_json(description["corpus"]),
+        description["key"],
+        {clip["id"]: clip["reason"] for clip in description["skipped"]},
+        _shards=[_audio(table) for table in tables],
+        _starts=list(np.cumsum([0, *counts[:-1]])),
+    )
+
+
+def _plan(manifest: Manifest, out: Path, sample_rate: int, shard_clips: int) -> list[_Shard]:
+    """The shards to make: runs of rows of at most `shard_clips` clips and about SHARD_BYTES."""
+    sizes = manifest.frame["duration"].to_numpy() * sample_rate * 2
+    ends, clips, size = [], 0, 0.0
+    for row, extra in enumerate(sizes):
+        if clips == shard_clips or (clips and size + extra > SHARD_BYTES):
+            ends.append(row)
+            clips, size = 0, 0.0
+        clips, size = clips + 1, size + extra
+    bounds = [0, *ends, len(sizes)]
+    shards = []
+    for number, (first, last) in enumerate(pairwise(bounds)):
+        frame = manifest.frame.iloc[first:last].reset_index(drop=True)
+        key = _shard_key(frame, manifest.root, sample_rate)
+        file = out / f"shard-{number:05d}.arrow"
+        shards.append(_Shard(file, frame, manifest.root, sample_rate, key))
+    return shards
+
+
+def _shard_key(frame: pd.DataFrame, root: Path, sample_rate: int) -> str:
+    """SHA-256 of rows, rate, and each file's size and time of change.
+
+    Those two stand for a file's content: hashing that would read all the audio at every start.
+    """
+    digest = hashlib.sha256(f"{FORMAT} {sample_rate}\n".encode())
+    digest.update(frame.to_csv(index=False, quoting=csv.QUOTE_ALL).encode())
+    for name in frame["path"]:
+        try:
+            stat = (root / name).stat()
+            digest.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())
+        except OSError:
+            digest.update(b"missing\n")
+    return digest.hexdigest()
+
+
+def _reuse(out: Path, description: dict[str, Any], on_error: str) -> Pack | None:
+    """The pack in `out` if this is its description; its corpus (tasks) is brought up to date."""
+    try:
+        stored = read_json(out / "pack.json")
+        if stored["key"] != description["key"] or (stored["skipped"] and on_error == "fail"):
+            return None
+        if stored["corpus"] != description["corpus"]:
+            write_json(out / "pack.json", {**stored, "corpus": description["corpus"]})
+        pack = open_pack(out)
+    except (UserError, KeyError, TypeError):
+        return None
+    return Pack(**{**vars(pack), "reused": True})
+
+
+def _outcome(pack: Pack) -> str:
+    skipped = f", {len(pack.skipped)} skipped: see skipped.csv" if pack.skipped else ""
+    return ("up to date" if pack.reused else "packed") + skipped
+
+
+def _build(
+    out: Path, description: dict[str, Any], shards: list[_Shard], workers: int, on_error: str
+) -> None:
+    """Makes the shards that are not there, then pack.json."""
+    _sweep(out, {shard.file.name for shard in shards})
+    make = partial(_make_shard, on_error=on_error)
+    skipped = [clip for part in map_all(make, shards, workers, "packing shards") for clip in part]
+    if len(skipped) == sum(len(shard.frame) for shard in shards):
+        raise UserError(f"{out}: no clip could be read; the first: {skipped[0]['reason']}")
+    if skipped:
+        table = io.StringIO()
+        writer = csv.DictWriter(table, ["id", "reason"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(skipped)
+        write_text(out / "skipped.csv", table.getvalue())
+    write_json(out / "pack.json", {**description, "skipped": skipped})
+
+
+def _sweep(out: Path, keep: set[str]) -> None:
+    """Removes what must not be trusted: the old pack.json, surplus shards, temporary files."""
+    patterns = ("pack.json", "skipped.csv", ".shard-*.tmp", "shard-*.arrow")
+    for old in [file for pattern in patterns for file in out.glob(pattern)]:
+        if old.name not in keep:
+            try:
+                old.unlink()
+            except OSError as error:
+                raise UserError(f"cannot remove {old}: {error.strerror}") from error
+
+
+def _make_shard(shard: _Shard, on_error: str) -> list[dict[str, str]]:
+    """Writes a shard, unless it stands; returns its skipped clips.
+
+    Raises:
+        UserError: a clip cannot be read (on_error "fail"), or the shard cannot be written.
+    """
+    done = _skipped_in(shard)
+    if done is not None and not (done and on_error == "fail"):
+        return done
+    audio: list[Pcm] = []
+    skipped: list[dict[str, str]] = []
+    bad: list[int] = []
+    columns = (shard.frame[name] for name in ("id", "path", "start", "duration"))
+    for row, (clip, relative, start_s, duration_s) in enumerate(zip(*columns, strict=True)):
+        try:
+            path = path_inside(shard.root, relative)
+            audio.append(to_int16(read_mono(path, shard.sample_rate, start_s, duration_s)))
+        except UserError as error:
+            if on_error == "fail":
+                raise UserError(f"clip {clip}: {error}; --on-error skip leaves it out") from None
+            skipped.append({"id": clip, "reason": str(error)})
+            bad.append(row)
+    _write_shard(shard, shard.frame.drop(index=bad), audio, skipped)
+    return skipped
+
+
+def _write_shard(
+    shard: _Shard, frame: pd.DataFrame, audio: list[Pcm], skipped: list[dict[str, str]]
+) -> None:
+    """One record batch: the rows, `n_samples`, `audio`; key and skipped clips in the schema."""
+    lengths = np.array([len(samples) for samples in audio], np.int64)
+    values = np.concatenate([np.empty(0, np.int16), *audio])
+    rows = pa.RecordBatch.from_pandas(frame.assign(n_samples=lengths), preserve_index=False)
+    column = pa.LargeListArray.from_arrays(np.concatenate([[0], np.cumsum(lengths)]), values)
+    metadata = {"key": shard.key, "skipped": json.dumps(skipped)}
+    batch = rows.append_column("audio", column).replace_schema_metadata(metadata)
+    with (
+        atomic_path(shard.file) as temporary,
+        pa.OSFile(str(temporary), "wb") as sink,
+        pa.ipc.new_file(sink, batch.schema) as writer,
+    ):
+        writer.write_batch(batch)
+
+
+def _skipped_in(shard: _Shard) -> list[dict[str, str]] | None:
+    """The skipped clips of a shard that stands finished; None if it does not."""
+    try:
+        table = _map_shard(shard.file, shard.key)
+    except UserError:
+        return None
+    skipped: list[dict[str, str]] = json.loads(table.schema.metadata[b"skipped"])
+    return skipped
+
+
+def _map_shard(file: Path, key: str) -> pa.Table:
+    """The shard as a table over the memory map.
+
+    Raises:
+        UserError: it is missing, damaged, or was made from something else.
+    """
+    try:
+        with pa.memory_map(str(file)) as source:  # closing frees the descriptor, not the map
+            table = pa.ipc.open_file(source).read_all()
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{file}: missing or damaged ({error}); pack again") from error
+    if (table.schema.metadata or {}).get(b"key") != key.encode():
+        raise UserError(f"{file}: belongs to another pack; pack again")
+    return table
+
+
+def _audio(table: pa.Table) -> _Audio:
+    column = table["audio"].chunk(0)
+    return _Audio(
+        column.values.to_numpy(zero_copy_only=True), column.offsets.to_numpy(zero_copy_only=True)
+    )

@@ -1,0 +1,50 @@
+"""What a downstream task is: a label column, its kind, and which clips may not be seen together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from audioinv.core.errors import UserError
+
+KINDS = ("classification", "multilabel", "regression")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task over a manifest.
+
+    Args:
+        name: for people and folders, for example "digit_unseen_speaker".
+        label: the manifest column to predict (with `augmentation`, that parameter's name); for multilabel, labels joined by ";".
+        kind: one of classification, multilabel, regression.
+        groups: a column whose values are held out in turn: no value is both trained and tested on.
+            None uses the manifest's own split.
+        augmentation: if given, every clip is transformed once by this augmentation of the bank and the
+            label is the first parameter drawn for it: a regression that needs sensitivity to it.
+        unit: of a regression label, for example "s".
+
+    Raises:
+        UserError: an unknown kind.
+    """
+
+    name: str
+    label: str
+    kind: str = "classification"
+    groups: str | None = None
+    augmentation: str | None = None
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UserError(f"task {self.name}: kind is '{self.kind}'; give {', '.join(KINDS)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as a dictionary."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Task:
+        """The task that `to_json` described."""
+        return cls(**value)

@@ -1,0 +1,162 @@
+"""Front ends: waveforms (B, T) -> normalised log spectra (B, 1, bins, frames)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+
+from audioinv.core.errors import UserError
+
+TINY = 1e-10
+
+
+class Frontend(nn.Module):
+    """Power spectrogram, filters, decibels, then one mean and one standard deviation for all bins.
+
+    One scalar pair keeps a shift along the frequency axis a shift.
+
+    Args:
+        sample_rate: Hz. clip_s: seconds of a training clip. n_fft, hop: samples.
+        n_bins: filters. min_hz, max_hz: edges of the filters; max_hz 0 means half the sample rate.
+        floor_db: power below it counts as this much, so that digital silence is not an outlier.
+
+    Raises:
+        UserError: a value out of range.
+    """
+
+    name: str
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        clip_s: float = 1.0,
+        n_fft: int = 1024,
+        hop: int = 512,
+        n_bins: int = 128,
+        min_hz: float = 0.0,
+        max_hz: float = 0.0,
+        floor_db: float = -100.0,
+    ) -> None:
+        super().__init__()
+        max_hz = max_hz or sample_rate / 2
+        _check(sample_rate, clip_s, n_fft, hop, n_bins, min_hz, max_hz)
+        self.config = {
+            "name": self.name, "sample_rate": sample_rate, "clip_s": clip_s, "n_fft": n_fft,
+            "hop": hop, "n_bins": n_bins, "min_hz": min_hz, "max_hz": max_hz, "floor_db": floor_db,
+        }  # fmt: skip
+        self.floor = 10 ** (floor_db / 10)
+        self.n_samples = round(clip_s * sample_rate)
+        self.output_size = (1, n_bins, self.n_samples // hop + 1)
+        self.spectrogram = torchaudio.transforms.Spectrogram(n_fft, hop_length=hop, power=2.0)
+        self.register_buffer("filters", self.make_filters(n_fft // 2 + 1, min_hz, max_hz))
+        self.register_buffer("mean", torch.tensor(0.0))
+        self.register_buffer("std", torch.tensor(1.0))
+
+    def make_filters(self, n_freqs: int, min_hz: float, max_hz: float) -> Tensor:
+        """The filter matrix (n_freqs, n_bins)."""
+        raise NotImplementedError
+
+    def decibels(self, x: Tensor) -> Tensor:
+        """Log spectra in dB before normalisation: (B, T) -> (B, bins, frames)."""
+        power = self.spectrogram(x).transpose(1, 2) @ self.filters
+        return 10 * power.clamp_min(self.floor).log10().transpose(1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Waveforms (B, T) in [-1, 1] -> maps (B, 1, bins, frames) of zero mean and unit variance."""
+        return ((self.decibels(x) - self.mean) / self.std)[:, None]
+
+    @torch.no_grad()
+    def fit(self, batches: Iterable[Tensor]) -> dict[str, float]:
+        """Computes mean and standard deviation (dB) over waveforms, keeps and returns them."""
+        count, total, square = 0, 0.0, 0.0
+        for x in batches:
+            values = self.decibels(x).double()
+            count += values.numel()
+            total += float(values.sum())
+            square += float(values.square().sum())
+        mean = total / max(count, 1)
+        variance = max(square / max(count, 1) - mean**2, 0.0)
+        return self.set_statistics(mean, math.sqrt(variance))
+
+    def set_statistics(self, mean: float, std: float) -> dict[str, float]:
+        """Sets the statistics (dB).
+
+        Raises:
+            UserError: not finite, or a standard deviation of zero: the audio is silent.
+        """
+        if not (math.isfinite(mean) and math.isfinite(std) and std > 1e-3):
+            raise UserError(f"statistics {mean:.3g} +- {std:.3g} dB: is all of the audio silent?")
+        self.mean.fill_(mean)
+        self.std.fill_(std)
+        return {"mean": mean, "std": std}
+
+
+class LogMel(Frontend):
+    """Log-mel spectrogram: HTK-free Slaney mel scale and area normalisation, as librosa's default."""
+
+    name = "log_mel"
+
+    def make_filters(self, n_freqs: int, min_hz: float, max_hz: float) -> Tensor:
+        """Triangular mel filters (n_freqs, n_bins)."""
+        rate, n_bins = self.config["sample_rate"], self.config["n_bins"]
+        return torchaudio.functional.melscale_fbanks(
+            n_freqs, min_hz, max_hz, n_bins, rate, norm="slaney", mel_scale="slaney"
+        )
+
+
+class LogFrequency(Frontend):
+    """Bins of equal musical width, constant-Q-like: a pitch shift is a translation along the axis.
+
+    `n_bins` triangular filters, spaced geometrically from `min_hz` (above 0) to `max_hz`, no narrower
+    than the resolution of the Fourier transform.
+    """
+
+    name = "log_frequency"
+
+    def make_filters(self, n_freqs: int, min_hz: float, max_hz: float) -> Tensor:
+        """Triangles in log frequency (n_freqs, n_bins), each of unit sum."""
+        if min_hz <= 0:
+            raise UserError(f"log_frequency needs min_hz above 0, got {min_hz}")
+        rate, n_bins = self.config["sample_rate"], self.config["n_bins"]
+        step = math.log2(max_hz / min_hz) / (n_bins - 1)
+        centres = min_hz * torch.exp2(step * torch.arange(n_bins))
+        hz = torch.linspace(0, rate / 2, n_freqs)
+        resolution = rate / (2 * (n_freqs - 1))
+        width = torch.maximum(centres * (2**step - 1), torch.tensor(resolution))
+        filters = (1 - (hz[:, None] - centres).abs() / width).clamp_min(0)
+        return filters / filters.sum(0).clamp_min(TINY)
+
+
+FRONTENDS: dict[str, type[Frontend]] = {"log_mel": LogMel, "log_frequency": LogFrequency}
+
+
+def build_frontend(config: Mapping[str, Any]) -> Frontend:
+    """The front end described by `config`: "name" and its keyword arguments.
+
+    Raises:
+        UserError: unknown name.
+    """
+    options = dict(config)
+    name = options.pop("name", None)
+    if name not in FRONTENDS:
+        raise UserError(f"frontend is '{name}'; give one of {', '.join(FRONTENDS)}")
+    return FRONTENDS[name](**options)
+
+
+def _check(
+    rate: int, clip_s: float, n_fft: int, hop: int, n_bins: int, min_hz: float, max_hz: float
+) -> None:
+    if rate <= 0 or clip_s <= 0:
+        raise UserError(f"sample_rate {rate} Hz and clip_s {clip_s} s must be above 0")
+    if not 0 < hop <= n_fft or n_fft > 2 * clip_s * rate:
+        raise UserError(f"need 0 < hop <= n_fft <= two clips, got hop {hop}, n_fft {n_fft}")
+    if n_bins < 1 or not 0 <= min_hz < max_hz <= rate / 2:
+        raise UserError(
+            f"need n_bins >= 1 and 0 <= min_hz < max_hz <= {rate / 2:g}, "
+            f"got {n_bins}, {min_hz:g}, {max_hz:g}"
+        )

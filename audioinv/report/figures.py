@@ -1,0 +1,241 @@
+"""The figures of a report. Each function returns a matplotlib Figure; `data_uri` makes it an image.
+
+One colour language throughout: blue is invariant (1), orange is sensitive (0); methods have the
+colours of Okabe and Ito, which people with any colour vision tell apart.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import librosa
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+INVARIANT, SENSITIVE, INK, MUTED, RULE = "#0b66a8", "#d5620f", "#1d2430", "#667085", "#e3e6eb"
+DESCRIPTOR_MAP = LinearSegmentedColormap.from_list("descriptor", [SENSITIVE, "#f5f1ea", INVARIANT])
+COSINE_MAP = LinearSegmentedColormap.from_list("cosine", ["#f4f7fa", "#8fbcd8", "#0b4f82"])
+METHOD_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
+METHOD_DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+WIDTH_IN = 4.7
+FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.7,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "audioinv",
+}
+_DECIBEL_RANGE, _WINDOW_S = 80.0, 0.064
+
+
+def data_uri(figure: Figure) -> str:
+    """The figure as an SVG data URI: the same figure gives the same bytes, in the page's fonts."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        # The reader's browser draws the text and has the glyphs that our font lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", dpi=160, transparent=True, metadata={"Date": None})
+    svg = re.sub(r"'DejaVu Sans'[^;\"]*", FONTS, buffer.getvalue())
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def descriptor_heat_map(
+    tasks: Sequence[str], components: Sequence[str], mean: NDArray[Any], spread: NDArray[Any]
+) -> Figure:
+    """Learned descriptors, (tasks, components) in 0 (sensitive, orange) to 1 (invariant, blue).
+
+    Args:
+        mean: over seeds; NaN leaves a cell empty.
+        spread: standard deviation over seeds, shown below the mean; NaN shows none.
+    """
+    return _heat_map(tasks, components, mean, spread, DESCRIPTOR_MAP, (0.0, 1.0))
+
+
+def cosine_heat_map(
+    rows: Sequence[str], columns: Sequence[str], cosine: NDArray[Any], low: float
+) -> Figure:
+    """Cosines of (descriptors `rows`, augmentations `columns`); colours run from `low` to 1."""
+    return _heat_map(rows, columns, cosine, np.full_like(cosine, np.nan), COSINE_MAP, (low, 1.0))
+
+
+def invariance_dots(
+    names: Sequence[str],
+    on: Mapping[str, Sequence[float]],
+    off: Mapping[str, Sequence[float]],
+    limits: tuple[float, float],
+) -> Figure:
+    """Per augmentation, the cosine with its component on (circle) and off (square), and the gap.
+
+    Args:
+        on, off: augmentation -> one cosine per seed; an absent one is not drawn.
+        limits: of the cosine axis, the same for all methods that are compared.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _axes(0.27 * len(names) + 0.85)
+        for y, name in enumerate(names):
+            _dumbbell(axes, y, on.get(name, ()), off.get(name, ()))
+        axes.set(xlim=limits, ylim=(len(names) - 0.5, -0.7), xlabel="cosine to the clean clip")
+        axes.set_yticks(range(len(names)), [words(name) for name in names])
+        axes.grid(axis="y", visible=False)
+        axes.text(1.02, 1.0, "gap", transform=axes.transAxes, color=MUTED, ha="left", va="bottom")
+        axes.plot([], [], "o", color=INVARIANT, label="component on")
+        axes.plot([], [], "s", color=SENSITIVE, label="component off")
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderpad=0)
+    return figure
+
+
+def loss_curves(curves: Mapping[str, Sequence[Sequence[tuple[int, float]]]]) -> Figure:
+    """Smoothed loss against steps: name of a method -> one curve of (step, loss) per seed."""
+    with matplotlib.rc_context({**STYLE, "font.size": 9}):
+        figure, axes = _axes(3.1, width_in=6.2)
+        for index, (method, seeds) in enumerate(curves.items()):
+            for number, curve in enumerate(seeds):
+                axes.plot(
+                    *smooth(curve),
+                    color=METHOD_COLOURS[index % len(METHOD_COLOURS)],
+                    linestyle=METHOD_DASHES[index % len(METHOD_DASHES)],
+                    linewidth=1.3,
+                    alpha=0.85,
+                    label=None if number else method,
+                )
+        axes.set(xlabel="step", ylabel="loss")
+        axes.margins(x=0.01)
+        figure.legend(loc="outside upper left", ncols=3, handlelength=2.6)
+    return figure
+
+
+def smooth(curve: Sequence[tuple[int, float]]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Steps and losses averaged over windows of a fortieth of the curve, where they fit whole."""
+    steps, losses = np.array(curve, dtype=float).T
+    window = max(1, len(steps) // 40)
+    weights = np.full(window, 1 / window)
+    return np.convolve(steps, weights, "valid"), np.convolve(losses, weights, "valid")
+
+
+def spectrogram(samples: NDArray[Any], sample_rate: int) -> Figure:
+    """Mel spectrogram of `samples` (n,) at `sample_rate` Hz, 80 dB down from full scale."""
+    n_fft = 2 ** round(np.log2(_WINDOW_S * sample_rate))
+    power = librosa.feature.melspectrogram(
+        y=np.asarray(samples, dtype=np.float32),
+        sr=sample_rate,
+        n_fft=n_fft,
+        hop_length=n_fft // 4,
+        norm=1,  # each band is a weighted mean of power: white noise is level
+    )
+    full_scale = (n_fft / 4) ** 2  # a sine of amplitude 1, in its bin under a Hann window
+    decibels = 10 * np.log10(np.maximum(power / full_scale, 1e-12))
+    top_hz, bands = sample_rate / 2, len(power)
+    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
+        figure, axes = _axes(1.6, width_in=4.4)
+        axes.imshow(
+            decibels,
+            cmap="magma",
+            vmin=-_DECIBEL_RANGE,
+            vmax=0,
+            origin="lower",
+            aspect="auto",
+            interpolation="nearest",
+            extent=(0, len(samples) / sample_rate, 0, bands),
+        )
+        hertz = [f for f in (500, 1000, 2000, 4000, 8000, 16000) if f <= top_hz]
+        places = librosa.hz_to_mel(hertz) / librosa.hz_to_mel(top_hz) * bands
+        axes.set_yticks(places, [f"{f / 1000:g}" for f in hertz])
+        axes.set(xlabel="time, s", ylabel="frequency, kHz")
+    return figure
+
+
+def _axes(height_in: float, width_in: float = WIDTH_IN) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def words(name: str) -> str:
+    """A name as people read it: time_stretch becomes time stretch."""
+    return name.replace("_", " ")
+
+
+def _heat_map(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: NDArray[Any],
+    spread: NDArray[Any],
+    colours: Colormap,
+    limits: tuple[float, float],
+) -> Figure:
+    row_in = 0.30 if np.isnan(spread).all() else 0.40
+    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
+        figure, axes = _axes(row_in * len(rows) + 0.9)
+        mesh = axes.pcolormesh(
+            np.ma.masked_invalid(values),
+            cmap=colours,
+            vmin=limits[0],
+            vmax=limits[1],
+            edgecolors="white",
+            linewidth=1.5,
+        )
+        axes.invert_yaxis()
+        axes.spines[:].set_visible(False)
+        axes.xaxis.tick_top()
+        places = np.arange(len(columns)) + 0.5
+        names = [words(name) for name in columns]
+        axes.set_xticks(places, names, rotation=35, ha="left", rotation_mode="anchor")
+        axes.set_yticks(np.arange(len(rows)) + 0.5, [words(name) for name in rows])
+        for (y, x), value in np.ndenumerate(values):
+            _annotate(axes, x, y, float(value), float(spread[y, x]), mesh.to_rgba(value))
+    return figure
+
+
+def _annotate(
+    axes: Axes, x: int, y: int, value: float, spread: float, colour: NDArray[Any]
+) -> None:
+    """The value in its cell, and the spread below it, in black or white after the colour behind."""
+    if np.isnan(value):
+        axes.text(x + 0.5, y + 0.5, "–", ha="center", va="center", color=MUTED)
+        return
+    ink = INK if np.dot(colour[:3], (0.299, 0.587, 0.114)) > 0.58 else "white"
+    above = 0.0 if np.isnan(spread) else 0.12
+    axes.text(x + 0.5, y + 0.5 - above, f"{value:.2f}", ha="center", va="center", color=ink)
+    if above:
+        label = f"±{spread:.2f}"
+        axes.text(x + 0.5, y + 0.78, label, ha="center", va="center", color=ink, fontsize=6.8)
+
+
+def _dumbbell(axes: Axes, y: int, on: Sequence[float], off: Sequence[float]) -> None:
+    for values, marker, colour in ((off, "s", SENSITIVE), (on, "o", INVARIANT)):
+        axes.plot(values, [y] * len(values), marker, color=colour, alpha=0.45, markersize=3, mew=0)
+        if values:
+            axes.plot(np.mean(values), y, marker, color=colour, markersize=6, mew=0, zorder=3)
+    if on and off:
+        ends = np.mean(on), np.mean(off)
+        axes.plot(ends, (y, y), color="#b8bfca", linewidth=1.6, zorder=1)
+        gap = f"{round(ends[0] - ends[1], 2) + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")
+        place = axes.get_yaxis_transform()
+        axes.text(1.02, y, gap, transform=place, ha="left", va="center")

@@ -1,0 +1,190 @@
+"""The page: tables, figures and clips of an experiment as one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from audioinv.core.files import write_text
+from audioinv.report.collect import (
+    Example,
+    Experiment,
+    Result,
+    Run,
+    method_name,
+    read_experiment,
+    unique,
+)
+from audioinv.report.figures import words
+from audioinv.report.pictures import (
+    clips,
+    descriptor_pictures,
+    loss_picture,
+    measurement_pictures,
+)
+from audioinv.report.tables import hardware, main_table, results_table, show, write_results
+
+CITATIONS = (
+    "R. Chavhan, H. Gouk, J. Stuehmer, C. Heggan, M. Yaghoobi, T. Hospedales. "
+    "Amortised Invariance Learning for Contrastive Self-Supervision. ICLR 2023. arXiv:2302.12712.",
+)
+FACTS = {
+    "Pack": "pack",
+    "Front end": "frontend",
+    "Bank": "bank",
+    "Backbone": "backbone",
+    "Conditioning": "conditioning",
+    "Steps": "pretrain.steps",
+    "Batch size": "pretrain.batch_size",
+    "Optimiser": "pretrain.optimiser",
+    "Peak learning rate": "pretrain.lr",
+    "Temperature": "pretrain.temperature",
+    "Projector": "pretrain.projector",
+    "Readout": "adapt.readout",
+    "Precision": "precision",
+}
+"""What is told of a configuration: name on the page -> key in config.yaml."""
+
+
+def write_report(expdir: str | Path, results: str | Path | None = None) -> Path:
+    """Writes EXPDIR/report.html, and the table into the Markdown file `results` if given.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UserError: EXPDIR holds no run folder or a broken file, or `results` has no table to hold.
+    """
+    experiment = read_experiment(expdir)
+    page = experiment.path / "report.html"
+    write_text(page, render(experiment))
+    if results is not None:
+        write_results(results, results_table(expdir))
+    return page
+
+
+def render(experiment: Experiment) -> str:
+    """The whole page as HTML; everything read from files is escaped."""
+    environment = Environment(
+        loader=PackageLoader("audioinv.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(show=show, words=words, method_name=method_name)
+    results = experiment.results
+    return environment.get_template("report.html").render(
+        title=str(experiment.about.get("title") or experiment.path.resolve().name),
+        description=str(experiment.about.get("description") or ""),
+        counts=_counts(experiment),
+        facts=facts(experiment),
+        configs={run.path.resolve().name: _compact(run.config) for run in experiment.runs},
+        table=main_table(experiment) if results else None,
+        results=results,
+        several=len({result.seed for result in results}) > 1,
+        descriptors=descriptor_pictures(results),
+        measurements=measurement_pictures(experiment),
+        loss=loss_picture(experiment),
+        examples=[(e, _parameters(e), clips(e)) for e in experiment.examples],
+        commands=_commands(experiment),
+        protocols=sorted({result.protocol for result in results}),
+        citations=_list(experiment.about.get("citation")) or CITATIONS,
+    )
+
+
+def facts(experiment: Experiment) -> dict[str, str]:
+    """What was run, name -> value; a value that differs between methods names them."""
+    seeds = sorted({run.seed for run in experiment.runs if run.seed is not None})
+    told = {
+        "Corpus": _compact(experiment.about.get("corpus")),
+        "Methods": ", ".join(method_name(method) for method in experiment.methods),
+        "Descriptor components": ", ".join(words(name) for name in _components(experiment)),
+        **{name: _fact(experiment.runs, key) for name, key in FACTS.items()},
+        "Seeds": ", ".join(map(str, seeds)),
+        "Versions": _versions(experiment.results),
+        "Hardware": hardware(experiment),
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _fact(runs: Sequence[Run], key: str) -> str:
+    values = [(run.method, _compact(_find(run.config, key))) for run in runs]
+    said = unique(value for _, value in values if value)
+    if len(said) < 2:
+        return "".join(said)
+    methods = {
+        told: unique(method_name(m) for m, value in values if value == told) for told in said
+    }
+    return "; ".join(f"{value} ({', '.join(names)})" for value, names in methods.items())
+
+
+def _find(config: Mapping[str, Any], key: str) -> Any:
+    """The value at a dotted key, None without one."""
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _compact(value: Any) -> str:
+    """A configuration value as words: a mapping as its name followed by its other fields."""
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        fields = {k: v for k, v in value.items() if v not in (None, {}, []) and k != "name"}
+        name = [str(value["name"])] if value.get("name") is not None else []
+        return ", ".join(name + [f"{k} {_inner(v)}" for k, v in fields.items()])
+    if isinstance(value, list):
+        return ", ".join(_inner(item) for item in value)
+    return str(value)
+
+
+def _inner(value: Any) -> str:
+    text = _compact(value)
+    return f"({text})" if isinstance(value, (Mapping, list)) else text
+
+
+def _components(experiment: Experiment) -> list[str]:
+    measured = [
+        name for run in experiment.runs if run.measurement for name in run.measurement.names
+    ]
+    learned = [name for result in experiment.results for name in result.descriptor or ()]
+    return unique(measured + learned)
+
+
+def _versions(results: Sequence[Result]) -> str:
+    pairs = unique(pair for result in results for pair in result.versions.items())
+    return ", ".join(f"{name} {version}" for name, version in pairs)
+
+
+def _counts(experiment: Experiment) -> list[tuple[int, str]]:
+    counted = {
+        "method": len(experiment.methods),
+        "seed": len({run.seed for run in experiment.runs}),
+        "task": len({result.task for result in experiment.results}),
+        "result": len(experiment.results),
+    }
+    return [(n, name if n == 1 else f"{name}s") for name, n in counted.items() if n]
+
+
+def _commands(experiment: Experiment) -> list[str]:
+    recorded = _list(experiment.about.get("commands") or experiment.about.get("command"))
+    return recorded or unique(r.command for r in experiment.results if r.command)
+
+
+def _list(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+
+
+def _parameters(example: Example) -> str:
+    return ", ".join(f"{words(k)} {_number(v)}" for k, v in example.parameters.items())
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,204 @@
+"""From an experiment to the pictures of its page: an image, and the same in words."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioinv.data import audio_io
+from audioinv.report import figures
+from audioinv.report.collect import (
+    AUDIO_TYPES,
+    Example,
+    Experiment,
+    Measurement,
+    Result,
+    method_name,
+    unique,
+)
+from audioinv.report.figures import words
+
+K = TypeVar("K")
+
+LEARNED_MODES = ("soft", "search", "paper")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as a data URI, what it says in words, and what stands above it."""
+
+    uri: str
+    alt: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class MeasurementPictures:
+    """What one method's runs measured, averaged over seeds; None where a file has no such part."""
+
+    method: str
+    n_clips: int | None
+    n_seeds: int
+    dots: Picture | None
+    matrix: Picture | None
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One side of an example: its spectrogram and its audio."""
+
+    side: str
+    picture: Picture
+    audio_uri: str
+
+
+def descriptor_pictures(results: Sequence[Result]) -> list[Picture]:
+    """One heat map per row whose descriptor was learned, mean and spread over seeds."""
+    learned = [r for r in results if _family(r) in LEARNED_MODES and r.descriptor]
+    learned.sort(key=lambda r: LEARNED_MODES.index(_family(r)))
+    rows = unique((r.method, r.label) for r in learned)
+    return [
+        _descriptor_picture(row[1], [r for r in learned if (r.method, r.label) == row])
+        for row in rows
+    ]
+
+
+def measurement_pictures(experiment: Experiment) -> list[MeasurementPictures]:
+    """Per method that was measured: on, off and gap, and the matrix; on common scales."""
+    by_method = {
+        method: [r.measurement for r in experiment.runs if r.method == method and r.measurement]
+        for method in experiment.methods
+    }
+    every = [measured for several in by_method.values() for measured in several]
+    low_dots = _low([c for m in every for c in (*m.on.values(), *m.off.values())])
+    low_matrix = _low([c for m in every for c in m.cosines.values()])
+    return [
+        MeasurementPictures(
+            method,
+            several[0].n_clips,
+            len(several),
+            _dots(method, several, low_dots),
+            _matrix(method, several, low_matrix),
+        )
+        for method, several in by_method.items()
+        if several
+    ]
+
+
+def loss_picture(experiment: Experiment) -> Picture | None:
+    """The loss curves of all runs; None if none was logged."""
+    curves = {
+        method_name(method): [
+            run.loss for run in experiment.runs if run.method == method and run.loss
+        ]
+        for method in experiment.methods
+    }
+    curves = {name: several for name, several in curves.items() if several}
+    if not curves:
+        return None
+    last = {name: np.mean([curve[-1][1] for curve in c]) for name, c in curves.items()}
+    said = ", ".join(f"{name} {loss:.3g}" for name, loss in last.items())
+    uri = figures.data_uri(figures.loss_curves(curves))
+    return Picture(uri, f"Pre-training loss against steps. Last logged loss: {said}.")
+
+
+def clips(example: Example) -> list[Clip]:
+    """The two sides of an example.
+
+    Raises:
+        UserError: a clip cannot be read.
+    """
+    return [_clip(example, "before", example.before), _clip(example, "after", example.after)]
+
+
+def _family(result: Result) -> str:
+    """The mode without its variant: search of search:validation."""
+    return result.mode.partition(":")[0]
+
+
+def _descriptor_picture(label: str, results: Sequence[Result]) -> Picture:
+    tasks = sorted({r.task for r in results})
+    components = unique(name for r in results for name in r.descriptor or ())
+    values = _gather(
+        [{(r.task, name): v for name, v in (r.descriptor or {}).items()} for r in results]
+    )
+    several = {key: v for key, v in values.items() if len(v) > 1}
+    mean = _grid(tasks, components, {key: np.mean(v) for key, v in values.items()})
+    spread = _grid(tasks, components, {key: np.std(v, ddof=1) for key, v in several.items()})
+    return Picture(
+        figures.data_uri(figures.descriptor_heat_map(tasks, components, mean, spread)),
+        f"Learned descriptor of {label}. {_say(tasks, components, mean)}",
+        label,
+    )
+
+
+def _low(cosines: Sequence[float]) -> float:
+    """The tenth below the lowest cosine: where the axis, or the colours, of all methods begin."""
+    return min(0.9, math.floor(min(cosines, default=0.0) * 10) / 10)
+
+
+def _dots(method: str, several: Sequence[Measurement], low: float) -> Picture | None:
+    on = _gather([m.on for m in several])
+    off = _gather([m.off for m in several])
+    gap = _gather([m.gap for m in several])
+    names = unique(name for m in several for name in m.names if name in on or name in off)
+    if not names:
+        return None
+    said = ", ".join(f"{words(name)} {np.mean(gap[name]):+.2f}" for name in names if name in gap)
+    return Picture(
+        figures.data_uri(figures.invariance_dots(names, on, off, (low, 1.02))),
+        f"Measured invariance of {method_name(method)}. "
+        f"Cosine with the component on minus off: {said or 'not recorded'}.",
+    )
+
+
+def _matrix(method: str, several: Sequence[Measurement], low: float) -> Picture | None:
+    rows = unique(row for m in several for row in m.rows)
+    columns = unique(column for m in several for column in m.columns)
+    if not rows or not columns:
+        return None
+    values = _gather([m.cosines for m in several])
+    cosine = _grid(rows, columns, {key: np.mean(v) for key, v in values.items()})
+    return Picture(
+        figures.data_uri(figures.cosine_heat_map(rows, columns, cosine, low)),
+        f"Cosine of {method_name(method)} by descriptor. {_say(rows, columns, cosine)}",
+    )
+
+
+def _clip(example: Example, side: str, path: Path) -> Clip:
+    samples, sample_rate = audio_io.read(path)
+    picture = Picture(
+        figures.data_uri(figures.spectrogram(samples.mean(axis=1), sample_rate)),
+        f"Mel spectrogram of a clip {side} {words(example.augmentation)}",
+    )
+    audio = base64.b64encode(path.read_bytes()).decode()
+    return Clip(side, picture, f"data:{AUDIO_TYPES[path.suffix.lower()]};base64,{audio}")
+
+
+def _gather(mappings: Sequence[Mapping[K, float]]) -> dict[K, list[float]]:
+    """Key -> its values in all the mappings that have it."""
+    keys = unique(key for mapping in mappings for key in mapping)
+    return {key: [m[key] for m in mappings if key in m] for key in keys}
+
+
+def _grid(
+    rows: Sequence[str], columns: Sequence[str], values: Mapping[tuple[str, str], Any]
+) -> NDArray[Any]:
+    """The values as an array (rows, columns), NaN where there is none."""
+    return np.array([[values.get((r, c), math.nan) for c in columns] for r in rows], dtype=float)
+
+
+def _say(rows: Sequence[str], columns: Sequence[str], values: NDArray[Any]) -> str:
+    """A grid of values as one sentence per row, for those who cannot see the figure."""
+    sentences = []
+    for row, line in zip(rows, values, strict=True):
+        said = [f"{words(c)} {value:.2f}" for c, value in zip(columns, line, strict=True)]
+        sentences.append(f"{words(row)}: {', '.join(said)}.")
+    return " ".join(sentences)

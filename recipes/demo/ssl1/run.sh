@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# The demo: sounds made by the sonograph synthesiser, where timbre and pitch class want opposite invariances.
+# Nothing to download. Every option of the driver can be given: ./run.sh --help
+set -euo pipefail
+
+recipe=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+
+exec "$recipe/../../TEMPLATE/ssl1/ssl.sh" \
+    --recipe "$recipe" \
+    --corpus sonograph \
+    --config cpu_quick \
+    --sample_rate 16000 \
+    "$@"

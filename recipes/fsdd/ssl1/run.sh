@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Free Spoken Digit Dataset: digit wants invariance to pitch, speaker does not.
+#   ./run.sh --data_root DIR     DIR holds recordings/
+# Every option of the driver can be given: ./run.sh --help
+set -euo pipefail
+
+recipe=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+
+exec "$recipe/../../TEMPLATE/ssl1/ssl.sh" \
+    --recipe "$recipe" \
+    --corpus fsdd \
+    --data_url https://github.com/Jakobovski/free-spoken-digit-dataset \
+    --config cpu_quick \
+    --sample_rate 8000 \
+    "$@"

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.errors import UserError
+from audioinv.core.randomness import generator, seeded
+
+SPACE = DescriptorSpace.single(["a", "b", "c"])
+
+
+class Plain(nn.Module):
+    """A front end that hands maps through."""
+
+    output_size = (1, 24, 16)
+    config: Mapping[str, Any] = {"name": "plain"}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def make(conditioning: str = "hyper", pool: str = "time") -> AmortisedEncoder:
+    backbone = {
+        "name": "resnet18",
+        "width": 0.125,
+        "dim": 12,
+        "pool": pool,
+        "options": {"layers": [1, 1, 1, 1], "stem_type": "deep", "stem_width": 4},
+    }
+    with seeded(0, "encoder"):
+        return AmortisedEncoder(Plain(), backbone, {"name": conditioning}, SPACE).eval()
+
+
+def maps(n: int = 6) -> Tensor:
+    return torch.randn(n, 1, 24, 16, generator=generator(0, "maps"))
+
+
+@pytest.mark.parametrize("conditioning", ["hyper", "norm", "none"])
+@pytest.mark.parametrize("layers", ["last", "all"])
+def test_at_equals_the_conditioned_forward(conditioning: str, layers: str) -> None:
+    encoder, x = make(conditioning), maps()
+    for i in (SPACE.all_on(), torch.tensor([0.2, 0.9, 0.5])):
+        torch.testing.assert_close(
+            encoder.at(i)(x, layers), encoder(x, i, layers), atol=1e-5, rtol=1e-5
+        )
+
+
+def test_at_does_not_touch_the_encoder() -> None:
+    encoder = make()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    encoder.at(SPACE.all_on(), [maps(32)])
+    assert all(torch.equal(before[n], v) for n, v in encoder.state_dict().items())
+
+
+@pytest.mark.parametrize("conditioning", ["hyper", "norm"])
+def test_the_descriptor_changes_features_from_the_start(conditioning: str) -> None:
+    """An encoder that starts unconditioned tends to stay so."""
+    encoder, x = make(conditioning), maps(32)
+    on = encoder.at(SPACE.all_on(), [x])(x)
+    off = encoder.at(SPACE.parse("-a"), [x])(x)
+    cosine = torch.cosine_similarity(on - on.mean(0), off - off.mean(0), dim=1).mean()
+    assert float(cosine) < 0.98
+
+
+def test_one_descriptor_per_example_equals_one_by_one() -> None:
+    encoder, x = make(), maps()
+    descriptors = torch.tensor([[1, 1, 1], [0, 1, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    together = encoder(x, descriptors.float())
+    for row, i in enumerate(descriptors.float()):
+        torch.testing.assert_close(together[row], encoder(x[row : row + 1], i)[0], atol=1e-5, rtol=1e-5)
+
+
+def test_calibration_normalises_at_the_descriptor_in_use() -> None:
+    encoder = make()
+    x = maps(128) * 5 + 3
+    plain = encoder.at(SPACE.parse("b"), [x])
+    stem = plain.backbone.trunk.conv1[0](x)
+    mean = plain.backbone.trunk.conv1[1].running_mean
+    torch.testing.assert_close(mean, stem.mean((0, 2, 3)), atol=1e-4, rtol=1e-4)
+
+
+def test_layers_all_puts_every_stage_before_the_last_features() -> None:
+    encoder, x = make(pool="global"), maps()
+    everything = encoder(x, SPACE.all_on(), "all")
+    torch.testing.assert_close(everything[:, -12:], encoder(x, SPACE.all_on()))
+    assert everything.shape[1] == 8 + 8 + 16 + 32 + 64 + 12
+
+
+def test_saved_encoder_gives_the_same_features(tmp_path: Path) -> None:
+    encoder, x = make(), maps()
+    encoder.save(tmp_path, {"seed": 0})
+    loaded = AmortisedEncoder.load(tmp_path, lambda config: Plain())
+    i = torch.tensor([1.0, 0.0, 0.5])
+    assert torch.equal(loaded(x, i), encoder(x, i))
+    assert loaded.space.names == SPACE.names
+
+
+def test_damaged_encoder_is_one_clear_error(tmp_path: Path) -> None:
+    make().save(tmp_path)
+    weights = tmp_path / "encoder.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"encoder\.safetensors|no readable encoder"):
+        AmortisedEncoder.load(tmp_path, lambda config: Plain())
+    weights.unlink()
+    with pytest.raises(UserError):
+        AmortisedEncoder.load(tmp_path, lambda config: Plain())
+
+
+def test_unknown_backbone_and_pool_are_explained() -> None:
+    space = SPACE
+    with pytest.raises(UserError, match="timm has no model 'resnet19'"):
+        AmortisedEncoder(Plain(), {"name": "resnet19"}, {"name": "none"}, space)
+    with pytest.raises(UserError, match="time or global"):
+        AmortisedEncoder(Plain(), {"name": "resnet18", "pool": "max"}, {"name": "none"}, space)

@@ -1,0 +1,226 @@
+"""Manifests: what is written is read back, and a bad table is told all its faults at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from audioinv.core.errors import UserError
+from audioinv.data.manifest import (
+    Corpus,
+    Manifest,
+    read_manifest,
+    stratified_validation,
+    write_manifest,
+)
+from audioinv.data.task import Task
+
+TASKS = (
+    Task("kind", "kind"),
+    Task("height", "height", "regression", unit="m"),
+    Task("tags", "tags", "multilabel"),
+    Task("shift", "shift", "regression", augmentation="time_shift"),
+)
+
+
+def corpus(root: str = ".", tasks: tuple[Task, ...] = TASKS) -> Corpus:
+    return Corpus("tiny", "Tiny corpus", "made here", "CC0-1.0", root, 8000, tasks)
+
+
+def table(n: int = 4, **columns: Any) -> pd.DataFrame:
+    values: dict[str, Any] = {
+        "id": [f"clip{i}" for i in range(n)],
+        "path": [f"{i}.wav" for i in range(n)],
+        "start": 0.0,
+        "duration": 1 / 3,
+        "sample_rate": 8000,
+        "split": ["train", "train", "valid", "test"] * (n // 4),
+        "kind": ["dog", "cat"] * (n // 2),
+        "height": 0.1,
+        "tags": "",
+    }
+    return pd.DataFrame({**values, **columns})
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_written_is_read_back(tmp_path: Path, ending: str) -> None:
+    frame = table(kind=["NA", "null", "007", "1e3"], tags=["a;b", "", "é", "a"])
+    path = write_manifest(tmp_path, frame, corpus(), ending)
+    manifest = read_manifest(path)
+    assert path == tmp_path / f"manifest{ending}"
+    assert manifest.corpus == corpus()
+    pd.testing.assert_frame_equal(manifest.frame, frame, check_dtype=False)
+    assert manifest.frame["sample_rate"].dtype == "int64"
+    assert manifest.frame["height"].dtype == "float64"
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+odd_texts = texts | st.sampled_from(['a,"b"', "line\nbreak", "\r", "\r\n", " ", "NaN", "'", "日本"])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(st.lists(odd_texts, min_size=4, max_size=4), st.floats(1e-9, 1e9))
+def test_any_label_and_number_survive_a_csv(
+    tmp_path: Path, labels: list[str], duration: float
+) -> None:
+    frame = table(kind=labels, tags=labels[::-1], duration=duration)
+    read = read_manifest(write_manifest(tmp_path, frame, corpus())).frame
+    assert read["kind"].tolist() == labels
+    assert read["tags"].tolist() == labels[::-1]
+    assert read["duration"].tolist() == [duration] * 4
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> None:
+    path = write_manifest(tmp_path, table(), corpus())
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_manifest(path).frame["id"].tolist() == table()["id"].tolist()
+
+
+def test_root_is_relative_to_the_manifest_and_can_be_overridden(tmp_path: Path) -> None:
+    (tmp_path / "audio").mkdir()
+    path = write_manifest(tmp_path / "data", table(), corpus("../audio"))
+    assert read_manifest(path).root.samefile(tmp_path / "audio")
+    assert read_manifest(path, root=tmp_path).root == tmp_path
+    with pytest.raises(UserError, match="nowhere is not a folder; give --root"):
+        read_manifest(path, root=tmp_path / "nowhere")
+
+
+def write_raw(folder: Path, frame: pd.DataFrame) -> Path:
+    """A manifest as another tool may write it, unchecked."""
+    (folder / "corpus.json").write_text(json.dumps(corpus().to_json()))
+    frame.to_csv(folder / "manifest.csv", index=False)
+    return folder / "manifest.csv"
+
+
+def test_every_problem_is_told_in_one_go(tmp_path: Path) -> None:
+    frame = table(
+        id=["same", "same", "clip2", ""],
+        start=["0", "-1", "0", "0"],
+        duration=["1", "1", "much", "0"],
+        sample_rate=["8000", "8000.5", "0", "8000"],
+        split=["train", "dev", "valid", "test"],
+        kind=["dog", "", "cat", "cat"],
+        height=["1.5", "2", "tall", "1"],
+        path=["a.wav", "../b.wav", "/etc/c.wav", "d.wav"],
+    ).drop(columns="tags")
+    with pytest.raises(UserError) as caught:
+        read_manifest(write_raw(tmp_path, frame))
+    message = str(caught.value)
+    for told in (
+        "column tags is missing",
+        "same: id is 'same'; another clip has it",
+        "row 3: id is ''; give every clip an id",
+        "start is '-1'",
+        "duration is 'much'; give seconds, more than 0",
+        "duration is '0'",
+        "sample_rate is '8000.5'",
+        "sample_rate is '0'",
+        "split is 'dev'; give train, valid, test",
+        "kind is ''; a task needs it",
+        "height is 'tall'; a regression task needs a number",
+        "path is '../b.wav'",
+        "path is '/etc/c.wav'",
+    ):
+        assert told in message
+    assert "13 problem(s)" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("column", ["id", "path", "start", "duration", "sample_rate", "split"])
+def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
+    with pytest.raises(UserError, match=f"column {column}.* is missing"):
+        read_manifest(write_raw(tmp_path, table().drop(columns=column)))
+
+
+def test_folds_stand_for_a_split(tmp_path: Path) -> None:
+    frame = table(fold=[1, 2, 1, 2]).drop(columns="split")
+    assert read_manifest(write_raw(tmp_path, frame)).frame["fold"].tolist() == ["1", "2", "1", "2"]
+
+
+def test_an_empty_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no rows"):
+        read_manifest(write_raw(tmp_path, table().iloc[:0]))
+
+
+def test_a_bad_table_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="split is 'dev'"):
+        write_manifest(tmp_path, table(split="dev"), corpus())
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_that_are_no_manifest_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"corpus\.json"):
+        read_manifest(tmp_path / "manifest.csv")
+    path = write_raw(tmp_path, table())
+    with pytest.raises(UserError, match=r"ends in \.csv or \.parquet"):
+        read_manifest(path.rename(tmp_path / "manifest.txt"))
+    (tmp_path / "manifest.parquet").write_text("no parquet")
+    with pytest.raises(UserError, match=r"cannot read .*manifest\.parquet"):
+        read_manifest(tmp_path / "manifest.parquet")
+    with pytest.raises(UserError, match=r"cannot read .*manifest\.csv"):
+        read_manifest(tmp_path / "manifest.csv")
+    (tmp_path / "corpus.json").write_text('{"name": "tiny"}')
+    with pytest.raises(UserError, match="not the description of a corpus"):
+        read_manifest(path)
+
+
+def test_paths_stay_inside_the_root(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "inner").mkdir(parents=True)
+    (tmp_path / "secret.wav").touch()
+    (root / "link.wav").symlink_to(tmp_path / "secret.wav")
+    (root / "inner" / "up").symlink_to(tmp_path)
+    manifest = Manifest(table(), corpus(), root)
+    for path in ("../secret.wav", str(tmp_path / "secret.wav"), "link.wav", "inner/up/secret.wav"):
+        with pytest.raises(UserError, match="leaves the root"):
+            manifest.path({"path": path})
+    (root / "alias.wav").symlink_to(root / "inner" / "a.wav")
+    for path in ("inner/a.wav", "alias.wav"):
+        assert manifest.path({"path": path}) == root / path
+
+
+def big_table() -> pd.DataFrame:
+    n = 200
+    kinds = ["common"] * 120 + ["other"] * 65 + ["rare"] * 14 + ["single"]
+    return table(n, kind=kinds, place=["here", "there"] * (n // 2), split="train")
+
+
+def test_validation_is_stratified_and_deterministic() -> None:
+    frame = big_table()
+    marked = stratified_validation(frame, "kind", 0.1, seed=0)
+    counts = marked[marked["split"] == "valid"]["kind"].value_counts()
+    assert counts["common"] == 12
+    assert counts["other"] in (6, 7)
+    assert counts["rare"] in (1, 2)
+    assert "single" not in counts  # or nothing would be left to train on
+    assert (frame["split"] == "train").all()
+    shuffled = stratified_validation(frame.sample(frac=1, random_state=0), "kind", 0.1, seed=0)
+    pd.testing.assert_frame_equal(shuffled.sort_index(), marked)
+    other = stratified_validation(frame, "kind", 0.1, seed=1)
+    assert not other.equals(marked)
+
+
+def test_validation_by_two_columns_leaves_the_test_set_alone() -> None:
+    frame = big_table()
+    frame.loc[:49, "split"] = "test"
+    marked = stratified_validation(frame, ["kind", "place"], 0.2, seed=0)
+    assert (marked["split"][:50] == "test").all()
+    sizes = (
+        marked[50:]
+        .groupby(["kind", "place"])["split"]
+        .agg(["size", lambda s: (s == "valid").sum()])
+    )
+    share = sizes.iloc[:, 1] - 0.2 * sizes.iloc[:, 0]
+    assert (share.abs() < 1).all()
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1])
+def test_a_senseless_fraction_is_refused(fraction: float) -> None:
+    with pytest.raises(UserError, match=r"give one in \(0, 1\)"):
+        stratified_validation(big_table(), "kind", fraction, seed=0)
