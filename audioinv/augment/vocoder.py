@@ -3,8 +3,8 @@
 Identity phase locking after Laroche and Dolson, "Improved phase vocoder time-scale modification of
 audio" (1999): all bins around a spectral peak turn by the same angle, so the shape of a partial
 survives. Phases are unit phasors and their sums running products; there is no trigonometry. With
-D_k the step from the frame read for output k to the one read for k + 1, the rotation of bin f is
-R_{k+1}(f) = R_k(p) D_k(p), where p is the strongest bin near f.
+n_k the frame nearest to where output k reads, P_n(f) its phases and p the strongest bin near f,
+output k has the phases P_{n_k}(f) R_k(f), R_{k+1}(f) = R_k(p) P_{n_k + 1}(p) / P_{n_{k+1}}(p).
 """
 
 from __future__ import annotations
@@ -73,19 +73,18 @@ def _read(spectra: Tensor, position: Tensor) -> Tensor:
     loud = magnitude > floor
     phasor = torch.where(loud, spectra * (1 / torch.where(loud, magnitude, 1)), 1)
 
-    base = position.detach().floor().long()
     first = torch.arange(n_clips, device=spectra.device) * n_frames
-    rows = (first + base.clamp_max(n_frames - 1)).flatten()
-    next_rows = (first + (base + 1).clamp_max(n_frames - 1)).flatten()
 
-    def at(values: Tensor, index: Tensor) -> Tensor:
-        return values.flatten(0, 1).index_select(0, index).view(*position.shape, n_bins)
+    def at(values: Tensor, frame: Tensor) -> Tensor:
+        rows = (first + frame.clamp_max(n_frames - 1)).flatten()
+        return values.flatten(0, 1).index_select(0, rows).view(*frame.shape, n_bins)
 
-    weight = (position - base).to(magnitude.dtype)[..., None]
-    level = torch.lerp(at(magnitude, rows), at(magnitude, next_rows), weight)
-    turned = at(phasor, rows)
-    steps = at(phasor, next_rows)[:-1] * turned[1:].conj()
-    return level * (turned * _rotations(steps, _peaks(level.detach())))
+    before, nearest = position.detach().floor().long(), position.detach().round().long()
+    weight = (position - before).to(magnitude.dtype)[..., None]
+    level = torch.lerp(at(magnitude, before), at(magnitude, before + 1), weight)
+    phase = at(phasor, nearest)
+    steps = at(phasor, nearest[:-1] + 1) * phase[1:].conj()
+    return level * (phase * _rotations(steps, _peaks(level.detach())))
 
 
 def _peaks(level: Tensor) -> Tensor:

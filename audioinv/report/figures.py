@@ -53,7 +53,7 @@ STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "audioinv",
 }
-_DECIBEL_RANGE, _WINDOW_S = 80.0, 0.064
+_DECIBEL_RANGE, _WINDOW_S, _LONGEST_NAME = 80.0, 0.064, 28
 
 
 def data_uri(figure: Figure) -> str:
@@ -103,7 +103,7 @@ def invariance_dots(
         for y, name in enumerate(names):
             _dumbbell(axes, y, on.get(name, ()), off.get(name, ()))
         axes.set(xlim=limits, ylim=(len(names) - 0.5, -0.7), xlabel="cosine to the clean clip")
-        axes.set_yticks(range(len(names)), [words(name) for name in names])
+        axes.set_yticks(range(len(names)), [_short(name) for name in names])
         axes.grid(axis="y", visible=False)
         axes.text(1.02, 1.0, "gap", transform=axes.transAxes, color=MUTED, ha="left", va="bottom")
         axes.plot([], [], "o", color=INVARIANT, label="component on")
@@ -177,6 +177,12 @@ def _axes(height_in: float, width_in: float = WIDTH_IN) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
+def _short(name: str) -> str:
+    """A name that fits beside a figure."""
+    name = words(name)
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+
+
 def words(name: str) -> str:
     """A name as people read it: time_stretch becomes time stretch."""
     return name.replace("_", " ")
@@ -192,7 +198,8 @@ def _heat_map(
 ) -> Figure:
     row_in = 0.30 if np.isnan(spread).all() else 0.40
     with matplotlib.rc_context({**STYLE, "axes.grid": False}):
-        figure, axes = _axes(row_in * len(rows) + 0.9)
+        names = [_short(name) for name in columns]
+        figure, axes = _axes(row_in * len(rows) + 0.25 + 0.05 * max(map(len, names)))
         mesh = axes.pcolormesh(
             np.ma.masked_invalid(values),
             cmap=colours,
@@ -205,9 +212,8 @@ def _heat_map(
         axes.spines[:].set_visible(False)
         axes.xaxis.tick_top()
         places = np.arange(len(columns)) + 0.5
-        names = [words(name) for name in columns]
         axes.set_xticks(places, names, rotation=35, ha="left", rotation_mode="anchor")
-        axes.set_yticks(np.arange(len(rows)) + 0.5, [words(name) for name in rows])
+        axes.set_yticks(np.arange(len(rows)) + 0.5, [_short(name) for name in rows])
         for (y, x), value in np.ndenumerate(values):
             _annotate(axes, x, y, float(value), float(spread[y, x]), mesh.to_rgba(value))
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def render(experiment: Experiment) -> str:
 
 
 def facts(experiment: Experiment) -> dict[str, str]:
-    """What was run, name -> value; a value that differs between methods names them."""
+    """What was run, name -> value; the exceptions to the commonest value name their methods."""
     seeds = sorted({run.seed for run in experiment.runs if run.seed is not None})
     told = {
         "Corpus": _compact(experiment.about.get("corpus")),
@@ -113,13 +114,12 @@ def facts(experiment: Experiment) -> dict[str, str]:
 
 def _fact(runs: Sequence[Run], key: str) -> str:
     values = [(run.method, _compact(_find(run.config, key))) for run in runs]
-    said = unique(value for _, value in values if value)
-    if len(said) < 2:
-        return "".join(said)
-    methods = {
-        told: unique(method_name(m) for m, value in values if value == told) for told in said
-    }
-    return "; ".join(f"{value} ({', '.join(names)})" for value, names in methods.items())
+    counted = Counter(value for _, value in values if value).most_common()
+    told = [value for value, _ in counted[:1]]
+    for value, _ in counted[1:]:
+        methods = unique(method_name(method) for method, given in values if given == value)
+        told.append(f"{value} ({', '.join(methods)})")
+    return "; ".join(told)
 
 
 def _find(config: Mapping[str, Any], key: str) -> Any:
@@ -145,7 +145,9 @@ def _compact(value: Any) -> str:
 
 def _inner(value: Any) -> str:
     text = _compact(value)
-    return f"({text})" if isinstance(value, (Mapping, list)) else text
+    if isinstance(value, list):
+        return f"[{text}]"
+    return f"({text})" if isinstance(value, Mapping) else text
 
 
 def _components(experiment: Experiment) -> list[str]:

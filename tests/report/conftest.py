@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from audioinv.data import audio_io
+from audioinv.report import write_report
 
 COMPONENTS = ("pitch_shift", "time_shift", "white_noise")
 METRICS = {"digit": "accuracy", "clip_duration": "r2"}
@@ -31,7 +32,27 @@ def write(path: Path, value: Any) -> None:
 @pytest.fixture
 def experiment(tmp_path: Path) -> Path:
     """Three methods, four rows, three seeds, two tasks, and an example."""
-    folder = tmp_path / "digits"
+    return make_experiment(tmp_path / "digits")
+
+
+@pytest.fixture
+def without_figures(experiment: Path) -> Path:
+    """The same without examples, losses, measurements and learned descriptors: fast to render."""
+    (experiment / "examples" / "examples.json").unlink()
+    for pattern in ("*/metrics.jsonl", "*/measure.json", "*/tasks/*/soft/result.json"):
+        for path in experiment.glob(pattern):
+            path.unlink()
+    return experiment
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of such an experiment, for tests that only read it."""
+    return write_report(make_experiment(tmp_path_factory.mktemp("report") / "digits"))
+
+
+def make_experiment(folder: Path) -> Path:
+    """Writes the experiment that the fixtures give."""
     for seed in SEEDS:
         for row in ROWS:
             for task in METRICS:

@@ -112,9 +112,9 @@ def test_experiment_without_results_is_an_error(experiment: Path) -> None:
 
 
 def test_markdown_file_is_made_and_written_again_without_change(
-    experiment: Path, tmp_path: Path
+    without_figures: Path, tmp_path: Path
 ) -> None:
-    path = tmp_path / "RESULTS.md"
+    experiment, path = without_figures, tmp_path / "RESULTS.md"
     write_report(experiment, path)
     first = path.read_text()
     write_report(experiment, path)
