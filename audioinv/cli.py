@@ -57,11 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         return options.run(options) or 0
-    except UserError as error:
-        print(f"audioinv {options.command}: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"audioinv {options.command}: {error}", file=sys.stderr)
+    except (UserError, OSError) as error:
+        print(f"audioinv {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"audioinv {options.command}: interrupted; the same command resumes", file=sys.stderr)

@@ -123,6 +123,8 @@ class LogFrequency(Frontend):
         if min_hz <= 0:
             raise UserError(f"log_frequency needs min_hz above 0, got {min_hz}")
         rate, n_bins = self.config["sample_rate"], self.config["n_bins"]
+        if n_bins < 2:
+            raise UserError(f"log_frequency needs at least 2 bins, got {n_bins}")
         step = math.log2(max_hz / min_hz) / (n_bins - 1)
         centres = min_hz * torch.exp2(step * torch.arange(n_bins))
         hz = torch.linspace(0, rate / 2, n_freqs)
@@ -153,8 +155,11 @@ def _check(
 ) -> None:
     if rate <= 0 or clip_s <= 0:
         raise UserError(f"sample_rate {rate} Hz and clip_s {clip_s} s must be above 0")
-    if not 0 < hop <= n_fft or n_fft > 2 * clip_s * rate:
-        raise UserError(f"need 0 < hop <= n_fft <= two clips, got hop {hop}, n_fft {n_fft}")
+    clip = round(clip_s * rate)
+    if not 0 < hop <= n_fft or n_fft >= 2 * clip:
+        raise UserError(
+            f"need 0 < hop <= n_fft < two clips ({2 * clip} samples), got hop {hop}, n_fft {n_fft}"
+        )
     if n_bins < 1 or not 0 <= min_hz < max_hz <= rate / 2:
         raise UserError(
             f"need n_bins >= 1 and 0 <= min_hz < max_hz <= {rate / 2:g}, "

@@ -29,7 +29,7 @@ def main(config: Config) -> None:
     """Writes `run`/tasks/TASK/MODE/adapted.* for every task and mode that is not there yet."""
     encoder, bank, pack = load_run(config)
     run = Path(str(config.run))
-    caches: dict[str | None, FeatureCache] = {}
+    caches: dict[str, FeatureCache] = {}
     for task in find_tasks(pack, config.tasks):
         wanted = [
             mode
@@ -94,19 +94,23 @@ def features_of(
     bank: AugmentationBank,
     pack: Pack,
     config: AdaptConfig,
-    caches: dict[str | None, FeatureCache],
+    caches: dict[str, FeatureCache],
 ) -> tuple[FeatureCache, Tensor | None]:
-    """The features of a task's clips and drawn targets; tasks over the same clips share a cache."""
+    """The features of a task's clips and drawn targets; tasks over the same clips share a cache.
+
+    A task over an augmentation has clips of its own: its parameters are keyed by its name.
+    """
     n = encoder.frontend.n_samples
     x, drawn = transformed(task, bank, fixed_clips(pack, range(len(pack)), n))
-    if task.augmentation not in caches:
-        caches[task.augmentation] = FeatureCache(
+    key = task.name if task.augmentation else ""
+    if key not in caches:
+        caches[key] = FeatureCache(
             encoder,
             maps_of(encoder, x),
             calibration_maps(encoder, pack, config.calibration_clips),
             config.layers,
         )
-    return caches[task.augmentation], drawn
+    return caches[key], drawn
 
 
 def calibration_maps(encoder: AmortisedEncoder, pack: Pack, n: int) -> Tensor:

@@ -47,7 +47,7 @@ def main(config: Config) -> None:
     """Writes `run`/tasks/TASK/MODE/result.json for every adapted task and mode."""
     encoder, bank, pack = load_run(config)
     run = Path(str(config.run))
-    caches: dict[str | None, FeatureCache] = {}
+    caches: dict[str, FeatureCache] = {}
     for task in find_tasks(pack, config.tasks):
         for mode in config.adapt.modes:
             folder = task_folder(run, task.name, mode)

@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 def main(config: Config) -> None:
     """Pre-trains into `run`, resuming what is there; a finished run is left as it is."""
     run = need(config.run, "run", "exp/demo/amortised_s0")
-    same_settings(run, config)
+    settings = OmegaConf.to_yaml(OmegaConf.structured(config), resolve=True)
+    started = refuse_other_settings(run, settings)
     if (run / "encoder" / "encoder.json").exists():
         log.info("%s: already done, encoder is there", run)
         return
@@ -31,6 +32,8 @@ def main(config: Config) -> None:
     check_rate(pack, config.frontend.sample_rate)
     bank = bank_of(config.bank, pack.sample_rate)
     encoder = encoder_of(config, bank)
+    if not started:
+        write_text(run / "config.yaml", settings)
     if config.pretrain.steps:
         clips = RandomCrops(pack, training_rows(pack), encoder.frontend.n_samples)
         with training_progress(config.pretrain.steps, run.name) as progress:
@@ -52,13 +55,16 @@ def info(config: Config, pack_key: str) -> dict[str, object]:
     }
 
 
-def same_settings(run: Path, config: Config) -> None:
-    """Writes config.yaml, or refuses to go on in a run folder made with other settings."""
+def refuse_other_settings(run: Path, new: str) -> bool:
+    """Whether `run` was begun: it has a checkpoint or an encoder.
+
+    Raises:
+        UserError: it was begun with settings other than `new` (YAML).
+    """
     path = run / "config.yaml"
-    new = OmegaConf.to_yaml(OmegaConf.structured(config), resolve=True)
-    if not path.exists():
-        write_text(path, new)
-        return
+    begun = any(run.glob("checkpoints/step_*.pt")) or (run / "encoder").exists()
+    if not (begun and path.exists()):
+        return False
     old = path.read_text(encoding="utf-8")
     differing = [f"{a} -> {b}" for a, b in _differences(old, new) if not _may_differ(a)]
     if differing:
@@ -66,6 +72,7 @@ def same_settings(run: Path, config: Config) -> None:
             f"{run} was made with other settings ({'; '.join(differing[:5])}); "
             "choose another run folder, or remove this one"
         )
+    return True
 
 
 def _differences(old: str, new: str) -> list[tuple[str, str]]:

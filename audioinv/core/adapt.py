@@ -128,7 +128,7 @@ def choose(
         return search_by_validation(space.corners, features_at, data, config.readout)
     if kind == "search" and detail in ("", "evidence"):
         return search_by_evidence(space.corners, features_at, data, config, seed)
-    if kind == "soft":
+    if mode == "soft":
         return soft(space.corners, features_at, data, config, seed)
     raise UserError(f"mode is '{mode}'; give fixed:CORNER, search, search:validation, soft or paper")
 
@@ -146,7 +146,13 @@ def fit(mixture: Mixture, features_at: FeaturesAt, data: Labelled, config: Adapt
 def search_by_validation(
     corners: Tensor, features_at: FeaturesAt, data: Labelled, readout: str
 ) -> Mixture:
-    """The corner whose readout, fitted on training rows, scores best on validation rows."""
+    """The corner whose readout, fitted on training rows, scores best on validation rows.
+
+    Raises:
+        UserError: there are no validation rows.
+    """
+    if len(data.valid) == 0:
+        raise UserError("search:validation needs validation clips; the task has none, use search")
     scores = []
     for corner in corners:
         features = features_at(corner)

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from audioinv.core.adapt import Mixture
+from audioinv.core.checkpoint import save_tensors
 from audioinv.core.errors import UserError
-from audioinv.core.files import atomic_path, read_json, write_json
+from audioinv.core.files import read_json, write_json
 from audioinv.core.probes import Readout
 
 
@@ -27,12 +28,11 @@ class Adapted:
 def save_adapted(folder: Path, folds: list[Adapted], info: Mapping[str, Any]) -> None:
     """Writes adapted.safetensors, and adapted.json with kind, classes and `info`; the JSON comes last."""
     tensors = {
-        f"{k}.{name}": value.contiguous()
+        f"{k}.{name}": value
         for k, fold in enumerate(folds)
         for name, value in {**vars(fold.mixture), **fold.readout.tensors()}.items()
     }
-    with atomic_path(folder / "adapted.safetensors") as temporary:
-        save_file(tensors, temporary)
+    save_tensors(folder / "adapted.safetensors", tensors)
     first = folds[0].readout
     head = {"folds": len(folds), "kind": first.kind, "classes": first.classes}
     write_json(folder / "adapted.json", {**head, **info})

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
 
 from audioinv.core.errors import UserError
 from audioinv.core.files import atomic_path
 
 KEEP = 2
+log = logging.getLogger(__name__)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Writes `tensors` to a safetensors file, atomically; tensors may share memory."""
+    own = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    with atomic_path(path) as temporary:
+        try:
+            save_file(own, temporary)
+        except SafetensorError as error:  # how it reports a full disk
+            raise OSError(str(error)) from error
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
@@ -42,7 +58,7 @@ def load_latest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
         try:
             return path, torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # whatever a damaged file provokes: try the one before
-            print(f"{path} cannot be read ({type(error).__name__}); trying the one before it")
+            log.warning("%s cannot be read (%s); trying the one before", path, type(error).__name__)
     if found:
         raise UserError(f"no checkpoint in {folder} can be read; remove the folder to start anew")
     return None

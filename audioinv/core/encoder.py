@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim.swa_utils import update_bn
 
 from audioinv.core.backbone import build_backbone
+from audioinv.core.checkpoint import save_tensors
 from audioinv.core.conditioning import build_conditioning
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.errors import UserError
-from audioinv.core.files import atomic_path, read_json, write_json
+from audioinv.core.files import read_json, write_json
 
 FORMAT = 1
 BuildFrontend = Callable[[Mapping[str, Any]], nn.Module]
@@ -109,9 +110,7 @@ class AmortisedEncoder(nn.Module):
             "space": self.space.to_json(),
             "info": dict(info or {}),
         }
-        state = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-        with atomic_path(folder / "encoder.safetensors") as temporary:
-            save_file(state, temporary)
+        save_tensors(folder / "encoder.safetensors", self.state_dict())
         write_json(folder / "encoder.json", description)
 
     @classmethod

@@ -85,6 +85,8 @@ def learn_soft_descriptor(
         loss = -log_evidence(k, y, log_noise) / n
         loss.backward()
         optimiser.step()
+        with torch.no_grad():  # below the grid a kernel of single precision is singular
+            log_noise.clamp_(min=float(LOG_NOISE_GRID[0]))
     q = logits.detach().sigmoid()
     evidence, _ = best_noise((corner_weights(q, corners) @ flat).view(n, n), y)
     return q, float(evidence)

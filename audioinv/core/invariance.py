@@ -10,6 +10,7 @@ from torch import Tensor
 
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.errors import UserError
 from audioinv.core.features import embed, maps_of
 from audioinv.core.randomness import generator
 
@@ -41,7 +42,12 @@ def measure_invariance(
     Args:
         x: clips (n, ...) that the encoder was not trained on.
         calibration: clips from which BatchNorm statistics are recomputed at each descriptor.
+
+    Raises:
+        UserError: fewer than two clips: the features of one, centred, are zero.
     """
+    if len(x) < 2:
+        raise UserError(f"invariance is measured on 2 test clips or more, there are {len(x)}")
     space = bank.space
     clean = maps_of(encoder, x)
     copies = {name: maps_of(encoder, y) for name, y in augmented_copies(bank, x, seed).items()}

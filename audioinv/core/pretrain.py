@@ -104,7 +104,7 @@ def pretrain(
     Raises:
         UserError: a setting out of range, too few clips, or a loss that is not finite.
     """
-    check(config, len(clips))
+    check(config, len(clips), fabric.world_size)
     space = bank.space
     with seeded(seed, "projector"):
         projector = Projector(
@@ -148,14 +148,18 @@ def pretrain(
     return encoder.eval()
 
 
-def check(config: PretrainConfig, n_clips: int) -> None:
+def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
     """Raises a UserError for settings that cannot work."""
-    if config.steps < 0 or config.batch_size < 2:
-        raise UserError(f"need steps >= 0 and batch_size >= 2, got {config.steps}, {config.batch_size}")
-    if n_clips < config.batch_size:
+    lowest = {"steps": 0, "batch_size": 2, "warmup_steps": 0, "checkpoint_every": 1, "log_every": 1}
+    for name, least in lowest.items():
+        if getattr(config, name) < least:
+            raise UserError(f"pretrain.{name} is {getattr(config, name)}; give {least} or more")
+    if not 0 < config.lr < math.inf:
+        raise UserError(f"pretrain.lr is {config.lr}; give a number above 0")
+    total = config.batch_size * processes
+    if n_clips < total:
         raise UserError(
-            f"{n_clips} training clips cannot fill a batch of {config.batch_size}; "
-            "lower pretrain.batch_size"
+            f"{n_clips} training clips cannot fill a batch of {total}; lower pretrain.batch_size"
         )
 
 
@@ -176,7 +180,7 @@ def batch_indices(n: int, batch_size: int, seed: int, step: int, fabric: Fabric)
 
 
 def learning_rate(config: PretrainConfig, step: int) -> float:
-    """Linear warm-up, then a half cosine down to zero at the last step."""
+    """Linear warm-up, then a half cosine that reaches zero when the last step is done."""
     if step < config.warmup_steps:
         return config.lr * (step + 1) / config.warmup_steps
     passed = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)

@@ -16,13 +16,13 @@ import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, RidgeClassifierCV, RidgeCV
-from sklearn.multiclass import OneVsRestClassifier
 from torch import Tensor
 
 from audioinv.core.errors import UserError
 
 READOUTS = ("logistic", "ridge", "lda")
 ALPHAS = np.logspace(-2, 6, 17)
+NEVER = -1e9  # bias of a class that training lacks
 
 
 @dataclass
@@ -89,7 +89,9 @@ def fit_readout(
     if scales is not None:
         std = std / scales
     x = ((features - mean) / std).double().numpy()
-    weight, bias = _fit(x, targets.numpy(), kind, name, strength, len(classes))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        weight, bias = _fit(x, targets.numpy(), kind, name, strength, len(classes))
     return Readout(
         mean,
         std,
@@ -107,16 +109,22 @@ def _fit(
         model: Any = RidgeCV(ALPHAS).fit(x, y)
         return model.coef_[None], np.atleast_1d(model.intercept_)
     if kind == "multilabel":
-        model = OneVsRestClassifier(_logistic(strength)).fit(x, y)
-        return (
-            np.concatenate([e.coef_ for e in model.estimators_]),
-            np.concatenate([e.intercept_ for e in model.estimators_]),
-        )
+        rows = [_fit_label(x, label, strength) for label in y.T]
+        return np.stack([weight for weight, _ in rows]), np.array([bias for _, bias in rows])
     seen = np.unique(y)
     if len(seen) < 2:
         raise UserError("the training part has fewer than two classes; check the label and the split")
     model = _classifier(name, strength).fit(x, y)
-    return _spread_over_classes(model.coef_, model.intercept_, seen, n_classes)
+    weight = np.atleast_2d(model.coef_)  # ridge drops the first axis for two classes
+    return _spread_over_classes(weight, model.intercept_, seen, n_classes)
+
+
+def _fit_label(x: np.ndarray, y: np.ndarray, strength: float) -> tuple[np.ndarray, float]:
+    """One 0/1 label; one that never varies in training is always predicted so."""
+    if y.min() == y.max():
+        return np.zeros(x.shape[1]), NEVER if y[0] == 0 else -NEVER
+    model = _logistic(strength).fit(x, y)
+    return model.coef_[0], float(model.intercept_[0])
 
 
 def _classifier(name: str, strength: float) -> Any:
@@ -128,7 +136,6 @@ def _classifier(name: str, strength: float) -> Any:
 
 
 def _logistic(strength: float) -> LogisticRegression:
-    warnings.filterwarnings("ignore", category=ConvergenceWarning)
     return LogisticRegression(C=strength, max_iter=200)
 
 
@@ -139,6 +146,6 @@ def _spread_over_classes(
     if len(seen) == 2 and len(weight) == 1:
         weight, bias = np.concatenate([-weight, weight]), np.concatenate([-bias, bias])
     full = np.zeros((n_classes, weight.shape[1]))
-    offset = np.full(n_classes, -1e9)
+    offset = np.full(n_classes, NEVER)
     full[seen], offset[seen] = weight, bias
     return full, offset

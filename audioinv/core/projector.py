@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.errors import UserError
 
-KINDS = ("shared", "per_descriptor", "conditioned")
+KINDS = ("none", "shared", "per_descriptor", "conditioned")
 
 
 class Projector(nn.Module):
     """Two-layer MLP d -> hidden -> dim.
 
     Args:
-        kind: "shared" for one MLP; "per_descriptor" for one MLP a corner (the paper's choice);
+        kind: "none" to contrast the features themselves; "shared" for one MLP; "per_descriptor" for one MLP a corner (the paper's choice);
             "conditioned" for one MLP that also sees the descriptor.
 
     Raises:
@@ -30,12 +30,17 @@ class Projector(nn.Module):
             raise UserError(f"projector is '{kind}'; give one of {', '.join(KINDS)}")
         self.kind = kind
         self.register_buffer("corners", space.corners, persistent=False)
+        self.heads = nn.ModuleList()
+        if kind == "none":
+            return
         copies = len(space.corners) if kind == "per_descriptor" else 1
         inputs = d + space.size if kind == "conditioned" else d
-        self.heads = nn.ModuleList(_mlp(inputs, hidden, dim) for _ in range(copies))
+        self.heads.extend(_mlp(inputs, hidden, dim) for _ in range(copies))
 
     def forward(self, features: Tensor, descriptor: Tensor) -> Tensor:
         """Projections (B, dim) of `features` (B, d) under one corner `descriptor` (K,)."""
+        if self.kind == "none":
+            return features
         if self.kind == "conditioned":
             features = torch.cat([features, descriptor.expand(len(features), -1)], dim=1)
         if self.kind == "per_descriptor":

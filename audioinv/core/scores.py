@@ -23,14 +23,11 @@ def score_predictions(predicted: Tensor, targets: Tensor, kind: str) -> dict[str
     n = len(targets)
     if kind == "classification":
         value = float((predicted == targets).float().mean())
-        classes = int(max(int(targets.max()), int(predicted.max()))) + 1
         return {
             "metric": "accuracy",
             "value": value,
             "interval": wilson(value, n),
-            "balanced_accuracy": float(
-                multiclass_accuracy(predicted, targets, num_classes=classes, average="macro")
-            ),
+            "balanced_accuracy": _balanced_accuracy(predicted, targets),
             "chance": float(targets.bincount().max()) / n,
             "n_test": n,
         }
@@ -61,6 +58,13 @@ def bootstrap(metric: Any, predicted: Tensor, targets: Tensor, draws: int = 1000
     rows = torch.randint(len(targets), (draws, len(targets)), generator=generator)
     values = torch.tensor([metric(predicted[r], targets[r]) for r in rows])
     return torch.quantile(values, torch.tensor([0.025, 0.975])).tolist()
+
+
+def _balanced_accuracy(predicted: Tensor, targets: Tensor) -> float:
+    """Mean recall of the classes that are tested; torchmetrics also averages those only predicted."""
+    classes = max(int(targets.max()), int(predicted.max()), 1) + 1
+    recalls = multiclass_accuracy(predicted, targets, num_classes=classes, average="none")
+    return float(recalls[targets.unique()].mean())
 
 
 def _r2(predicted: Tensor, targets: Tensor) -> float:

@@ -43,8 +43,8 @@ TASKS = (
 )
 
 PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-LOWEST_NOTE = 45  # MIDI; A2, 110 Hz. Three octaves up to G#5.
-N_OCTAVES = 3
+LOWEST_NOTE = 45  # MIDI; A2, 110 Hz. Two octaves up to G#4: the eighth harmonic stays below 4 kHz.
+N_OCTAVES = 2
 DETUNING_SEMITONES = 0.1
 
 # A timbre is one choice of each row, "bright-full-round" to "dark-hollow-nasal": a range of that
@@ -58,7 +58,7 @@ TIMBRE: dict[str, dict[str, tuple[float, float]]] = {
 }
 EMPHASIS_DB = (12.0, 20.0)
 
-RENDERING = 1  # raise it when the same settings give other audio
+RENDERING = 3  # raise it when the same settings give other audio
 BLOCK = 256  # clips that share a generator
 WRITERS = 16  # threads: every file waits for the disk
 

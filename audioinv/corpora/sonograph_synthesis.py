@@ -63,20 +63,20 @@ class Factor:
 FACTORS: dict[str, Factor] = {
     factor.name: factor
     for factor in (
-        Factor("pitch", "MIDI number", 44.5, 80.5, 60.0),
+        Factor("pitch", "MIDI number", 44.5, 68.5, 60.0),
         Factor("tilt", "dB per octave", -15.0, 0.0, -6.0),
         Factor("even_level", "dB relative to odd harmonics", -24.0, 0.0, 0.0),
         Factor("emphasis", "dB", 0.0, 24.0, 0.0),
         Factor("emphasised_harmonic", "harmonic number", 2.0, 8.0, 4.0, "log"),
-        Factor("vibrato_depth", "semitones", 0.0, 0.5, 0.0),
+        Factor("vibrato_depth", "semitones", 0.0, 0.1, 0.0),
         Factor("vibrato_rate", "Hz", 4.0, 8.0, 6.0, "log"),
         Factor("pulse_rate", "Hz", 4.0, 16.0, 8.0, "log"),
-        Factor("pulse_depth", "fraction of the amplitude", 0.5, 1.0, 0.0),
+        Factor("pulse_depth", "fraction of the amplitude", 0.2, 0.6, 0.0),
         Factor("attack", "s", 0.005, 0.06, 0.02, "log"),
         Factor("decay", "s", 0.3, 1.5, 1.0, "log"),
-        Factor("onset", "s", 0.1, 0.4, 0.1),
-        Factor("level", "dB relative to full scale", -42.0, -18.0, -20.0),
-        Factor("snr", "dB", 20.0, 40.0, 40.0),
+        Factor("onset", "s", 0.1, 0.25, 0.1),
+        Factor("level", "dB relative to full scale", -26.0, -18.0, -20.0),
+        Factor("snr", "dB", 30.0, 40.0, 40.0),
     )
 }
 

@@ -241,7 +241,7 @@ def test_classes_are_balanced_independent_and_what_the_factors_say() -> None:
         assert len(counts) == n_classes and counts.max() - counts.min() <= 1
     note = factors["pitch"].round().int()
     assert [sonograph.PITCH_CLASSES[i] for i in (note % 12).tolist()] == labels["pitch_class"]
-    assert note.min() == 45 and note.max() == 80
+    assert note.min() == 45 and note.max() == 68
     for index, timbre in enumerate(labels["timbre"]):
         words = timbre.split("-")
         for word, (name, choices) in zip(words, sonograph.TIMBRE.items(), strict=True):

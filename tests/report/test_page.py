@@ -123,7 +123,7 @@ def test_the_same_experiment_gives_the_same_bytes(experiment: Path, report: Path
 
 
 def test_hostile_names_stay_text(without_figures: Path) -> None:
-    experiment, name = without_figures, '<script>alert("x")</script> $\\frac{$ &amp; \' 名前'
+    experiment, name = without_figures, "<script>$\\frac{$ &amp;\"' 名前"
     for path in experiment.glob("*/tasks/digit/*/result.json"):
         value = json.loads(path.read_text())
         value.update(label=f"{value['label']} {name}", task=name, command=name)
@@ -219,7 +219,7 @@ def test_what_is_no_experiment_says_what_a_run_folder_is(tmp_path: Path, kind: s
 def test_facts_that_differ_name_their_methods(without_figures: Path) -> None:
     (without_figures / "simclr_s0" / "config.yaml").write_text("backbone: {name: resnet34}\n")
     text = _page(without_figures).text
-    assert "resnet18 (Amortised, SimCLR); resnet34 (SimCLR)" in text
+    assert "resnet18; resnet34 (SimCLR)" in text
 
 
 def test_searched_variants_are_learned_and_fixed_ones_are_not(without_figures: Path) -> None:

@@ -21,6 +21,7 @@ stop_stage=8         # last stage, by number or name
 skip_stages=         # stages to leave out, by number or name: "3 measure"
 dry_run=false        # true: print the commands, ready to paste, and run nothing
 methods="amortised simclr simclr_frequency simclr_time conditioned_allon random logmel"  # the rows of the table
+measured="amortised simclr conditioned_allon"  # the methods among them whose invariance is measured (stage 7)
 seeds=0              # one run for each method and seed: "0 1 2"
 jobs=2               # runs that go on at once (stages 4 to 7)
 threads=1            # CPU threads of each run
@@ -261,15 +262,16 @@ stage_pretrain() { for_each_run pretrain "$methods"; }
 stage_adapt() { for_each_run adapt "$methods"; }
 stage_evaluate() { for_each_run evaluate "$methods"; }
 
-stage_measure() {  # logmel has no network whose invariance could be measured
-    local all method networks=
+stage_measure() {
+    local all wanted method both=
     words all "$methods"
-    for method in "${all[@]}"; do [[ $method == logmel ]] || networks+=" $method"; done
-    for_each_run measure "$networks"
+    words wanted "$measured"
+    for method in "${all[@]}"; do [[ " ${wanted[*]} " != *" $method "* ]] || both+=" $method"; done
+    for_each_run measure "$both"
 }
 
 stage_report() {
-    run "$audioinv" report "$expdir" ${results:+--results "$results"}
+    run "$audioinv" report "$expdir" --pack "packs/$corpus" ${results:+--results "$results"}
 }
 
 main() {

@@ -1,0 +1,204 @@
+"""Adaptation on made-up features in which component "a" at 1 wipes out what the task needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from audioinv.core.adapt import (
+    AdaptConfig,
+    Labelled,
+    Mixture,
+    choose,
+    evidence_rows,
+    fit,
+    learn_jointly,
+    score,
+)
+from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.errors import UserError
+from audioinv.core.randomness import generator
+
+SPACE = DescriptorSpace.single(["a", "b", "c"], min_active=0)
+N, TEST = 160, torch.arange(120, 160)
+TRAIN, VALID = torch.arange(0, 80), torch.arange(80, 120)
+
+
+def labelled(kind: str = "classification") -> Labelled:
+    y = torch.randint(3, (N,), generator=generator(0, "labels"))
+    if kind == "regression":
+        return Labelled(y.float() - 0.3, kind, [], TRAIN, VALID)
+    return Labelled(y, kind, ["x", "y", "z"], TRAIN, VALID)
+
+
+def features_of(data: Labelled, hidden: Tensor = TEST) -> Callable[[Tensor], Tensor]:
+    """Features (N, 8) at a descriptor: the target fades out as component "a" goes to 1.
+
+    The rows `hidden` are NaN: whoever touches them gets NaN for an answer.
+    """
+    noise = torch.randn(N, 8, generator=generator(0, "noise"))
+    target = torch.nn.functional.one_hot(data.targets.long().clamp_min(0), 3).float()
+    if data.kind == "regression":
+        target = data.targets[:, None].expand(-1, 3)
+
+    def features_at(descriptor: Tensor) -> Tensor:
+        bits = torch.tensor([1.0, 1.7, 2.3]) @ descriptor
+        x = torch.roll(noise, int(bits * 10), 0).clone()
+        x[:, :3] += (1 - descriptor[0]) * 4 * target
+        x[hidden] = float("nan")
+        return x
+
+    return features_at
+
+
+def quality(mixture: Mixture, data: Labelled, config: AdaptConfig) -> float:
+    readout = fit(mixture, features_of(data), data, config)
+    predicted = readout.predict(mixture.features(features_of(data, torch.tensor([]).long())))
+    return score(predicted[TEST], data.targets[TEST], data.kind)
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+@pytest.mark.parametrize("mode", ["search", "search:evidence", "search:validation"])
+def test_search_finds_a_corner_that_keeps_what_the_task_needs(mode: str, kind: str) -> None:
+    data, config = labelled(kind), AdaptConfig()
+    mixture = choose(mode, SPACE, features_of(data), data, config)
+    assert mixture.descriptors.shape == (1, 3) and float(mixture.reported[0]) == 0
+    assert quality(mixture, data, config) > 0.85
+    all_on = choose("fixed:all", SPACE, features_of(data), data, config)
+    assert quality(all_on, data, config) < 0.6
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_soft_turns_the_harmful_component_off(kind: str) -> None:
+    data, config = labelled(kind), AdaptConfig(top_corners=3)
+    mixture = choose("soft", SPACE, features_of(data), data, config)
+    assert float(mixture.reported[0]) < 0.1
+    assert bool(((mixture.reported >= 0) & (mixture.reported <= 1)).all())
+    assert mixture.descriptors.shape == (3, 3) and mixture.descriptors[:, 0].tolist() == [0, 0, 0]
+    assert float(mixture.weights.sum()) == pytest.approx(1)
+    assert quality(mixture, data, config) > 0.85
+
+
+def test_multilabel_targets_are_searched_too() -> None:
+    data = labelled()
+    many = torch.nn.functional.one_hot(data.targets, 3).float()
+    data = Labelled(many, "multilabel", ["x", "y", "z"], TRAIN, VALID)
+    base = features_of(labelled())
+    for mode in ("search", "search:validation", "soft"):
+        assert float(choose(mode, SPACE, base, data, AdaptConfig()).reported[0]) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [("all", [1, 1, 1]), ("none", [0, 0, 0]), ("a+c", [1, 0, 1]), ("-a", [0, 1, 1])],
+)
+def test_fixed_corners(mode: str, expected: list[int]) -> None:
+    data = labelled()
+    mixture = choose(f"fixed:{mode}", SPACE, features_of(data), data, AdaptConfig())
+    assert mixture.descriptors.tolist() == [expected] and mixture.weights.tolist() == [1.0]
+    assert mixture.reported.tolist() == expected
+
+
+@pytest.mark.parametrize("mode", ["sort", "fixed:d", "fixed", "search:test", "soft:er", ""])
+def test_unknown_modes_are_explained(mode: str) -> None:
+    data = labelled()
+    with pytest.raises(UserError, match=r"mode is|unknown component"):
+        choose(mode, SPACE, features_of(data), data, AdaptConfig())
+
+
+def test_search_by_validation_needs_validation_clips() -> None:
+    data = labelled()
+    data.valid = torch.tensor([], dtype=torch.long)
+    with pytest.raises(UserError, match="validation"):
+        choose("search:validation", SPACE, features_of(data), data, AdaptConfig())
+    assert float(choose("search", SPACE, features_of(data), data, AdaptConfig()).reported[0]) == 0
+
+
+@pytest.mark.parametrize("mode", ["fixed:all", "search", "search:validation", "soft"])
+def test_test_rows_are_never_touched(mode: str) -> None:
+    """They are NaN in one run and real numbers in the other."""
+    data, config = labelled(), AdaptConfig()
+    hidden, open_ = features_of(data), features_of(data, torch.tensor([]).long())
+    first = choose(mode, SPACE, hidden, data, config)
+    second = choose(mode, SPACE, open_, data, config)
+    changed = Labelled(data.targets.clone(), data.kind, data.classes, TRAIN, VALID)
+    changed.targets[TEST] = 2 - changed.targets[TEST]
+    third = choose(mode, SPACE, open_, changed, config)
+    for other in (second, third):
+        assert torch.equal(first.reported, other.reported)
+        assert torch.equal(first.weights, other.weights)
+    readouts = [fit(first, f, d, config) for f, d in ((hidden, data), (open_, changed))]
+    assert bool(readouts[0].weight.isfinite().all())
+    assert torch.equal(readouts[0].weight, readouts[1].weight)
+
+
+def test_a_mixtures_metric_is_its_weights() -> None:
+    """The readout's kernel on concatenated features is sum_m w_m K_m, as the evidence saw it."""
+    data = labelled()
+    features_at = features_of(data, torch.tensor([]).long())
+    mixture = Mixture(SPACE.corners[:2], torch.tensor([0.8, 0.2]), torch.zeros(3))
+    x = mixture.features(features_at)
+    z = (x - x.mean(0)) / x.std(0) * mixture.scales(x.shape[1])
+    parts = [features_at(c) for c in SPACE.corners[:2]]
+    expected = sum(
+        float(w) * ((p - p.mean(0)) / p.std(0)) @ ((p - p.mean(0)) / p.std(0)).T / 8
+        for w, p in zip(mixture.weights, parts, strict=True)
+    )
+    torch.testing.assert_close(z @ z.T / 16, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_evidence_rows_are_stratified_and_keyed() -> None:
+    targets = torch.tensor([0] * 100 + [1] * 10 + [2] * 50)
+    data = Labelled(targets, "classification", ["x", "y", "z"], torch.arange(0, 160, 2), torch.arange(1, 160, 2))
+    rows = evidence_rows(data, 36, 0)
+    assert targets[rows].bincount().tolist() == [13, 10, 13]
+    assert len(rows.unique()) == 36
+    assert torch.equal(rows, evidence_rows(data, 36, 0))
+    assert not torch.equal(rows, evidence_rows(data, 36, 1))
+    assert sorted(evidence_rows(data, 1000, 0).tolist()) == list(range(160))
+    part = Labelled(targets, "regression", [], TRAIN, VALID)
+    assert set(evidence_rows(part, 50, 0).tolist()) <= set(range(120))
+
+
+class Fading(nn.Module):
+    """An encoder in which component "a" fades out the only map that tells the class."""
+
+    space = SPACE
+
+    def run(self, maps: Tensor, descriptor: Tensor, layers: str) -> Tensor:
+        gain = torch.cat([(1 - descriptor[:1]).expand(3), torch.ones(2)])
+        return maps.flatten(1) * gain
+
+
+def learn(rounding: bool = False, seed: int = 0, spoil: bool = False) -> Mixture:
+    data = labelled()
+    noise = torch.randn(N, 5, generator=generator(0, "maps"))
+    noise[:, :3] += 2 * torch.nn.functional.one_hot(data.targets, 3)
+    if spoil:
+        noise[TEST] = float("nan")
+    config = AdaptConfig(epochs=20, lr=0.03, rounding=rounding)
+    return learn_jointly(Fading(), noise[:, None, None], data, config, seed)  # type: ignore[arg-type]
+
+
+def test_the_papers_way_follows_the_gradient() -> None:
+    mixture = learn()
+    assert float(mixture.reported[0]) < 0.1
+    assert mixture.reported[1:].tolist() == [0.5, 0.5]  # these make no difference
+    assert bool(((mixture.reported >= 0) & (mixture.reported <= 1)).all())
+
+
+def test_the_papers_way_is_reproducible_and_never_sees_test_rows() -> None:
+    assert torch.equal(learn().reported, learn(spoil=True).reported)
+    assert not torch.equal(learn().reported, learn(seed=1).reported) or float(learn().reported[0]) == 0
+
+
+def test_the_papers_descriptor_may_be_rounded() -> None:
+    assert learn(rounding=True).reported.tolist() == [0.0, 1.0, 1.0]
+
+
+def test_scores_by_hand() -> None:
+    assert score(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]), "classification") == pytest.approx(2 / 3)
+    assert score(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 3.0]), "regression") == pytest.approx(0.5)

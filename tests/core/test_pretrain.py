@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+from audioinv.core.bank import Augmentation, AugmentationBank, Parameter
+from audioinv.core.checkpoint import checkpoints
+from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.errors import UserError
+from audioinv.core.pretrain import (
+    PretrainConfig,
+    batch_indices,
+    draw_corner,
+    learning_rate,
+    pretrain,
+)
+from audioinv.core.randomness import generator, seeded
+
+N = 24
+SIZE = (1, 16, 12)
+
+
+class Plain(nn.Module):
+    output_size = SIZE
+    config: Mapping[str, Any] = {"name": "plain"}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class Gain(Augmentation):
+    """x * gain, or NaN for a bomb."""
+
+    def __init__(self, name: str, bomb: bool = False) -> None:
+        self.name = name
+        self.bomb = bomb
+        self.parameters = (Parameter("gain", "", 0.5, 1.5, 1.0),)
+
+    def apply(self, x: Tensor, params: Tensor) -> Tensor:
+        return x * params[:, :, None, None] * (math.nan if self.bomb else 1)
+
+
+class Clips:
+    """`N` fixed random maps; the generator adds a little noise, as a crop would."""
+
+    def __init__(self, n: int = N) -> None:
+        self.x = torch.randn(n, *SIZE, generator=generator(0, "clips"))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def batch(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        x = self.x[indices]
+        return x + 0.05 * torch.randn(x.shape, generator=generator)
+
+
+def make_bank(bomb: bool = False) -> AugmentationBank:
+    space = DescriptorSpace.single(["gain", "other"])
+    return AugmentationBank([Gain("gain"), Gain("other", bomb)], space)
+
+
+def make_encoder(seed: int = 0) -> AmortisedEncoder:
+    backbone = {
+        "name": "resnet18",
+        "width": 0.125,
+        "dim": 12,
+        "options": {"layers": [1, 1, 1, 1], "stem_type": "deep", "stem_width": 4},
+    }
+    conditioning = {"name": "hyper", "bases": 2}
+    with seeded(seed, "encoder"):
+        return AmortisedEncoder(Plain(), backbone, conditioning, make_bank().space)
+
+
+def settings(**changed: Any) -> PretrainConfig:
+    small = {
+        "steps": 9, "batch_size": 8, "warmup_steps": 2, "checkpoint_every": 4, "log_every": 2,
+        "projector_hidden": 16, "projector_dim": 8,
+    }  # fmt: skip
+    return PretrainConfig(**{**small, **changed})
+
+
+def train(
+    run: Path,
+    config: PretrainConfig,
+    encoder: AmortisedEncoder | None = None,
+    bank: AugmentationBank | None = None,
+    clips: Clips | None = None,
+    progress: Callable[[int, float, float], None] = lambda *_: None,
+) -> AmortisedEncoder:
+    fabric = Fabric(accelerator="cpu", devices=1)
+    fabric.launch()
+    return pretrain(
+        encoder or make_encoder(), bank or make_bank(), clips or Clips(), config, run, fabric,
+        0, progress,
+    )  # fmt: skip
+
+
+def interrupt_after(step: int) -> Callable[[int, float, float], None]:
+    def progress(done: int, loss: float, lr: float) -> None:
+        if done == step:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def logged(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def equal(a: nn.Module, b: nn.Module) -> bool:
+    one, two = a.state_dict(), b.state_dict()
+    return one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_the_loss_goes_down(tmp_path: Path) -> None:
+    encoder = train(tmp_path, settings(steps=40, lr=3e-3, log_every=1))
+    losses = [row["loss"] for row in logged(tmp_path)]
+    assert len(losses) == 40
+    assert sum(losses[-5:]) / 5 < 0.6 * sum(losses[:3]) / 3
+    assert not encoder.training
+
+
+def test_metrics_and_progress_tell_the_same(tmp_path: Path) -> None:
+    seen = []
+    train(tmp_path, settings(), progress=lambda *row: seen.append(row))
+    rows = logged(tmp_path)
+    assert [row["step"] for row in rows] == [2, 4, 6, 8, 9]
+    assert [done for done, _, _ in seen] == list(range(1, 10))
+    for row in rows:
+        assert (row["step"], row["loss"], row["lr"]) == seen[row["step"] - 1]
+        assert row["lr"] == learning_rate(settings(), row["step"] - 1)
+        corner = draw_corner(make_bank(), settings(), 0, row["step"] - 1)
+        assert row["descriptor"] == corner.tolist()
+    assert [p.name for p in checkpoints(tmp_path / "checkpoints")] == [
+        "step_00000008.pt",
+        "step_00000009.pt",
+    ]
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, AmortisedEncoder]:
+    run = tmp_path_factory.mktemp("whole")
+    return run, train(run, settings())
+
+
+@pytest.mark.parametrize("stop", [2, 6, 8])
+def test_a_resumed_run_ends_with_the_same_weights(
+    tmp_path: Path, uninterrupted: tuple[Path, AmortisedEncoder], stop: int
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, settings(), progress=interrupt_after(stop))
+    torch.rand(7)
+    encoder = train(tmp_path, settings(), make_encoder(seed=0 if stop == 2 else 99))
+    assert equal(encoder, uninterrupted[1])
+    fields = ("step", "loss", "lr", "descriptor")
+    rows, whole = ([[row[f] for f in fields] for row in logged(run)] for run in (tmp_path, uninterrupted[0]))
+    assert rows == whole
+
+
+def test_lars_resumes_too(tmp_path: Path) -> None:
+    config = settings(optimiser="lars", lr=0.1, projector="per_descriptor")
+    whole = train(tmp_path / "whole", config)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", config, progress=interrupt_after(6))
+    assert equal(train(tmp_path / "run", config, make_encoder(99)), whole)
+
+
+def test_a_damaged_newest_checkpoint_costs_only_time(
+    tmp_path: Path, uninterrupted: tuple[Path, AmortisedEncoder]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, settings(), progress=interrupt_after(8))
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, settings(), progress=interrupt_after(9))
+    newest = checkpoints(tmp_path / "checkpoints")[-1]
+    newest.write_bytes(newest.read_bytes()[:500])
+    with open(tmp_path / "metrics.jsonl", "a") as file:
+        file.write('{"step": 9, "lo')  # killed within a line
+    assert equal(train(tmp_path, settings(), make_encoder(99)), uninterrupted[1])
+    assert [row["step"] for row in logged(tmp_path)] == [2, 4, 6, 8, 9]
+
+
+def test_a_finished_run_trains_no_more(
+    tmp_path: Path, uninterrupted: tuple[Path, AmortisedEncoder]
+) -> None:
+    train(tmp_path, settings())
+    steps: list[int] = []
+    again = train(tmp_path, settings(), make_encoder(99), progress=lambda *row: steps.append(row[0]))
+    assert steps == [] and equal(again, uninterrupted[1])
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    train(tmp_path, settings(steps=1))
+    with pytest.raises(UserError, match=r"step_00000001\.pt is of another model"):
+        train(tmp_path, settings(projector_dim=4))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
+    bank = make_bank(bomb=True)
+    config = settings(checkpoint_every=1, steps=50)
+    corners = [draw_corner(bank, config, 1, step) for step in range(50)]
+    first = next(step for step, corner in enumerate(corners) if corner[1] == 1)
+    assert first > 0  # of seed 1
+    fabric = Fabric(accelerator="cpu", devices=1)
+    with pytest.raises(UserError) as caught:
+        pretrain(make_encoder(), bank, Clips(), config, tmp_path, fabric, 1)
+    message = str(caught.value)
+    assert "the loss is nan" in message and f"at step {first} " in message
+    assert f"descriptor {bank.space.label(corners[first])}" in message
+    assert f"step_{first:08d}.pt" in message and "pretrain.lr" in message
+
+
+def test_a_loss_that_is_never_finite_has_no_checkpoint_to_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="none was written"):
+        train(tmp_path, settings(corners="other"), bank=make_bank(bomb=True))
+
+
+def test_one_corner_may_be_trained_alone(tmp_path: Path) -> None:
+    train(tmp_path, settings(steps=4, corners="other", log_every=1))
+    assert {tuple(row["descriptor"]) for row in logged(tmp_path)} == {(0, 1)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"steps": -1}, r"pretrain\.steps is -1; give 0 or more"),
+        ({"batch_size": 1}, r"pretrain\.batch_size is 1; give 2"),
+        ({"log_every": 0}, r"pretrain\.log_every is 0; give 1"),
+        ({"checkpoint_every": 0}, r"pretrain\.checkpoint_every is 0; give 1"),
+        ({"warmup_steps": -3}, r"pretrain\.warmup_steps is -3"),
+        ({"lr": 0.0}, r"pretrain\.lr is 0\.0; give a number above 0"),
+        ({"lr": math.nan}, r"pretrain\.lr is nan"),
+        ({"batch_size": N + 1}, "24 training clips cannot fill a batch of 25"),
+        ({"optimiser": "sgd"}, "adamw or lars"),
+        ({"projector": "none"}, "shared, per_descriptor, conditioned"),
+        ({"corners": "echo"}, "unknown component echo"),
+        ({"temperature": 0.0}, "temperature"),
+    ],
+)
+def test_settings_that_cannot_work_are_explained(
+    tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        train(tmp_path, settings(**changed))
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_learning_rate_in_closed_form() -> None:
+    config = settings(steps=110, warmup_steps=10, lr=0.4)
+    rates = [learning_rate(config, step) for step in range(111)]
+    assert rates[:10] == pytest.approx([0.04 * (k + 1) for k in range(10)])
+    assert rates[10] == 0.4
+    assert rates[60] == pytest.approx(0.2)
+    assert rates[35] == pytest.approx(0.4 * (1 + math.sqrt(0.5)) / 2)
+    assert rates[110] == pytest.approx(0, abs=1e-12) and rates[109] > 0
+    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert learning_rate(settings(steps=5, warmup_steps=0), 0) == settings().lr
+    assert learning_rate(settings(steps=5, warmup_steps=5), 4) == settings().lr
+
+
+@pytest.mark.parametrize(("n", "batch", "world"), [(24, 8, 1), (26, 8, 1), (24, 4, 2)])
+def test_an_epoch_sees_no_clip_twice(n: int, batch: int, world: int) -> None:
+    fabrics: list[Any] = [SimpleNamespace(world_size=world, global_rank=r) for r in range(world)]
+    per_epoch = n // (batch * world)
+    epochs = []
+    for epoch in range(3):
+        steps = range(epoch * per_epoch, (epoch + 1) * per_epoch)
+        drawn = [batch_indices(n, batch, 0, step, f) for step in steps for f in fabrics]
+        assert all(len(part) == batch for part in drawn)
+        seen = torch.cat(drawn)
+        assert len(seen.unique()) == len(seen) == per_epoch * batch * world
+        assert int(seen.min()) >= 0 and int(seen.max()) < n
+        epochs.append(seen.tolist())
+    assert epochs[0] != epochs[1] != epochs[2]
+    again = torch.cat([batch_indices(n, batch, 0, step, f) for step in range(per_epoch) for f in fabrics])
+    other = torch.cat([batch_indices(n, batch, 1, step, f) for step in range(per_epoch) for f in fabrics])
+    assert again.tolist() == epochs[0] != other.tolist()

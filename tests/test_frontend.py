@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import math
+
+import librosa
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from audioinv.core.errors import UserError
+from audioinv.core.randomness import generator
+from audioinv.frontend import LogFrequency, LogMel, build_frontend
+
+RATE = 8000
+
+
+def noise(n: int = 3, seconds: float = 1.0, rate: int = RATE) -> Tensor:
+    fade = torch.logspace(-3, 0, round(seconds * rate))
+    return 0.3 * torch.randn(n, len(fade), generator=generator(0, "noise")) * fade
+
+
+def tone(hz: float) -> Tensor:
+    return 0.5 * torch.sin(2 * math.pi * hz * torch.arange(RATE) / RATE)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"n_fft": 512, "hop": 160, "n_bins": 40},
+        {"n_fft": 400, "hop": 200, "n_bins": 32, "min_hz": 50.0, "max_hz": 3000.0},
+        {"sample_rate": 16000, "n_fft": 1024, "hop": 256, "n_bins": 128},
+        {"sample_rate": 44100, "clip_s": 0.5, "n_fft": 2048, "hop": 441, "n_bins": 80},
+    ],
+)
+def test_log_mel_is_librosas(settings: dict[str, float]) -> None:
+    frontend = LogMel(**{"sample_rate": RATE, "n_bins": 64, **settings})
+    config = frontend.config
+    x = noise(seconds=config["clip_s"], rate=config["sample_rate"])
+    ours = frontend.decibels(x)
+    power = librosa.feature.melspectrogram(
+        y=x.numpy(),
+        sr=config["sample_rate"],
+        n_fft=config["n_fft"],
+        hop_length=config["hop"],
+        n_mels=config["n_bins"],
+        fmin=config["min_hz"],
+        fmax=config["max_hz"],
+        pad_mode="reflect",
+    )
+    theirs = librosa.power_to_db(power, top_db=None, amin=1e-10)
+    assert ours.shape[1:] == frontend.output_size[1:]
+    np.testing.assert_allclose(10 ** (ours / 10), 10 ** (theirs / 10), rtol=1e-4)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-3)
+
+
+def test_power_below_the_floor_counts_as_the_floor() -> None:
+    silence = torch.zeros(1, RATE)
+    for floor_db in (-100.0, -60.0):
+        frontend = LogMel(RATE, n_bins=32, floor_db=floor_db)
+        assert torch.allclose(frontend.decibels(silence), torch.tensor(floor_db), atol=1e-3)
+        assert float(frontend.decibels(noise()).min()) >= floor_db - 1e-3
+
+
+def log_frequency(bins_per_semitone: int = 2) -> LogFrequency:
+    """`bins_per_semitone` bins a semitone over four octaves from 220 Hz."""
+    n_bins = 4 * 12 * bins_per_semitone + 1
+    return LogFrequency(RATE, n_fft=2048, n_bins=n_bins, min_hz=220.0, max_hz=3520.0)
+
+
+@pytest.mark.parametrize("bins_per_semitone", [1, 2])
+def test_a_semitone_moves_the_peak_by_its_bins(bins_per_semitone: int) -> None:
+    frontend = log_frequency(bins_per_semitone)
+    semitones = range(24, 44)
+    peaks = [
+        int(frontend.decibels(tone(220 * 2 ** (s / 12))[None])[0].mean(1).argmax())
+        for s in semitones
+    ]
+    assert peaks == [s * bins_per_semitone for s in semitones]
+
+
+def test_a_pitch_shift_is_a_translation() -> None:
+    frontend = log_frequency()
+    chord = tone(880) + tone(1318.5)
+    raised = tone(880 * 2 ** (5 / 12)) + tone(1318.5 * 2 ** (5 / 12))
+    low, high = (frontend.decibels(x[None])[0].mean(1) for x in (chord, raised))
+    loud = (low[:-10] > low.max() - 10).nonzero().flatten()
+    assert len(loud) > 1
+    assert float((high[loud + 10] - low[loud]).abs().max()) < 1.5
+    assert float((high[loud] - low[loud]).abs().max()) > 10
+
+
+def test_fitted_maps_have_mean_0_and_deviation_1() -> None:
+    frontend = LogMel(RATE, n_bins=32)
+    x = noise(6)
+    values = frontend.fit(x.split(2))
+    db = frontend.decibels(x)
+    assert values["mean"] == pytest.approx(float(db.mean()), abs=1e-3)
+    assert values["std"] == pytest.approx(float(db.std(correction=0)), rel=1e-4)
+    maps = frontend(x)
+    assert maps.shape == (6, *frontend.output_size)
+    assert float(maps.mean()) == pytest.approx(0, abs=1e-4)
+    assert float(maps.std()) == pytest.approx(1, abs=1e-3)
+
+
+def test_one_mean_and_deviation_for_all_bins() -> None:
+    """Else a shift along the frequency axis would not stay one."""
+    frontend = LogMel(RATE, n_bins=32)
+    x = noise()
+    before = frontend(x)
+    frontend.fit([x])
+    torch.testing.assert_close(
+        frontend(x), (before - before.mean()) / before.std(correction=0), atol=1e-3, rtol=1e-3
+    )
+
+
+def test_statistics_are_part_of_the_state() -> None:
+    frontend = LogMel(RATE, n_bins=32)
+    frontend.fit([noise()])
+    other = build_frontend(frontend.config)
+    other.load_state_dict(frontend.state_dict())
+    assert torch.equal(other(noise()), frontend(noise()))
+
+
+def test_silent_audio_has_no_statistics() -> None:
+    frontend = LogMel(RATE, n_bins=32)
+    with pytest.raises(UserError, match="silent"):
+        frontend.fit([torch.zeros(4, RATE)])
+    with pytest.raises(UserError, match="silent"):
+        frontend.set_statistics(float("nan"), 1.0)
+    assert float(frontend.std) == 1.0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"sample_rate": 0},
+        {"clip_s": 0.0},
+        {"hop": 0},
+        {"hop": 2000},
+        {"n_bins": 0},
+        {"min_hz": 3000.0, "max_hz": 2000.0},
+        {"max_hz": 5000.0},
+        {"min_hz": -1.0},
+        {"clip_s": 0.05},
+        {"clip_s": 0.064},  # reflection needs more than half a window
+    ],
+)
+def test_values_out_of_range_are_explained(settings: dict[str, float]) -> None:
+    with pytest.raises(UserError, match=r"must be above|need "):
+        LogMel(**{"sample_rate": RATE, **settings})
+
+
+def test_the_shortest_clip_allowed_works() -> None:
+    frontend = LogMel(RATE, clip_s=0.07, n_bins=32)
+    assert frontend(noise(2, 0.07)).shape == (2, *frontend.output_size)
+
+
+def test_log_frequency_needs_a_lowest_frequency_and_two_bins() -> None:
+    with pytest.raises(UserError, match="min_hz above 0"):
+        LogFrequency(RATE)
+    with pytest.raises(UserError, match="2 bins"):
+        LogFrequency(RATE, min_hz=100.0, n_bins=1)
+
+
+def test_unknown_frontend_is_explained() -> None:
+    with pytest.raises(UserError, match="log_mel, log_frequency"):
+        build_frontend({"name": "mfcc"})
