@@ -6,6 +6,7 @@ import argparse
 import importlib
 import inspect
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
@@ -49,7 +50,11 @@ keys and their defaults:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; 0 when it worked, 2 when the input was at fault, 130 when interrupted."""
     parser = make_parser()
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    if "overrides" in options and all(re.match(r"[~+\w]", word) for word in rest):
+        options.overrides += rest  # argparse stops at the first option after them
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
@@ -198,26 +203,16 @@ def _add_report(commands: Any) -> None:
     command.add_argument("expdir", type=Path, metavar="EXPDIR")
     command.add_argument("--results", type=Path, help="also put the table into this Markdown file")
     command.add_argument("--pack", help="pack from which a clip is shown under each augmentation")
+    command.add_argument("--title", help="of the page (default: the folder's name)")
+    command.add_argument("--made_by", help="the command that made the runs, to print on the page")
     command.set_defaults(run=_report)
 
 
 def _report(options: argparse.Namespace) -> int:
-    from audioinv.report import write_report
+    from audioinv.commands import report
 
-    if options.pack:
-        _examples(options.expdir, options.pack)
-    print(write_report(options.expdir, options.results))
+    print(report.main(options.expdir, options.results, options.pack, options.title, options.made_by))
     return 0
-
-
-def _examples(expdir: Path, pack: str) -> None:
-    from audioinv.commands.examples import write_examples
-    from audioinv.conf.schema import Config
-
-    runs = sorted(path.parent for path in expdir.glob("*/encoder/encoder.json"))
-    runs = [run.parent for run in runs]
-    if runs:
-        write_examples(Config(run=str(runs[0]), pack=pack), expdir / "examples")
 
 
 class _HydraHelp(argparse.Action):

@@ -58,6 +58,7 @@ def build_bank(
     groups: Mapping[str, Sequence[str]] | None = None,
     min_active: int = 1,
     inactive: str = "identity",
+    probability: float = 1.0,
     ranges: Mapping[str, Mapping[str, float]] | None = None,
     extra: Sequence[Augmentation] = (),
 ) -> AugmentationBank:
@@ -70,7 +71,7 @@ def build_bank(
         groups: component -> names of the augmentations it switches, for example `GROUPS`; by
             default every augmentation is a component of its own.
         min_active: the fewest components that are 1 in a corner drawn for pre-training.
-        inactive: "identity" or "shared", see `AugmentationBank`.
+        inactive, probability: see `AugmentationBank`.
         ranges: name -> arguments of its constructor, as {"pitch_shift": {"max_semitones": 5}}.
         extra: further augmentations, already built, that run last.
 
@@ -86,7 +87,7 @@ def build_bank(
         space = DescriptorSpace.single([a.name for a in built], min_active)
     else:
         space = DescriptorSpace({k: tuple(v) for k, v in groups.items()}, min_active)
-    return AugmentationBank(built, space, inactive)
+    return AugmentationBank(built, space, inactive, probability)
 
 
 def _choose(

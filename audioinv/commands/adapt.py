@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from audioinv.commands.build import load_run
+from audioinv.commands.build import load_run, modes_of
 from audioinv.commands.run_folder import command_line, task_folder, versions
 from audioinv.conf.schema import Config
-from audioinv.core.adapt import AdaptConfig, Labelled, Mixture, choose, fit, learn_jointly
+from audioinv.core.adapt import AdaptConfig, Labelled, Mixture, choose, fit, learn_jointly, with_few_labels
 from audioinv.core.adapted import Adapted, save_adapted
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.errors import UserError
 from audioinv.core.features import FeatureCache, maps_of
+from audioinv.core.files import read_json
 from audioinv.data.dataset import fixed_clips, sample_rows, training_rows
 from audioinv.data.folds import find_tasks, folds, transformed
 from audioinv.data.pack import Pack
 from audioinv.data.task import Task
 
 log = logging.getLogger(__name__)
+FEATURES_BY = ("layers", "calibration_clips")
+ADAPTED_BY = (*FEATURES_BY, "labels_per_class", "readout", "seed")
 
 
 def main(config: Config) -> None:
@@ -33,8 +38,8 @@ def main(config: Config) -> None:
     for task in find_tasks(pack, config.tasks):
         wanted = [
             mode
-            for mode in config.adapt.modes
-            if not (task_folder(run, task.name, mode) / "adapted.json").exists()
+            for mode in modes_of(config)
+            if not already_adapted(task_folder(run, task.name, mode), config, ADAPTED_BY)
         ]
         if not wanted:
             log.info("%s, %s: already done", run, task.name)
@@ -42,6 +47,29 @@ def main(config: Config) -> None:
         cache, drawn = features_of(task, encoder, bank, pack, config.adapt, caches)
         for mode in wanted:
             adapt_task(task, mode, encoder, cache, drawn, pack, config)
+
+
+def already_adapted(folder: Path, config: Config, keys: Sequence[str]) -> bool:
+    """Whether `folder` holds an adaptation.
+
+    Raises:
+        UserError: it does, made with other values of `keys`.
+    """
+    if not (folder / "adapted.json").exists():
+        return False
+    info = read_json(folder / "adapted.json")
+    wanted = {**vars(config.adapt), "seed": config.seed}
+    differing = [
+        f"{key} {info[key]} -> {wanted[key]}"
+        for key in keys
+        if key in info and info[key] != wanted[key]
+    ]
+    if differing:
+        raise UserError(
+            f"{folder} was adapted with other settings ({'; '.join(differing)}); "
+            "give the same, or remove the folder"
+        )
+    return True
 
 
 def adapt_task(
@@ -55,9 +83,11 @@ def adapt_task(
 ) -> None:
     """One task by one mode, over the task's folds."""
     began = time.perf_counter()
-    adapted = []
+    adapted, n_train = [], 0
     for data, _ in folds(pack, task, drawn):
+        data = with_few_labels(data, config.adapt.labels_per_class, config.seed)
         mixture = pick(mode, encoder, cache, data, config)
+        n_train = len(data.fit_rows)
         adapted.append(Adapted(mixture, fit(mixture, cache, data, config.adapt)))
     seconds = time.perf_counter() - began
     folder = task_folder(Path(str(config.run)), task.name, mode)
@@ -66,7 +96,9 @@ def adapt_task(
         "task": task.to_json(),
         "mode": mode,
         "descriptor": encoder.space.to_dict(reported),
+        "n_train": n_train,
         "layers": config.adapt.layers,
+        "labels_per_class": config.adapt.labels_per_class,
         "readout": config.adapt.readout,
         "calibration_clips": config.adapt.calibration_clips,
         "seed": config.seed,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.errors import HydraException
 from hydra.utils import instantiate
 from lightning.fabric import Fabric
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from audioinv.augment import AudiomentationsAugmentation, build_bank
 from audioinv.conf.schema import BankConfig, Config
@@ -41,28 +46,57 @@ def pack_of(config: Config) -> Pack:
 
 def bank_of(config: BankConfig, sample_rate: int) -> AugmentationBank:
     """The audio bank at a sample rate, with any audiomentations transforms at its end."""
-    extra = []
-    for entry in config.audiomentations:
-        target = str(entry.get("_target_", ""))
-        if not target.startswith("audiomentations."):
-            raise UserError(f"bank.audiomentations takes _target_: audiomentations.X, got '{target}'")
-        extra.append(AudiomentationsAugmentation(instantiate(entry), sample_rate))
+    extra = [
+        AudiomentationsAugmentation(transform_of(entry), sample_rate)
+        for entry in config.audiomentations
+    ]
     return build_bank(
         sample_rate,
         names=config.names,
         groups=config.groups,
         min_active=config.min_active,
         inactive=config.inactive,
+        probability=config.probability,
         ranges=config.ranges,
         extra=extra,
     )
+
+
+def transform_of(entry: dict[str, Any]) -> Any:
+    """The audiomentations transform that a Hydra entry describes.
+
+    Raises:
+        UserError: a target that is no audiomentations transform (a saved run's settings must not run
+            other code), or arguments that it refuses.
+    """
+    for target in _targets(entry) or [""]:
+        if not re.fullmatch(r"audiomentations\.[A-Z]\w*", target):
+            raise UserError(f"bank.audiomentations takes _target_: audiomentations.X, got '{target}'")
+    try:
+        return instantiate(entry)
+    except HydraException as error:
+        raise UserError(f"bank.audiomentations: {error}") from error
+
+
+def _targets(value: Any) -> list[str]:
+    """Every `_target_` in a nested entry."""
+    if isinstance(value, dict):
+        own = [str(value["_target_"])] if "_target_" in value else []
+        return own + [target for part in value.values() for target in _targets(part)]
+    return [t for part in value for t in _targets(part)] if isinstance(value, list) else []
 
 
 def frontend_of(config: Config) -> Frontend:
     """The front end, with the statistics of `statistics=` if that is given."""
     frontend = build_frontend(asdict(config.frontend))
     if config.statistics:
-        frontend.set_statistics(**read_json(config.statistics))
+        values = read_json(config.statistics)
+        try:
+            frontend.set_statistics(values["mean"], values["std"])
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"{config.statistics} holds no mean and std; run audioinv statistics"
+            ) from error
     return frontend
 
 
@@ -85,16 +119,41 @@ def load_run(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, Pack]:
     encoder = AmortisedEncoder.load(run / "encoder", build_frontend)
     pack = pack_of(config)
     check_rate(pack, encoder.frontend.config["sample_rate"])
-    saved = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(run / "config.yaml"))
-    bank_config = OmegaConf.to_object(saved.bank)
-    return encoder, bank_of(bank_config, pack.sample_rate), pack
+    return encoder, bank_of(saved_config(run).bank, pack.sample_rate), pack
+
+
+def saved_config(run: Path) -> Config:
+    """The settings that a run was pre-trained with.
+
+    Raises:
+        UserError: config.yaml is missing, damaged or of another version.
+    """
+    path = run / "config.yaml"
+    try:
+        saved = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
+        return OmegaConf.to_object(saved)
+    except (OSError, OmegaConfBaseException, YAMLError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+
+
+def modes_of(config: Config) -> list[str]:
+    """The modes to adapt with: those asked for, or all-on alone where the run knows no other corner."""
+    saved = saved_config(need(config.run, "run", "exp/demo/amortised_s0"))
+    amortised = saved.conditioning.name != "none" and saved.pretrain.corners == "space"
+    return config.adapt.modes if amortised else ["fixed:all"]
 
 
 def fabric_of(config: Config) -> Fabric:
     """Lightning Fabric for the configured device and precision."""
     torch.set_float32_matmul_precision("high")
-    fabric = Fabric(
-        accelerator=config.accelerator, devices=config.devices, precision=config.precision
-    )
+    try:
+        fabric = Fabric(
+            accelerator=config.accelerator, devices=config.devices, precision=config.precision
+        )
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        raise UserError(
+            f"accelerator={config.accelerator} devices={config.devices} "
+            f"precision={config.precision}: {error}"
+        ) from error
     fabric.launch()
     return fabric

@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_module
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from audioinv.conf import schema
 from audioinv.core.errors import UserError
@@ -30,12 +31,13 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> s
         folder = Path(config_dir).resolve()
         if not folder.is_dir():
             raise UserError(f"--config_dir {config_dir} is not a folder")
-        extra = [f"hydra.searchpath=['file://{folder}']"]
+        quoted = str(folder).replace("'", r"\'")
+        extra = [f"hydra.searchpath=['file://{quoted}']"]
     try:
         with initialize_config_module("audioinv.conf", version_base="1.3"):
             composed = compose("config", [*extra, *overrides])
         return OmegaConf.to_object(composed)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(_explain(error)) from error
 
 

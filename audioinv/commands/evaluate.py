@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audioinv.commands.adapt import features_of
-from audioinv.commands.build import load_run
+from audioinv.commands.adapt import FEATURES_BY, already_adapted, features_of
+from audioinv.commands.build import load_run, modes_of
 from audioinv.commands.run_folder import command_line, task_folder, versions
 from audioinv.conf.schema import Config
 from audioinv.core.adapted import load_adapted
 from audioinv.core.errors import UserError
 from audioinv.core.features import FeatureCache
-from audioinv.core.files import write_json
+from audioinv.core.files import read_json, write_json
 from audioinv.core.scores import score_predictions
 from audioinv.data.folds import find_tasks, folds
 from audioinv.data.pack import Pack
@@ -47,18 +47,19 @@ def main(config: Config) -> None:
     """Writes `run`/tasks/TASK/MODE/result.json for every adapted task and mode."""
     encoder, bank, pack = load_run(config)
     run = Path(str(config.run))
+    method = read_json(run / "encoder" / "encoder.json")["info"].get("method", config.method)
     caches: dict[str, FeatureCache] = {}
     for task in find_tasks(pack, config.tasks):
-        for mode in config.adapt.modes:
+        for mode in modes_of(config):
             folder = task_folder(run, task.name, mode)
+            if not already_adapted(folder, config, FEATURES_BY):
+                raise UserError(f"{folder} is not adapted yet; run audioinv adapt run={run} first")
             if (folder / "result.json").exists():
                 log.info("%s: already done", folder)
                 continue
-            if not (folder / "adapted.json").exists():
-                raise UserError(f"{folder} is not adapted yet; run audioinv adapt run={run} first")
             cache, drawn = features_of(task, encoder, bank, pack, config.adapt, caches)
             result = evaluate(folder, task, cache, drawn, pack)
-            result |= {"method": config.method, "label": row_label(config.method, mode)}
+            result |= {"method": method, "label": row_label(method, mode)}
             write_json(folder / "result.json", result)
             log.info("%s, %s: %s %.4f", task.name, mode, result["metric"], result["value"])
 
@@ -68,22 +69,18 @@ def evaluate(
 ) -> dict[str, Any]:
     """Scores of one task and mode over the test rows of all its folds together."""
     adapted, info = load_adapted(folder)
-    if info["layers"] != cache.layers:
-        raise UserError(f"{folder} was adapted with layers={info['layers']}; evaluate with the same")
-    predicted, targets, n_train = [], [], []
+    predicted, targets = [], []
     for fold, (data, test) in zip(adapted, folds(pack, task, drawn), strict=True):
         features = torch.cat([cache(d)[test] for d in fold.mixture.descriptors], dim=1)
         predicted.append(fold.readout.predict(features))
         targets.append(data.targets[test])
-        n_train.append(len(data.fit_rows))
     scores = score_predictions(torch.cat(predicted), torch.cat(targets), task.kind)
-    kept = ("mode", "descriptor", "layers", "readout", "seed", "seconds")
+    kept = ("mode", "descriptor", "n_train", "layers", "readout", "seed", "seconds")
     return {
         "protocol": PROTOCOL,
         "task": task.name,
         "kind": task.kind,
         **scores,
-        "n_train": round(sum(n_train) / len(n_train)),
         **{key: info[key] for key in kept},
         "command": command_line(),
         "versions": versions(),

@@ -19,7 +19,8 @@ def write_examples(config: Config, folder: Path) -> None:
     if (folder / "examples.json").exists():
         return
     encoder, bank, pack = load_run(config)
-    candidates = fixed_clips(pack, test_rows(pack)[:64], encoder.frontend.n_samples)
+    rows_shown = (test_rows(pack) or list(range(len(pack))))[:64]
+    candidates = fixed_clips(pack, rows_shown, encoder.frontend.n_samples)
     clip = candidates[candidates.square().mean(1).argmax()][None]
     rate = pack.sample_rate
     rows = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -13,7 +14,7 @@ from audioinv.commands.progress import training_progress
 from audioinv.conf.schema import Config
 from audioinv.core.errors import UserError
 from audioinv.core.files import write_text
-from audioinv.core.pretrain import pretrain
+from audioinv.core.pretrain import PretrainConfig, pretrain
 from audioinv.data.dataset import RandomCrops, check_rate, training_rows
 
 log = logging.getLogger(__name__)
@@ -27,14 +28,14 @@ def main(config: Config) -> None:
     if (run / "encoder" / "encoder.json").exists():
         log.info("%s: already done, encoder is there", run)
         return
-    config.pretrain.lr = config.method_lr.get(config.method, config.pretrain.lr)
+    config.pretrain = own_settings(config)
     pack = pack_of(config)
     check_rate(pack, config.frontend.sample_rate)
     bank = bank_of(config.bank, pack.sample_rate)
     encoder = encoder_of(config, bank)
     if not started:
         write_text(run / "config.yaml", settings)
-    if config.pretrain.steps:
+    if config.trained:
         clips = RandomCrops(pack, training_rows(pack), encoder.frontend.n_samples)
         with training_progress(config.pretrain.steps, run.name) as progress:
             pretrain(
@@ -42,6 +43,19 @@ def main(config: Config) -> None:
             )
     encoder.save(run / "encoder", info(config, pack.content_key))
     log.info("%s: encoder written", run)
+
+
+def own_settings(config: Config) -> PretrainConfig:
+    """`pretrain` with the keys in which the method differs from the others.
+
+    Raises:
+        UserError: a key that `pretrain` does not have.
+    """
+    own = config.method_pretrain.get(config.method, {})
+    unknown = sorted(set(own) - set(vars(config.pretrain)))
+    if unknown:
+        raise UserError(f"method_pretrain.{config.method}: pretrain has no {', '.join(unknown)}")
+    return replace(config.pretrain, **own)
 
 
 def info(config: Config, pack_key: str) -> dict[str, object]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import platform
 import re
 import shlex
 import sys
 from importlib.metadata import version
 from pathlib import Path
+
+import torch
 
 import audioinv
 
@@ -31,6 +35,16 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in RECORDED},
     }
+
+
+def hardware() -> str:
+    """This machine in words: processor, cores and GPUs."""
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    gpus = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
+    return ", ".join([f"{os.cpu_count()} cores of {model}", *(gpus or ["no GPU"])])
 
 
 def _safe(name: str) -> str:

@@ -37,6 +37,7 @@ class BankConfig:
     groups: dict[str, list[str]] | None = None
     min_active: int = 1
     inactive: str = "identity"
+    probability: float = 1.0
     ranges: dict[str, dict[str, float]] = field(default_factory=dict)
     audiomentations: list[dict[str, Any]] = field(default_factory=list)
 
@@ -81,7 +82,8 @@ class Config:
     Args:
         run: run folder. pack: packed audio. statistics: JSON of `audioinv statistics`.
         method: name shown in tables; set by the method group.
-        method_lr: peak learning rate of a method where it differs from pretrain.lr.
+        trained: false writes the encoder as it was initialised.
+        method_pretrain: method -> the pretrain keys in which it differs, such as its own learning rate.
         tasks: names of the pack's tasks; null means all.
         accelerator, devices, precision: as in Lightning Fabric.
     """
@@ -91,7 +93,8 @@ class Config:
     statistics: str | None = None
     seed: int = 0
     method: str = "amortised"
-    method_lr: dict[str, float] = field(default_factory=dict)
+    trained: bool = True
+    method_pretrain: dict[str, dict[str, Any]] = field(default_factory=dict)
     tasks: list[str] | None = None
     accelerator: str = "auto"
     devices: int = 1

@@ -11,13 +11,13 @@ A mode turns training features into a `Mixture`, a few corners (or one descripto
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.descriptor import DescriptorSpace, flip
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.evidence import (
@@ -31,7 +31,7 @@ from audioinv.core.probes import Readout, fit_readout
 from audioinv.core.randomness import generator, seeded
 
 FeaturesAt = Callable[[Tensor], Tensor]
-MODES = ("fixed", "search", "soft", "paper")
+MOST_TRIED = 32
 
 
 @dataclass
@@ -40,6 +40,8 @@ class AdaptConfig:
 
     Args:
         readout: ridge, logistic or lda. layers: last or all.
+        labels_per_class: labels that training and validation each keep of a class (of a regression: in
+            all, times ten); 0 keeps all. Drawn by the run's seed.
         top_corners: how many corners the soft mode keeps for its readout.
         max_labels: labels that the evidence sees; more are subsampled, stratified.
         evidence_steps: of Adam, in soft mode.
@@ -51,6 +53,7 @@ class AdaptConfig:
     modes: list[str] = field(default_factory=lambda: ["fixed:all", "search", "soft"])
     readout: str = "ridge"
     layers: str = "last"
+    labels_per_class: int = 0
     top_corners: int = 8
     max_labels: int = 500
     evidence_steps: int = 40
@@ -80,6 +83,30 @@ class Labelled:
     def fit_rows(self) -> Tensor:
         """Rows for the final readout: training and validation together."""
         return torch.cat([self.train, self.valid])
+
+
+def with_few_labels(data: Labelled, n: int, seed: int) -> Labelled:
+    """The same task with at most `n` training and `n` validation labels a class (regression: 10 n)."""
+    if n == 0:
+        return data
+    few = {part: _few(data, getattr(data, part), n, seed, part) for part in ("train", "valid")}
+    return replace(data, **few)
+
+
+def _few(data: Labelled, rows: Tensor, n: int, seed: int, part: str) -> Tensor:
+    order = rows[torch.randperm(len(rows), generator=generator(seed, "labels", part))]
+    if data.kind != "classification":
+        return order[: 10 * n]
+    return order[_rank_in_class(data.targets[order]) < n]
+
+
+def _rank_in_class(labels: Tensor) -> Tensor:
+    """How many earlier rows have the same label, (n,)."""
+    rank = torch.zeros(len(labels), dtype=torch.long)
+    for label in labels.unique():
+        members = (labels == label).nonzero().flatten()
+        rank[members] = torch.arange(len(members))
+    return rank
 
 
 @dataclass
@@ -125,7 +152,7 @@ def choose(
     if kind == "fixed":
         return Mixture.single(space.parse(detail))
     if kind == "search" and detail == "validation":
-        return search_by_validation(space.corners, features_at, data, config.readout)
+        return search_by_validation(space, features_at, data, config.readout)
     if kind == "search" and detail in ("", "evidence"):
         return search_by_evidence(space.corners, features_at, data, config, seed)
     if mode == "soft":
@@ -144,24 +171,43 @@ def fit(mixture: Mixture, features_at: FeaturesAt, data: Labelled, config: Adapt
 
 
 def search_by_validation(
-    corners: Tensor, features_at: FeaturesAt, data: Labelled, readout: str
+    space: DescriptorSpace, features_at: FeaturesAt, data: Labelled, readout: str
 ) -> Mixture:
     """The corner whose readout, fitted on training rows, scores best on validation rows.
+
+    Among up to 32 corners by trying all; among more by flipping, from all-on, the component that gains
+    most, until none does.
 
     Raises:
         UserError: there are no validation rows.
     """
     if len(data.valid) == 0:
         raise UserError("search:validation needs validation clips; the task has none, use search")
-    scores = []
-    for corner in corners:
-        features = features_at(corner)
-        fitted = fit_readout(
-            features[data.train], data.targets[data.train], data.kind, data.classes, readout
-        )
-        predicted = fitted.predict(features[data.valid])
-        scores.append(score(predicted, data.targets[data.valid], data.kind))
-    return Mixture.single(corners[int(torch.tensor(scores).argmax())])
+    known: dict[tuple[float, ...], float] = {}
+
+    def value(corner: Tensor) -> float:
+        key = tuple(corner.tolist())
+        if key not in known:
+            known[key] = validation_score(features_at(corner), data, readout)
+        return known[key]
+
+    if len(space.corners) <= MOST_TRIED:
+        return Mixture.single(max(space.corners, key=value))
+    best = space.all_on()
+    while True:
+        flips = [flip(best, k) for k in range(space.size)]
+        candidate = max((c for c in flips if c.sum() >= space.min_active), key=value)
+        if value(candidate) <= value(best):
+            return Mixture.single(best)
+        best = candidate
+
+
+def validation_score(features: Tensor, data: Labelled, readout: str) -> float:
+    """Score on validation rows of a readout fitted on training rows of `features` (n, d)."""
+    fitted = fit_readout(
+        features[data.train], data.targets[data.train], data.kind, data.classes, readout
+    )
+    return score(fitted.predict(features[data.valid]), data.targets[data.valid], data.kind)
 
 
 def search_by_evidence(
@@ -193,12 +239,7 @@ def evidence_rows(data: Labelled, most: int, seed: int) -> Tensor:
     order = rows[torch.randperm(len(rows), generator=generator(seed, "evidence"))]
     if data.kind != "classification":
         return order[:most]
-    labels = data.targets[order]
-    rank = torch.zeros(len(order), dtype=torch.long)
-    for label in labels.unique():
-        members = (labels == label).nonzero().flatten()
-        rank[members] = torch.arange(len(members))
-    return order[rank.argsort(stable=True)[:most]]
+    return order[_rank_in_class(data.targets[order]).argsort(stable=True)[:most]]
 
 
 def score(predicted: Tensor, targets: Tensor, kind: str) -> float:

@@ -67,6 +67,8 @@ class AugmentationBank:
         inactive: what two views of a clip do with an augmentation whose component is 0.
             "identity" leaves both alone (the paper). "shared" gives both the same parameters, so the
             factor varies between clips and not between views: a cue that the encoder may use.
+        probability: with which an active augmentation acts on an example of a view. Below 1, views with
+            and without it meet, so the encoder also learns that a clean clip equals its augmented self.
 
     Raises:
         UserError: bank and space do not name the same augmentations, or an unknown `inactive`.
@@ -77,6 +79,7 @@ class AugmentationBank:
         augmentations: Sequence[Augmentation],
         space: DescriptorSpace,
         inactive: str = "identity",
+        probability: float = 1.0,
     ) -> None:
         self.augmentations = {augmentation.name: augmentation for augmentation in augmentations}
         if sorted(a.name for a in augmentations) != sorted(space.augmentations):
@@ -86,20 +89,26 @@ class AugmentationBank:
             )
         if inactive not in ("identity", "shared"):
             raise UserError(f"inactive is '{inactive}'; give identity or shared")
+        if not 0 < probability <= 1:
+            raise UserError(f"probability is {probability}; give a value in (0, 1]")
         self.space = space
         self.inactive = inactive
+        self.probability = probability
 
     def sample(self, n: int, descriptor: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Parameters of one view of `n` examples under `descriptor`, (K,) or (n, K).
 
         Returns:
-            Augmentation name -> (n, P). Components below 0.5 give identity rows.
+            Augmentation name -> (n, P). Components below 0.5 give identity rows, and so do the
+            examples that `probability` leaves out.
         """
         active = self._active(n, descriptor)
-        return {
-            name: torch.where(active[name], a.sample(n, generator), a.identity(n))
-            for name, a in self.augmentations.items()
-        }
+        params = {}
+        for name, augmentation in self.augmentations.items():
+            acts = active[name] & (torch.rand(n, 1, generator=generator) < self.probability)
+            drawn = augmentation.sample(n, generator)
+            params[name] = torch.where(acts, drawn, augmentation.identity(n))
+        return params
 
     def sample_pair(
         self, n: int, descriptor: Tensor, generator: torch.Generator

@@ -141,3 +141,10 @@ class DescriptorSpace:
             raise UserError(
                 f"unknown component {', '.join(unknown)}; this space has {', '.join(self.names)}"
             )
+
+
+def flip(descriptor: Tensor, component: int) -> Tensor:
+    """A copy of `descriptor` (K,) with one component k turned into 1 - k."""
+    flipped = descriptor.clone()
+    flipped[component] = 1 - flipped[component]
+    return flipped

@@ -122,9 +122,10 @@ class AmortisedEncoder(nn.Module):
         """
         folder = Path(folder)
         described = read_json(folder / "encoder.json")
-        if described.get("format") != FORMAT:
-            raise UserError(f"{folder / 'encoder.json'} has format {described.get('format')!r}; "
-                            f"this version reads {FORMAT}")
+        found = described.get("format") if isinstance(described, dict) else None
+        if found != FORMAT:
+            path = folder / "encoder.json"
+            raise UserError(f"{path} has format {found!r}; this version reads {FORMAT}")
         try:
             encoder = cls(
                 build_frontend(described["frontend"]),

@@ -13,10 +13,12 @@ from audioinv.core.errors import UserError
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, flush: bool = True) -> Iterator[Path]:
     """Yields a temporary sibling of `path`; on success it takes `path`'s place, on error it goes.
 
-    The file is flushed to disk before the rename, so a crash never leaves a torn `path`.
+    Args:
+        flush: to disk before the rename, so that even a power failure never leaves a torn `path`. Off
+            for thousands of small files that a later step reads and checks anyway.
 
     Raises:
         UserError: the file cannot be written (disk full, no permission, no such folder).
@@ -26,8 +28,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        if flush:
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from audioinv.core.bank import AugmentationBank
+from audioinv.core.descriptor import flip
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.features import embed, maps_of
@@ -52,7 +53,7 @@ def measure_invariance(
     clean = maps_of(encoder, x)
     copies = {name: maps_of(encoder, y) for name, y in augmented_copies(bank, x, seed).items()}
     batches = maps_of(encoder, calibration).split(256) if len(calibration) else ()
-    descriptors = [space.all_on()] + [_flipped(space.all_on(), k) for k in range(space.size)]
+    descriptors = [space.all_on()] + [flip(space.all_on(), k) for k in range(space.size)]
     matrix = []
     for descriptor in descriptors:
         network = encoder.at(descriptor, batches).backbone
@@ -73,12 +74,6 @@ def measure_invariance(
             "cosine": [list(row.values()) for row in matrix],
         },
     }
-
-
-def _flipped(descriptor: Tensor, k: int) -> Tensor:
-    flipped = descriptor.clone()
-    flipped[k] = 1 - flipped[k]
-    return flipped
 
 
 def _mean(row: dict[str, float], names: Any) -> float:

@@ -149,7 +149,7 @@ def write_wav(path: str | Path, samples: npt.NDArray[np.floating], sample_rate: 
     """
     if not np.isfinite(samples).all():
         raise AudioError("non-finite", f"{path}: refusing to write NaN or infinite samples")
-    with atomic_path(path) as temporary:
+    with atomic_path(path, flush=False) as temporary:
         try:
             soundfile.write(temporary, to_int16(samples), sample_rate, "PCM_16", format="WAV")
         except soundfile.LibsndfileError as error:

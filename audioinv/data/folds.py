@@ -15,7 +15,7 @@ from audioinv.core.randomness import generator
 from audioinv.data.pack import Pack
 from audioinv.data.task import Task
 
-MOST_GROUP_FOLDS = 6
+MOST_GROUP_FOLDS = 3
 
 
 def find_tasks(pack: Pack, names: list[str] | None) -> list[Task]:
@@ -55,7 +55,7 @@ def folds(pack: Pack, task: Task, drawn: Tensor | None) -> Iterator[tuple[Labell
     """The folds of a task: what may be learnt from, and the test rows.
 
     One fold by the manifest's split; one a fold number, where the manifest has folds; or, with
-    `task.groups`, at most six folds over its values, each tested on values never trained on. Validation
+    `task.groups`, at most three folds over its values, each tested on values never trained on. Validation
     rows are held out in the same way as test rows: the next fold's.
 
     Args:

@@ -17,6 +17,7 @@ from audioinv.core.adapt import (
     fit,
     learn_jointly,
     score,
+    with_few_labels,
 )
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.errors import UserError
@@ -45,7 +46,7 @@ def features_of(data: Labelled, hidden: Tensor = TEST) -> Callable[[Tensor], Ten
         target = data.targets[:, None].expand(-1, 3)
 
     def features_at(descriptor: Tensor) -> Tensor:
-        bits = torch.tensor([1.0, 1.7, 2.3]) @ descriptor
+        bits = torch.linspace(1, 2.3, len(descriptor)) @ descriptor
         x = torch.roll(noise, int(bits * 10), 0).clone()
         x[:, :3] += (1 - descriptor[0]) * 4 * target
         x[hidden] = float("nan")
@@ -80,6 +81,33 @@ def test_soft_turns_the_harmful_component_off(kind: str) -> None:
     assert mixture.descriptors.shape == (3, 3) and mixture.descriptors[:, 0].tolist() == [0, 0, 0]
     assert float(mixture.weights.sum()) == pytest.approx(1)
     assert quality(mixture, data, config) > 0.85
+
+
+def test_search_among_many_corners_flips_from_all_on() -> None:
+    """64 corners: tried one flip after the other, and only allowed ones."""
+    data, base = labelled(), features_of(labelled())
+    tried = set()
+
+    def features_at(descriptor: Tensor) -> Tensor:
+        tried.add(tuple(descriptor.tolist()))
+        return base(descriptor)
+
+    space = DescriptorSpace.single(list("abcdef"), min_active=2)
+    mixture = choose("search:validation", space, features_at, data, AdaptConfig())
+    assert float(mixture.reported[0]) == 0 and float(mixture.reported.sum()) >= 2
+    assert len(tried) < 40 and min(sum(corner) for corner in tried) >= 2
+
+
+def test_few_labels_are_evenly_drawn_from_training_and_validation() -> None:
+    data = labelled()
+    few = with_few_labels(data, 4, seed=0)
+    for part, rows in ((TRAIN, few.train), (VALID, few.valid)):
+        assert set(rows.tolist()) <= set(part.tolist())
+        assert data.targets[rows].bincount().tolist() == [4, 4, 4]
+    assert torch.equal(with_few_labels(data, 4, 0).train, few.train)
+    assert not torch.equal(with_few_labels(data, 4, 1).train, few.train)
+    assert with_few_labels(data, 0, 0) is data
+    assert len(with_few_labels(labelled("regression"), 4, 0).train) == 40
 
 
 def test_multilabel_targets_are_searched_too() -> None:

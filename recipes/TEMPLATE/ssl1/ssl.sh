@@ -9,6 +9,7 @@ set -euo pipefail
 # --- options: --help and the parser read these lines ---
 recipe=              # folder of the recipe, with conf/ in it (run.sh gives it)
 corpus=              # name of the corpus, as 'audioinv prepare --help' lists them
+title=               # of the report; empty: the name of the corpus
 config=cpu_quick     # experiment: conf/experiment/<config>.yaml, for example debug, cpu_quick or gpu
 data_root=           # folder of the corpus's audio; empty: downloads/<corpus>
 data_url=            # where to get the corpus, told when data_root is missing
@@ -271,7 +272,8 @@ stage_measure() {
 }
 
 stage_report() {
-    run "$audioinv" report "$expdir" --pack "packs/$corpus" ${results:+--results "$results"}
+    local made_by="recipes/${recipe##*/recipes/}/run.sh --config $config --seeds '$seeds'"
+    run "$audioinv" report "$expdir" --pack "packs/$corpus" --title "${title:-$corpus}" --made_by "$made_by" ${results:+--results "$results"}
 }
 
 main() {

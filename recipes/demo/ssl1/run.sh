@@ -8,6 +8,10 @@ recipe=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 exec "$recipe/../../TEMPLATE/ssl1/ssl.sh" \
     --recipe "$recipe" \
     --corpus sonograph \
+    --title "Sonograph: pitch class against timbre" \
     --config cpu_quick \
-    --sample_rate 16000 \
+    --prepare_opts "--sample_rate 8000" \
+    --sample_rate 8000 \
+    --methods "amortised simclr random logmel" \
+    --measured "amortised simclr" \
     "$@"

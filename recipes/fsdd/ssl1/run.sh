@@ -9,6 +9,7 @@ recipe=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 exec "$recipe/../../TEMPLATE/ssl1/ssl.sh" \
     --recipe "$recipe" \
     --corpus fsdd \
+    --title "FSDD: digit against speaker" \
     --data_url https://github.com/Jakobovski/free-spoken-digit-dataset \
     --config cpu_quick \
     --sample_rate 8000 \

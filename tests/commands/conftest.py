@@ -1,0 +1,157 @@
+"""A tiny folder corpus of tones, and the whole command line run over it once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audioinv.cli import main
+
+RATE = 8000
+SMALL = (
+    "frontend.sample_rate=8000",
+    "frontend.clip_s=0.5",
+    "frontend.n_fft=512",
+    "frontend.hop=256",
+    "frontend.n_bins=24",
+    "bank.names=[pitch_shift,time_shift,white_noise]",
+    "backbone=resnet10_narrow",
+    "backbone.width=0.125",
+    "backbone.dim=16",
+    "conditioning.bases=2",
+    "pretrain.steps=6",
+    "pretrain.batch_size=12",
+    "pretrain.warmup_steps=2",
+    "pretrain.checkpoint_every=2",
+    "pretrain.log_every=1",
+    "pretrain.projector_hidden=16",
+    "pretrain.projector_dim=8",
+    "adapt.epochs=1",
+    "measure.n_clips=12",
+    "accelerator=cpu",
+)
+MODES = "adapt.modes=[fixed:all,fixed:-pitch_shift,search,search:validation,soft,paper]"
+
+
+def write_tones(root: Path) -> None:
+    """Six classes of tones, 6 to train on, 2 to choose on and 2 to test on each."""
+    random = np.random.default_rng(0)
+    time = np.arange(RATE * 6 // 10) / RATE
+    for label in range(6):
+        for number in range(10):
+            split = "train" if number < 6 else "valid" if number < 8 else "test"
+            hz = 220 * 2 ** (label / 3) * random.uniform(0.98, 1.02)
+            samples = 0.4 * np.sin(2 * np.pi * hz * time) + 0.02 * random.standard_normal(len(time))
+            path = root / split / f"tone{label}" / f"{number}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, samples, RATE)
+
+
+def add_shift_task(corpus: Path) -> None:
+    """A second task, in which the label is how far a clip was shifted."""
+    described = json.loads(corpus.read_text())
+    shift = {"name": "shift", "label": "offset_s", "kind": "regression", "groups": None}
+    described["tasks"].append({**shift, "augmentation": "time_shift", "unit": "s"})
+    corpus.write_text(json.dumps(described))
+
+
+@dataclass(frozen=True)
+class World:
+    """Folders of the corpus and of one finished run."""
+
+    folder: Path
+
+    @property
+    def manifest(self) -> Path:
+        return self.folder / "data" / "manifest.csv"
+
+    @property
+    def pack(self) -> Path:
+        return self.folder / "pack"
+
+    @property
+    def statistics(self) -> Path:
+        return self.folder / "exp" / "statistics.json"
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "exp" / "amortised_s0"
+
+    def settings(self, run: Path | None = None) -> list[str]:
+        """Overrides of every Hydra command."""
+        given = [f"pack={self.pack}", f"statistics={self.statistics}", f"run={run or self.run}"]
+        return [*SMALL, *given]
+
+    def commands(self) -> dict[str, list[str]]:
+        """Every command, in order, each with its arguments."""
+        settings = self.settings()
+        return {
+            "prepare": ["folder", "--root", str(self.folder / "audio"), "--out", str(self.folder / "data")],
+            "validate": [str(self.manifest), "--nj", "1"],
+            "pack": [str(self.manifest), "--out", str(self.pack), "--sample_rate", "8000", "--nj", "1"],
+            "statistics": settings,
+            "pretrain": settings,
+            "adapt": [*settings, MODES],
+            "evaluate": [*settings, MODES],
+            "measure": settings,
+            "embed": ["--out", str(self.folder / "features.parquet"), *settings],
+            "export": ["--out", str(self.folder / "encoder.pt2"), *settings],
+            "report": [str(self.folder / "exp"), "--results", str(self.folder / "RESULTS.md")],
+        }
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The corpus up to its statistics."""
+    world = World(tmp_path_factory.mktemp("world"))
+    write_tones(world.folder / "audio")
+    for name in ("prepare", "validate", "pack", "statistics"):
+        assert main([name, *world.commands()[name]]) == 0, name
+        if name == "prepare":
+            add_shift_task(world.manifest.with_name("corpus.json"))
+    return world
+
+
+@pytest.fixture(scope="session")
+def finished(packed: World) -> World:
+    """Every command has run."""
+    for name in ("pretrain", "adapt", "evaluate", "measure", "embed", "export", "report"):
+        assert main([name, *packed.commands()[name]]) == 0, name
+    return packed
+
+
+def files_in(folder: Path) -> dict[str, str]:
+    """Relative path -> hash of the content and time of the last change, of all files."""
+    return {
+        str(path.relative_to(folder)): f"{hashlib.sha256(path.read_bytes()).hexdigest()} "
+        f"{path.stat().st_mtime_ns}"
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="session")
+def snapshot() -> Callable[[Path], dict[str, str]]:
+    return files_in
+
+
+@pytest.fixture
+def refuse(capsys: pytest.CaptureFixture[str]) -> Callable[[Sequence[str]], str]:
+    """Runs a command that must fail: status 2, one line on stderr, which it returns."""
+
+    def run(arguments: Sequence[str]) -> str:
+        capsys.readouterr()
+        assert main(list(arguments)) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1, lines
+        assert lines[0].startswith(f"audioinv {arguments[0]}: ") and "Traceback" not in lines[0]
+        return lines[0]
+
+    return run

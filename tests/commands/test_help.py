@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+import audioinv
+from audioinv.cli import describe, main, make_parser
+from audioinv.conf.schema import Config
+
+TAUGHT = {
+    "prepare": ["CORPUS", "sonograph", "fsdd", "folder"],
+    "validate": ["manifest", "--root", "--nj"],
+    "pack": ["--out", "--sample_rate", "--on-error", "--nj"],
+    "statistics": ["KEY=VALUE", "--config_dir", "statistics=", "frontend.n_fft="],
+    "pretrain": ["KEY=VALUE", "pretrain.steps=", "method", "--config_dir"],
+    "adapt": ["KEY=VALUE", "adapt.modes=", "tasks="],
+    "evaluate": ["KEY=VALUE", "adapt.modes="],
+    "measure": ["KEY=VALUE", "measure.n_clips="],
+    "embed": ["--descriptor", "--out", "KEY=VALUE"],
+    "export": ["--descriptor", "--out", "KEY=VALUE"],
+    "report": ["EXPDIR", "--results"],
+}
+
+
+def help_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, "--help"])
+    assert stopped.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_every_command_is_listed_and_taught(capsys: pytest.CaptureFixture[str]) -> None:
+    overview = help_of(capsys)
+    for name, words in TAUGHT.items():
+        assert re.search(rf"^    {name}\s", overview, re.MULTILINE)
+        text = help_of(capsys, name)
+        assert [word for word in words if word not in text] == []
+    listed = make_parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+    assert set(listed or ()) == set(TAUGHT)
+
+
+@pytest.mark.parametrize("corpus", ["sonograph", "fsdd", "folder"])
+def test_every_corpus_says_where_it_comes_from(
+    corpus: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = help_of(capsys, "prepare", corpus)
+    assert "Licence: " in text and "--root" in text and "--out" in text and "--seed" in text
+
+
+def test_every_key_is_described() -> None:
+    lines = describe(Config())
+    assert {"seed=0", "pretrain.batch_size=128", "bank.names=None"} <= set(lines)
+    assert len({line.split("=")[0] for line in lines}) == len(lines) > 50
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["train"], ["pretrain", "--steps", "3"], ["pretrain", "a=b", "--steps"], ["pack"], ["report", "x", "y=1"]],
+)
+def test_words_that_no_command_knows(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "usage: audioinv" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out.strip() == audioinv.__version__
+
+
+def test_importing_the_package_does_not_wait_for_torch() -> None:
+    code = "import sys, audioinv; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

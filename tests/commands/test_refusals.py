@@ -1,0 +1,234 @@
+"""What a user gets wrong: status 2, one line that says how to mend it, nothing that a later run would trust."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+from audioinv.cli import main
+
+Refuse = Callable[[Sequence[str]], str]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("pretrain.step=3", "pretrain.step"),
+        ("pretrian.steps=3", "pretrian"),
+        ("pretrain.steps=many", "many"),
+        ("backbone=resnet19", "resnet19"),
+        ("frontend.n_bins=[1", "[1"),
+        ("frontend.name=mfcc", "log_mel, log_frequency"),
+        ("frontend.max_hz=9000", "4000"),
+        ("backbone.name=resnet19", "resnet19"),
+        ("backbone.pool=max", "time or global"),
+        ("conditioning.name=film", "hyper, norm, none"),
+        ("bank.names=[echo]", "echo"),
+        ("bank.min_active=9", "min_active is 9"),
+        ("bank.inactive=sometimes", "identity or shared"),
+        ("pretrain.optimiser=sgd", "adamw or lars"),
+        ("pretrain.corners=echo", "echo"),
+        ("pretrain.batch_size=500", "lower pretrain.batch_size"),
+        ("pretrain.log_every=0", "pretrain.log_every"),
+        ("accelerator=abacus", "accelerator=abacus"),
+        ("precision=3-bit", "precision=3-bit"),
+        ("bank.audiomentations=[{_target_: os.getcwd}]", "audiomentations.X"),
+        ("bank.audiomentations=[{_target_: audiomentations.Gain, p: {_target_: os.getcwd}}]", "os.getcwd"),
+        ("bank.audiomentations=[{_target_: audiomentations.Gain, max_volume: 3}]", "max_volume"),
+    ],
+)
+def test_settings_of_pretraining(
+    packed: Any, refuse: Refuse, tmp_path: Path, override: str, message: str
+) -> None:
+    run = tmp_path / "run"
+    assert message in refuse(["pretrain", *packed.settings(run), override])
+    written = [path.name for path in run.rglob("*")] if run.exists() else []
+    assert set(written) <= {"config.yaml", "metrics.jsonl", "tensorboard"}, written
+
+
+def test_a_refused_run_folder_can_be_used_once_mended(
+    packed: Any, refuse: Refuse, tmp_path: Path
+) -> None:
+    settings = [*packed.settings(tmp_path), "pretrain.steps=1"]
+    refuse(["pretrain", *settings, "pretrain.batch_size=500"])
+    assert main(["pretrain", *settings]) == 0
+    assert "batch_size: 12" in (tmp_path / "config.yaml").read_text()
+
+
+def test_a_run_folder_of_other_settings(finished: Any, refuse: Refuse, snapshot: Any) -> None:
+    before = snapshot(finished.run)
+    line = refuse(["pretrain", *finished.settings(), "pretrain.lr=0.5"])
+    assert "other settings (pretrain.lr: 0.001 -> 0.5)" in line and "another run folder" in line
+    for name in ("adapt", "evaluate"):
+        line = refuse([name, *finished.settings(), "adapt.modes=[soft]", "adapt.layers=all"])
+        assert "layers last -> all" in line
+        if name == "evaluate":
+            continue
+    line = refuse(["adapt", *finished.settings(), "adapt.modes=[soft]", "adapt.readout=lda"])
+    assert "readout ridge -> lda" in line
+    assert snapshot(finished.run) == before
+
+
+def test_settings_that_do_not_touch_pretraining_may_change(finished: Any) -> None:
+    free = ["adapt.readout=lda", "measure.n_clips=5", "tasks=[label]"]
+    assert main(["pretrain", *finished.settings(), *free]) == 0
+
+
+def test_pack_of_another_rate(packed: Any, refuse: Refuse, tmp_path: Path) -> None:
+    wrong = ["frontend.sample_rate=16000", f"run={tmp_path / 'run'}"]
+    line = refuse(["pretrain", *packed.settings(), *wrong])
+    assert "8000 Hz" in line and "16000 Hz" in line and "--sample_rate 16000" in line
+    line = refuse(["statistics", *packed.settings(), *wrong, f"statistics={tmp_path / 's.json'}"])
+    assert "--sample_rate 16000" in line
+    assert list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.parametrize("name", ["statistics", "pretrain", "adapt", "evaluate", "measure", "embed"])
+def test_missing_pack_or_run(packed: Any, refuse: Refuse, tmp_path: Path, name: str) -> None:
+    out = ["--out", str(tmp_path / "out")] if name == "embed" else []
+    settings = [*packed.settings(tmp_path / "run"), f"statistics={tmp_path / 's.json'}"]
+    if name == "statistics":
+        assert "give statistics=PATH" in refuse([name, *settings, "statistics=null"])
+    else:
+        assert "give run=PATH" in refuse([name, *out, *settings, "run=null"])
+    if name in ("statistics", "pretrain"):
+        assert "give pack=PATH" in refuse([name, *settings, "pack=null"])
+        assert "nowhere is not a finished pack" in refuse([name, *settings, "pack=nowhere"])
+    else:
+        assert "run audioinv pretrain" in refuse([name, *out, *settings])
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_missing_or_damaged_statistics(packed: Any, refuse: Refuse, tmp_path: Path) -> None:
+    file, settings = tmp_path / "s.json", packed.settings(tmp_path / "run")
+    assert "s.json" in refuse(["pretrain", *settings, f"statistics={file}"])
+    for text in ("{", "[]", '{"mean": 1}', '{"mean": "a", "std": 1}', "3"):
+        file.write_text(text)
+        assert "s.json" in refuse(["pretrain", *settings, f"statistics={file}"]), text
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_task_or_mode(finished: Any, refuse: Refuse, snapshot: Any) -> None:
+    before = snapshot(finished.run)
+    for name in ("adapt", "evaluate"):
+        line = refuse([name, *finished.settings(), "tasks=[colour]"])
+        assert "unknown task colour; the pack has label, shift" in line
+    line = refuse(["adapt", *finished.settings(), "adapt.modes=[guess]"])
+    assert "mode is 'guess'" in line and "search:validation" in line
+    assert "run audioinv adapt" in refuse(["evaluate", *finished.settings(), "adapt.modes=[fixed:none]"])
+    for text in ("fixed:echo", "fixed:"):
+        assert "unknown component" in refuse(["adapt", *finished.settings(), f"adapt.modes=['{text}']"])
+    assert "unknown component" in refuse(["embed", *finished.settings(), "--descriptor", "echo", "--out", "x"])
+    assert snapshot(finished.run) == before
+
+
+def test_a_task_over_an_augmentation_that_the_bank_lacks(
+    packed: Any, refuse: Refuse, tmp_path: Path
+) -> None:
+    settings = [*packed.settings(tmp_path / "run"), "bank.names=[fade,white_noise]", "pretrain.steps=0"]
+    assert main(["pretrain", *settings]) == 0
+    assert "needs the augmentation time_shift" in refuse(["adapt", *settings, "tasks=[shift]"])
+    assert not (tmp_path / "run" / "tasks").exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "gone", "other", "json", "format", "config"])
+def test_damaged_encoder(finished: Any, refuse: Refuse, tmp_path: Path, damage: str) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished.run / "encoder", run / "encoder")
+    shutil.copy(finished.run / "config.yaml", run)
+    weights, described = run / "encoder" / "encoder.safetensors", run / "encoder" / "encoder.json"
+    if damage in ("cut", "empty"):
+        weights.write_bytes(weights.read_bytes()[: 5000 * (damage == "cut")])
+    elif damage == "gone":
+        weights.unlink()
+    elif damage == "other":  # an error of many lines
+        described.write_text(described.read_text().replace('"bases": 2', '"bases": 3'))
+    elif damage == "json":
+        described.write_text(described.read_text()[:100])
+    elif damage == "format":
+        described.write_text("[]")
+    else:
+        (run / "config.yaml").write_text("bank: [unclosed")
+    line = refuse(["adapt", *finished.settings(run), "adapt.modes=[soft]"])
+    assert str(run) in line
+    assert not (run / "tasks").exists()
+
+
+def test_damaged_adaptation(finished: Any, refuse: Refuse, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished.run, run)
+    folder = run / "tasks" / "label" / "soft"
+    (folder / "result.json").unlink()
+    (folder / "adapted.safetensors").write_bytes(b"half")
+    settings = [*finished.settings(run), "adapt.modes=[soft]"]
+    assert "no readable adaptation" in refuse(["evaluate", *settings])
+    assert not (folder / "result.json").exists()
+    (folder / "adapted.json").write_text("{")
+    assert "cannot read" in refuse(["evaluate", *settings])
+
+
+def test_missing_label(packed: Any, refuse: Refuse, tmp_path: Path) -> None:
+    shutil.copytree(packed.manifest.parent, tmp_path / "data")
+    manifest = tmp_path / "data" / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",tone3\n", ",\n", 1))
+    arguments = [str(manifest), "--root", str(packed.folder / "audio"), "--out", str(tmp_path / "pack")]
+    line = refuse(["pack", *arguments, "--sample_rate", "8000"])
+    assert "label is ''" in line
+    assert not (tmp_path / "pack").exists()
+
+
+def test_corrupt_and_empty_audio(packed: Any, refuse: Refuse, tmp_path: Path) -> None:
+    shutil.copytree(packed.folder / "audio", tmp_path / "audio")
+    shutil.copytree(packed.manifest.parent, tmp_path / "data")
+    arguments = [str(tmp_path / "data" / "manifest.csv"), "--root", str(tmp_path / "audio")]
+    bad = tmp_path / "audio" / "train" / "tone0" / "0.wav"
+    for content in (b"", b"RIFF not a wav", bad.read_bytes()[:400]):
+        bad.write_bytes(content)
+        line = refuse(["pack", *arguments, "--out", str(tmp_path / "pack"), "--sample_rate", "8000"])
+        assert "0.wav" in line
+        assert not (tmp_path / "pack" / "pack.json").exists()
+        assert main(["validate", *arguments, "--nj", "1"]) == 1
+
+
+def test_silent_corpus(refuse: Refuse, tmp_path: Path) -> None:
+    for split in ("train", "valid", "test"):
+        for name in "ab":
+            path = tmp_path / "audio" / split / name / "0.wav"
+            path.parent.mkdir(parents=True)
+            soundfile.write(path, [0.0] * 8000, 8000)
+    assert main(["prepare", "folder", "--root", str(tmp_path / "audio"), "--out", str(tmp_path / "data")]) == 0
+    manifest = str(tmp_path / "data" / "manifest.csv")
+    assert main(["pack", manifest, "--out", str(tmp_path / "pack"), "--sample_rate", "8000", "--nj", "1"]) == 0
+    out = tmp_path / "s.json"
+    line = refuse(["statistics", f"pack={tmp_path / 'pack'}", f"statistics={out}", "frontend.sample_rate=8000"])
+    assert "silent" in line and not out.exists()
+
+
+def test_report_of_nothing(refuse: Refuse, tmp_path: Path) -> None:
+    (tmp_path / "exp").mkdir()
+    assert "exp" in refuse(["report", str(tmp_path / "exp")])
+    assert "nowhere" in refuse(["report", str(tmp_path / "nowhere")])
+    assert list(tmp_path.rglob("*")) == [tmp_path / "exp"]
+
+
+def test_config_dir(packed: Any, refuse: Refuse, tmp_path: Path) -> None:
+    assert "not a folder" in refuse(["pretrain", "--config_dir", str(tmp_path / "conf"), "run=x"])
+    folder = tmp_path / "my conf's" / "experiment"
+    folder.mkdir(parents=True)
+    file = folder / "tiny.yaml"
+    file.write_text("# @package _global_\npretrain:\n  step: 3\n")
+    settings = ["--config_dir", str(folder.parent), *packed.settings(tmp_path / "run"), "experiment=tiny"]
+    assert "step" in refuse(["pretrain", *settings])
+    file.write_text("pretrain: [unclosed\n")
+    refuse(["pretrain", *settings])
+    file.write_text("# @package _global_\npretrain:\n  steps: 0\nseed: 7\n")
+    without = [word for word in settings if not word.startswith("pretrain.steps")]
+    assert main(["pretrain", *without]) == 0
+    info = json.loads((tmp_path / "run" / "encoder" / "encoder.json").read_text())["info"]
+    assert (info["steps"], info["seed"]) == (0, 7)

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+
+from audioinv.augment import build_bank
+from audioinv.core.adapt import Labelled
+from audioinv.core.errors import UserError
+from audioinv.core.randomness import generator
+from audioinv.data import dataset
+from audioinv.data.dataset import fixed_clips, training_rows
+from audioinv.data.folds import MOST_GROUP_FOLDS, find_tasks, folds, transformed
+from audioinv.data.manifest import Corpus, Manifest, write_manifest, read_manifest
+from audioinv.data.pack import Pack, build_pack
+from audioinv.data.task import Task
+
+RATE, N = 8000, 56
+TASKS = (
+    Task("word", "word"),
+    Task("level", "level", "regression"),
+    Task("tags", "tags", "multilabel"),
+    Task("word_unseen_speaker", "word", groups="speaker"),
+    Task("shift", "offset_s", "regression", augmentation="time_shift", unit="s"),
+    Task("shift_again", "offset_s", "regression", augmentation="time_shift", unit="s"),
+)
+
+
+def make_pack(folder: Path, column: str) -> Pack:
+    """56 clips: 7 speakers, 4 words, in three splits or in folds 0 to 3."""
+    random = np.random.default_rng(0)
+    soundfile.write(folder / "a.wav", 0.3 * random.standard_normal(RATE * N // 4), RATE)
+    k = np.arange(N)
+    parts = np.array(["train", "train", "valid", "test"]) if column == "split" else np.arange(4).astype(str)
+    frame = pd.DataFrame(
+        {
+            "id": [f"c{i}" for i in k],
+            "path": "a.wav",
+            "start": k * 0.25,
+            "duration": 0.25,
+            "sample_rate": RATE,
+            column: parts[random.permutation(k) % 4],
+            "word": [f"w{i % 4}" for i in k],
+            "speaker": [f"s{i % 7}" for i in k],
+            "level": k / 10.0,
+            "tags": [("", "a", "b", "a;b")[i % 4] for i in k],
+        }
+    )
+    corpus = Corpus("toy", "Toy", "made here", "none", ".", RATE, TASKS)
+    manifest = write_manifest(folder, frame, corpus)
+    return build_pack(read_manifest(manifest), folder / "pack", RATE)
+
+
+@pytest.fixture(scope="module")
+def split_pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    return make_pack(tmp_path_factory.mktemp("split"), "split")
+
+
+@pytest.fixture(scope="module")
+def fold_pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    return make_pack(tmp_path_factory.mktemp("fold"), "fold")
+
+
+def task(name: str) -> Task:
+    return next(task for task in TASKS if task.name == name)
+
+
+def disjoint(data: Labelled, test: torch.Tensor) -> bool:
+    rows = torch.cat([data.train, data.valid, test])
+    return len(rows.unique()) == len(rows)
+
+
+def values(pack: Pack, column: str, rows: Sequence[int] | torch.Tensor) -> set[str]:
+    return set(pack.frame[column].iloc[list(map(int, rows))])
+
+
+def test_the_manifests_split_is_one_fold(split_pack: Pack) -> None:
+    ((data, test),) = folds(split_pack, task("word"), None)
+    for rows, part in ((data.train, "train"), (data.valid, "valid"), (test, "test")):
+        assert rows.tolist() == np.flatnonzero(split_pack.frame["split"] == part).tolist()
+    assert data.classes == ["w0", "w1", "w2", "w3"]
+    assert data.targets.tolist() == [k % 4 for k in range(N)]
+
+
+@pytest.mark.parametrize("packs", ["split_pack", "fold_pack"])
+def test_no_group_is_trained_or_chosen_and_tested_on(
+    packs: str, request: pytest.FixtureRequest
+) -> None:
+    pack: Pack = request.getfixturevalue(packs)
+    tested: list[int] = []
+    parts = list(folds(pack, task("word_unseen_speaker"), None))
+    assert len(parts) == min(MOST_GROUP_FOLDS, 7)
+    for data, test in parts:
+        train, valid, held_out = (values(pack, "speaker", r) for r in (data.train, data.valid, test))
+        assert not held_out & train and not held_out & valid and not train & valid
+        assert disjoint(data, test)
+        assert len(data.train) and len(data.valid)
+        tested += test.tolist()
+    assert sorted(tested) == list(range(N)), "every clip is tested once"
+
+
+def test_folds_of_the_manifest(fold_pack: Pack) -> None:
+    parts = list(folds(fold_pack, task("word"), None))
+    assert len(parts) == 4
+    for k, (data, test) in enumerate(parts):
+        assert values(fold_pack, "fold", test) == {str(k)}
+        assert values(fold_pack, "fold", data.valid) == {str((k + 1) % 4)}
+        assert disjoint(data, test) and len(data.fit_rows) + len(test) == N
+
+
+def test_targets_of_other_kinds(split_pack: Pack) -> None:
+    ((level, _),) = folds(split_pack, task("level"), None)
+    assert level.classes == [] and level.targets.tolist() == pytest.approx([k / 10 for k in range(N)])
+    ((tags, _),) = folds(split_pack, task("tags"), None)
+    assert tags.classes == ["a", "b"]
+    assert tags.targets[:4].tolist() == [[0, 0], [1, 0], [0, 1], [1, 1]]
+
+
+def test_the_target_of_an_augmentation_is_the_drawn_parameter(split_pack: Pack) -> None:
+    bank = build_bank(RATE)
+    x = fixed_clips(split_pack, range(N), RATE // 4)
+    changed, drawn = transformed(task("shift"), bank, x)
+    assert drawn is not None
+    augmentation = bank.augmentations["time_shift"]
+    params = augmentation.sample(N, generator(0, "task", "shift"))
+    assert torch.equal(drawn, params[:, 0])
+    assert float(drawn.std()) > 0
+    assert not torch.allclose(changed, x)
+    for k in (0, 13, N - 1):  # in parts of 64 or one by one
+        one = augmentation.apply(x[k : k + 1], params[k : k + 1])
+        torch.testing.assert_close(changed[k : k + 1], one, atol=1e-5, rtol=1e-4)
+    ((data, test),) = folds(split_pack, task("shift"), drawn)
+    assert torch.equal(data.targets, drawn) and data.kind == "regression"
+    assert test.tolist() == dataset.test_rows(split_pack)
+
+
+def test_every_method_sees_the_same_clips(split_pack: Pack) -> None:
+    """Whatever its bank, and whatever was drawn before."""
+    x = fixed_clips(split_pack, range(N), RATE // 4)
+    first = transformed(task("shift"), build_bank(RATE), x)
+    torch.rand(3)
+    second = transformed(task("shift"), build_bank(RATE, names=["time_shift", "fade"]), x)
+    other = transformed(task("shift_again"), build_bank(RATE), x)
+    assert first[1] is not None and second[1] is not None and other[1] is not None
+    assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
+    assert not torch.equal(first[1], other[1])
+
+
+def test_a_task_without_augmentation_leaves_clips_alone(split_pack: Pack) -> None:
+    x = fixed_clips(split_pack, range(3), RATE // 4)
+    same, drawn = transformed(task("word"), build_bank(RATE), x)
+    assert same is x and drawn is None
+
+
+def test_an_augmentation_that_the_bank_lacks(split_pack: Pack) -> None:
+    bank = build_bank(RATE, names=["fade", "white_noise"])
+    with pytest.raises(UserError, match="needs the augmentation time_shift; .* has fade, white_noise"):
+        transformed(task("shift"), bank, torch.zeros(2, RATE))
+
+
+def test_finding_tasks(split_pack: Pack) -> None:
+    assert find_tasks(split_pack, None) == list(TASKS)
+    assert find_tasks(split_pack, ["level", "word"]) == [task("level"), task("word")]
+    with pytest.raises(UserError, match="unknown task words, tag; the pack has word, level"):
+        find_tasks(split_pack, ["words", "tag"])
+
+
+def repacked(pack: Pack, folder: Path, **columns: object) -> Pack:
+    frame = pack.frame.drop(columns="n_samples").assign(**columns)
+    manifest = Manifest(frame, pack.corpus, pack.directory.parent)
+    return build_pack(manifest, folder, RATE)
+
+
+def test_too_few_groups(split_pack: Pack, tmp_path: Path) -> None:
+    speaker = ["s0", "s1"] * (N // 2)
+    pack = repacked(split_pack, tmp_path, speaker=speaker)
+    with pytest.raises(UserError, match=r"needs 3 groups .* \['s0', 's1'\]"):
+        list(folds(pack, task("word_unseen_speaker"), None))
+
+
+@pytest.mark.parametrize("missing", ["train", "test"])
+def test_a_split_without_training_or_test_clips(
+    split_pack: Pack, tmp_path: Path, missing: str
+) -> None:
+    split = split_pack.frame["split"].replace(missing, "valid")
+    with pytest.raises(UserError, match="no training or no test clips"):
+        list(folds(repacked(split_pack, tmp_path, split=split), task("word"), None))
+
+
+def test_a_corpus_without_labels(split_pack: Pack) -> None:
+    bare = Corpus("bare", "Bare", "", "", ".", RATE)
+    pack = Pack(split_pack.directory, split_pack.frame, RATE, bare, "", {})
+    with pytest.raises(UserError, match="bare has no labels"):
+        find_tasks(pack, None)
+
+
+def test_training_rows_leave_the_test_split_out(split_pack: Pack, fold_pack: Pack) -> None:
+    assert not values(split_pack, "split", training_rows(split_pack)) & {"test"}
+    assert set(training_rows(split_pack)) | set(dataset.test_rows(split_pack)) == set(range(N))
+    assert training_rows(fold_pack) == dataset.test_rows(fold_pack) == list(range(N))
