@@ -20,9 +20,11 @@ EPILOGUE = """\
 a first run, from nothing:
   audioinv prepare sonograph --root audio/sonograph --out data/sonograph
   audioinv pack data/sonograph/manifest.csv --out packs/sonograph --sample_rate 8000
-  audioinv statistics pack=packs/sonograph statistics=exp/first/statistics.json frontend.sample_rate=8000
-  audioinv pretrain pack=packs/sonograph statistics=exp/first/statistics.json run=exp/first/amortised_s0 \\
-      frontend.sample_rate=8000 backbone=resnet10_narrow pretrain.steps=200
+  audioinv statistics pack=packs/sonograph statistics=exp/first/statistics.json \\
+      frontend.sample_rate=8000
+  audioinv pretrain pack=packs/sonograph statistics=exp/first/statistics.json \\
+      run=exp/first/amortised_s0 frontend.sample_rate=8000 backbone=resnet10_narrow \\
+      pretrain.steps=200
   audioinv adapt    pack=packs/sonograph run=exp/first/amortised_s0
   audioinv evaluate pack=packs/sonograph run=exp/first/amortised_s0
   audioinv report exp/first
@@ -142,7 +144,7 @@ def _add_pack(commands: Any) -> None:
     command = commands.add_parser(
         "pack",
         help="decode and resample a manifest's audio once",
-        description="Writes memory-mapped Arrow shards; does nothing if they are there and up to date.",
+        description="Writes memory-mapped Arrow shards; does nothing if they are up to date.",
     )
     command.add_argument("manifest", type=Path)
     command.add_argument("--out", required=True, type=Path, help="folder of the pack")
@@ -179,7 +181,9 @@ def _add_hydra(commands: Any, name: str, summary: str) -> None:
     command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see below")
     command.add_argument("--config_dir", help="folder with further groups: a recipe's conf/")
     if name in ("embed", "export"):
-        command.add_argument("--descriptor", default="all", help="all, none, a+b or -a (default all)")
+        command.add_argument(
+            "--descriptor", default="all", help="all, none, a+b or -a (default all)"
+        )
         command.add_argument("--out", required=True, type=Path, help="file to write")
     command.set_defaults(run=_hydra)
 
@@ -211,7 +215,9 @@ def _add_report(commands: Any) -> None:
 def _report(options: argparse.Namespace) -> int:
     from audioinv.commands import report
 
-    print(report.main(options.expdir, options.results, options.pack, options.title, options.made_by))
+    print(
+        report.main(options.expdir, options.results, options.pack, options.title, options.made_by)
+    )
     return 0
 
 

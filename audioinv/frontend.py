@@ -30,6 +30,11 @@ class Frontend(nn.Module):
     """
 
     name: str
+    config: dict[str, Any]
+    spectrogram: nn.Module
+    filters: Tensor
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -67,7 +72,7 @@ class Frontend(nn.Module):
         return 10 * power.clamp_min(self.floor).log10().transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Waveforms (B, T) in [-1, 1] -> maps (B, 1, bins, frames) of zero mean and unit variance."""
+        """Waveforms (B, T) in [-1, 1] -> maps (B, 1, bins, frames) of mean 0 and deviation 1."""
         return ((self.decibels(x) - self.mean) / self.std)[:, None]
 
     @torch.no_grad()
@@ -97,7 +102,7 @@ class Frontend(nn.Module):
 
 
 class LogMel(Frontend):
-    """Log-mel spectrogram: HTK-free Slaney mel scale and area normalisation, as librosa's default."""
+    """Log-mel spectrogram: Slaney's mel scale and area normalisation, as librosa's default."""
 
     name = "log_mel"
 
@@ -112,8 +117,8 @@ class LogMel(Frontend):
 class LogFrequency(Frontend):
     """Bins of equal musical width, constant-Q-like: a pitch shift is a translation along the axis.
 
-    `n_bins` triangular filters, spaced geometrically from `min_hz` (above 0) to `max_hz`, no narrower
-    than the resolution of the Fourier transform.
+    `n_bins` triangular filters, spaced geometrically from `min_hz` (above 0) to `max_hz`, no
+    narrower than the resolution of the Fourier transform.
     """
 
     name = "log_frequency"

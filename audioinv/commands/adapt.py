@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,15 @@ from torch import Tensor
 from audioinv.commands.build import load_run, modes_of
 from audioinv.commands.run_folder import command_line, task_folder, versions
 from audioinv.conf.schema import Config
-from audioinv.core.adapt import AdaptConfig, Labelled, Mixture, choose, fit, learn_jointly, with_few_labels
+from audioinv.core.adapt import (
+    AdaptConfig,
+    Labelled,
+    Mixture,
+    choose,
+    fit,
+    learn_jointly,
+    with_few_labels,
+)
 from audioinv.core.adapted import Adapted, save_adapted
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
@@ -92,7 +101,7 @@ def adapt_task(
     seconds = time.perf_counter() - began
     folder = task_folder(Path(str(config.run)), task.name, mode)
     reported = torch.stack([fold.mixture.reported for fold in adapted]).mean(0)
-    info = {
+    info: dict[str, Any] = {
         "task": task.to_json(),
         "mode": mode,
         "descriptor": encoder.space.to_dict(reported),
@@ -114,7 +123,7 @@ def adapt_task(
 def pick(
     mode: str, encoder: AmortisedEncoder, cache: FeatureCache, data: Labelled, config: Config
 ) -> Mixture:
-    """The mixture of one fold; the paper's mode needs the encoder itself, the others its features."""
+    """The mixture of one fold; the paper's mode needs the encoder, the others its features."""
     if mode == "paper":
         return learn_jointly(encoder, cache.maps, data, config.adapt, config.seed)
     return choose(mode, encoder.space, cache, data, config.adapt, config.seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from hydra.errors import HydraException
@@ -14,7 +14,7 @@ from lightning.fabric import Fabric
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from audioinv.augment import AudiomentationsAugmentation, build_bank
 from audioinv.conf.schema import BankConfig, Config
@@ -66,12 +66,14 @@ def transform_of(entry: dict[str, Any]) -> Any:
     """The audiomentations transform that a Hydra entry describes.
 
     Raises:
-        UserError: a target that is no audiomentations transform (a saved run's settings must not run
-            other code), or arguments that it refuses.
+        UserError: a target that is no audiomentations transform (a saved run's settings must not
+            run other code), or arguments that it refuses.
     """
     for target in _targets(entry) or [""]:
         if not re.fullmatch(r"audiomentations\.[A-Z]\w*", target):
-            raise UserError(f"bank.audiomentations takes _target_: audiomentations.X, got '{target}'")
+            raise UserError(
+                f"bank.audiomentations takes _target_: audiomentations.X, got '{target}'"
+            )
     try:
         return instantiate(entry)
     except HydraException as error:
@@ -131,13 +133,13 @@ def saved_config(run: Path) -> Config:
     path = run / "config.yaml"
     try:
         saved = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
-        return OmegaConf.to_object(saved)
+        return cast(Config, OmegaConf.to_object(saved))
     except (OSError, OmegaConfBaseException, YAMLError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
 
 
 def modes_of(config: Config) -> list[str]:
-    """The modes to adapt with: those asked for, or all-on alone where the run knows no other corner."""
+    """The modes to adapt with: those asked for, or all-on where the run knows no other corner."""
     saved = saved_config(need(config.run, "run", "exp/demo/amortised_s0"))
     amortised = saved.conditioning.name != "none" and saved.pretrain.corners == "space"
     return config.adapt.modes if amortised else ["fixed:all"]
@@ -148,7 +150,9 @@ def fabric_of(config: Config) -> Fabric:
     torch.set_float32_matmul_precision("high")
     try:
         fabric = Fabric(
-            accelerator=config.accelerator, devices=config.devices, precision=config.precision
+            accelerator=config.accelerator,
+            devices=config.devices,
+            precision=config.precision,  # type: ignore[arg-type]  # Fabric checks it
         )
     except (ValueError, RuntimeError, MisconfigurationException) as error:
         raise UserError(

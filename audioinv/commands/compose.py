@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from hydra import compose, initialize_config_module
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from audioinv.conf import schema
 from audioinv.core.errors import UserError
@@ -36,7 +37,7 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> s
     try:
         with initialize_config_module("audioinv.conf", version_base="1.3"):
             composed = compose("config", [*extra, *overrides])
-        return OmegaConf.to_object(composed)
+        return cast(schema.Config, OmegaConf.to_object(composed))
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(_explain(error)) from error
 

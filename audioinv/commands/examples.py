@@ -15,7 +15,7 @@ from audioinv.data.dataset import fixed_clips, test_rows
 
 
 def write_examples(config: Config, folder: Path) -> None:
-    """Writes wav files and examples.json into `folder`, from the loudest of the first test clips."""
+    """Writes wav files and examples.json into `folder`, from a loud one of the test clips."""
     if (folder / "examples.json").exists():
         return
     encoder, bank, pack = load_run(config)

@@ -1,7 +1,8 @@
-"""audioinv export: a plain network at one descriptor, as a torch.export program without this package."""
+"""audioinv export: a plain network at one descriptor, as a torch.export program."""
 
 from __future__ import annotations
 
+import io
 import logging
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def main(config: Config, descriptor: str, out: Path) -> None:
     program = torch.export.export(
         plain, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},)
     )
-    with atomic_path(out) as temporary, open(temporary, "wb") as file:
-        torch.export.save(program, file)
+    buffer = io.BytesIO()  # torch aborts the process if the disk is full while it writes a file
+    torch.export.save(program, buffer)
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
     log.info("%s: (batch, %d) -> (batch, %d)", out, example.shape[1], encoder.dim)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from audioinv import __version__
 from audioinv.commands.build import bank_of, encoder_of, fabric_of, need, pack_of
@@ -49,13 +50,14 @@ def own_settings(config: Config) -> PretrainConfig:
     """`pretrain` with the keys in which the method differs from the others.
 
     Raises:
-        UserError: a key that `pretrain` does not have.
+        UserError: a key that `pretrain` does not have, or a value of the wrong type.
     """
     own = config.method_pretrain.get(config.method, {})
-    unknown = sorted(set(own) - set(vars(config.pretrain)))
-    if unknown:
-        raise UserError(f"method_pretrain.{config.method}: pretrain has no {', '.join(unknown)}")
-    return replace(config.pretrain, **own)
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(config.pretrain), own)
+        return cast(PretrainConfig, OmegaConf.to_object(merged))
+    except OmegaConfBaseException as error:
+        raise UserError(f"method_pretrain.{config.method}: {error}") from error
 
 
 def info(config: Config, pack_key: str) -> dict[str, object]:
@@ -105,7 +107,9 @@ def _differences(old: str, new: str) -> list[tuple[str, str]]:
 def _flat(value: object, prefix: str = "") -> list[tuple[str, object]]:
     if not isinstance(value, dict) or not value:
         return [(prefix, value)]
-    return [pair for key, part in value.items() for pair in _flat(part, f"{prefix}.{key}".strip("."))]
+    return [
+        pair for key, part in value.items() for pair in _flat(part, f"{prefix}.{key}".strip("."))
+    ]
 
 
 def _may_differ(line: str) -> bool:

@@ -18,7 +18,8 @@ def main(
 
     Args:
         pack: where the example clip comes from; None leaves the examples out.
-        made_by: the command that made the runs. Title, command and hardware are written when given it.
+        made_by: the command that made the runs. Title, command and hardware are written when given
+            it.
     """
     runs = sorted(path.parents[1] for path in expdir.glob("*/encoder/encoder.json"))
     if pack and runs:

@@ -42,7 +42,9 @@ def hardware() -> str:
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        model = next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
     gpus = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
     return ", ".join([f"{os.cpu_count()} cores of {model}", *(gpus or ["no GPU"])])
 

@@ -1,4 +1,4 @@
-"""audioinv statistics: mean and standard deviation of the front end's decibels over the training clips."""
+"""audioinv statistics: mean and deviation of the front end's decibels over training clips."""
 
 from __future__ import annotations
 

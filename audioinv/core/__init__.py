@@ -1,1 +1,1 @@
-"""The method, for any modality: descriptors, banks, conditioned encoders, pre-training, adaptation."""
+"""The method, for any modality: descriptors, banks, encoders, pre-training, adaptation."""

@@ -2,10 +2,10 @@
 
 A mode turns training features into a `Mixture`, a few corners (or one descriptor) with weights:
 
-    fixed:NAMES    the given corner: fixed:all, fixed:none, fixed:a+b (only these), fixed:-a (all but these)
-    search         the corner of highest evidence;  search:validation  the one of highest validation score
-    soft           q, a product distribution over corners, learnt by evidence; the top corners are kept
-    paper          i in [0,1]^K by gradient descent, jointly with a softmax head (Chavhan et al., ICLR 2023)
+    fixed:NAMES    the given corner: all, none, a+b (only these), -a+b (all but these)
+    search         the corner of highest evidence; search:validation, of highest validation score
+    soft           q, a product distribution over corners, learnt by evidence, cut to the top ones
+    paper          i in [0,1]^K by gradient descent, with a softmax head (Chavhan et al., ICLR 2023)
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class AdaptConfig:
 
     Args:
         readout: ridge, logistic or lda. layers: last or all.
-        labels_per_class: labels that training and validation each keep of a class (of a regression: in
-            all, times ten); 0 keeps all. Drawn by the run's seed.
+        labels_per_class: labels that training and validation each keep of a class (of a regression:
+            in all, times ten); 0 keeps all. Drawn by the run's seed.
         top_corners: how many corners the soft mode keeps for its readout.
         max_labels: labels that the evidence sees; more are subsampled, stratified.
         evidence_steps: of Adam, in soft mode.
@@ -86,11 +86,14 @@ class Labelled:
 
 
 def with_few_labels(data: Labelled, n: int, seed: int) -> Labelled:
-    """The same task with at most `n` training and `n` validation labels a class (regression: 10 n)."""
+    """The task with at most `n` training and `n` validation labels a class (regression: 10 n)."""
     if n == 0:
         return data
-    few = {part: _few(data, getattr(data, part), n, seed, part) for part in ("train", "valid")}
-    return replace(data, **few)
+    train, valid = (
+        _few(data, rows, n, seed, part)
+        for part, rows in (("train", data.train), ("valid", data.valid))
+    )
+    return replace(data, train=train, valid=valid)
 
 
 def _few(data: Labelled, rows: Tensor, n: int, seed: int, part: str) -> Tensor:
@@ -111,7 +114,7 @@ def _rank_in_class(labels: Tensor) -> Tensor:
 
 @dataclass
 class Mixture:
-    """Descriptors (M, K) with weights (M,) that sum to at most 1, and what is reported as learnt."""
+    """Descriptors (M, K), weights (M,) that sum to at most 1, and what is reported as learnt."""
 
     descriptors: Tensor
     weights: Tensor
@@ -157,7 +160,9 @@ def choose(
         return search_by_evidence(space.corners, features_at, data, config, seed)
     if mode == "soft":
         return soft(space.corners, features_at, data, config, seed)
-    raise UserError(f"mode is '{mode}'; give fixed:CORNER, search, search:validation, soft or paper")
+    raise UserError(
+        f"mode is '{mode}'; give fixed:CORNER, search, search:validation, soft or paper"
+    )
 
 
 def fit(mixture: Mixture, features_at: FeaturesAt, data: Labelled, config: AdaptConfig) -> Readout:
@@ -175,8 +180,8 @@ def search_by_validation(
 ) -> Mixture:
     """The corner whose readout, fitted on training rows, scores best on validation rows.
 
-    Among up to 32 corners by trying all; among more by flipping, from all-on, the component that gains
-    most, until none does.
+    Among up to 32 corners by trying all; among more by flipping, from all-on, the component that
+    gains most, until none does.
 
     Raises:
         UserError: there are no validation rows.
@@ -255,8 +260,8 @@ def learn_jointly(
 ) -> Mixture:
     """The paper's way: i starts at 0.5, Adam on i and on a linear head over the same batches.
 
-    i is clamped to [0, 1] after each step, the head is discarded: like every other mode, this one is
-    scored with the final readout. The encoder is frozen; BatchNorm uses its running statistics.
+    i is clamped to [0, 1] after each step, the head is discarded: like every other mode, this one
+    is scored with the final readout. The encoder is frozen; BatchNorm uses its running statistics.
 
     Args:
         maps: front-end maps (n, C, H, W) of all rows.

@@ -26,7 +26,7 @@ class Adapted:
 
 
 def save_adapted(folder: Path, folds: list[Adapted], info: Mapping[str, Any]) -> None:
-    """Writes adapted.safetensors, and adapted.json with kind, classes and `info`; the JSON comes last."""
+    """Writes adapted.safetensors, then adapted.json with kind, classes and `info`."""
     tensors = {
         f"{k}.{name}": value
         for k, fold in enumerate(folds)

@@ -23,16 +23,19 @@ class Backbone(nn.Module):
         name: a timm model that offers `forward_intermediates`, for example "resnet18".
         input_size: (C, H, W) of the maps it will see; W may differ later.
         width: multiplies the channels of a ResNet's stages.
-        stem: "stock" as timm builds it; "no_pool" without its max-pooling (stride 2 instead of 4); "cifar"
-            one 3x3 convolution of stride 1 and no pooling (He et al., CVPR 2016, section 4.2).
-        pool: "global" averages over both map axes; "time" over the last axis only, and keeps the rows
-            apart, so that what stands where on the H axis survives.
+        stem: "stock" as timm builds it; "no_pool" without its max-pooling (stride 2 instead of 4);
+            "cifar" one 3x3 convolution of stride 1 and no pooling (He et al., CVPR 2016,
+            section 4.2).
+        pool: "global" averages over both map axes; "time" over the last axis only, and keeps the
+            rows apart, so that what stands where on the H axis survives.
         dim: output features of the linear layer; 0 leaves it out.
         options: further keyword arguments of the timm model.
 
     Raises:
         UserError: an unknown model, pooling rule, or option.
     """
+
+    trunk: Any
 
     def __init__(
         self,
@@ -107,7 +110,7 @@ def _create(name: str, in_channels: int, width: float, options: dict[str, Any]) 
         raise UserError(f"timm could not build {name} with {options}: {error}") from error
 
 
-def _set_stem(trunk: nn.Module, stem: str, in_channels: int) -> None:
+def _set_stem(trunk: Any, stem: str, in_channels: int) -> None:
     if stem not in STEMS:
         raise UserError(f"stem is '{stem}'; give one of {', '.join(STEMS)}")
     if stem == "stock":

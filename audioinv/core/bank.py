@@ -36,8 +36,8 @@ class Parameter:
 class Augmentation(ABC):
     """A batched transformation with per-example parameters: `apply(x, params) -> x`.
 
-    `apply` is pure: the same `x` and `params` give the same result on every call; whatever is random is
-    in `params`. A row of identity parameters returns its example unchanged.
+    `apply` is pure: the same `x` and `params` give the same result on every call; whatever is
+    random is in `params`. A row of identity parameters returns its example unchanged.
     """
 
     name: str
@@ -65,10 +65,11 @@ class AugmentationBank:
         augmentations: in the order in which they are applied.
         space: says which component of a descriptor switches which augmentation.
         inactive: what two views of a clip do with an augmentation whose component is 0.
-            "identity" leaves both alone (the paper). "shared" gives both the same parameters, so the
-            factor varies between clips and not between views: a cue that the encoder may use.
-        probability: with which an active augmentation acts on an example of a view. Below 1, views with
-            and without it meet, so the encoder also learns that a clean clip equals its augmented self.
+            "identity" leaves both alone (the paper). "shared" gives both the same parameters, so
+            the factor varies between clips and not between views: a cue that the encoder may use.
+        probability: with which an active augmentation acts on an example of a view. Below 1, views
+            with and without it meet, so the encoder also learns that a clean clip equals its
+            augmented self.
 
     Raises:
         UserError: bank and space do not name the same augmentations, or an unknown `inactive`.

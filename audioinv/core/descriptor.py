@@ -16,7 +16,7 @@ from audioinv.core.errors import UserError
 
 @dataclass(frozen=True)
 class DescriptorSpace:
-    """Which components a descriptor has, which augmentations each governs, and which corners are allowed.
+    """The components of a descriptor, the augmentations each governs, and the allowed corners.
 
     Args:
         groups: component name -> names of the augmentations it switches, in order. K components.

@@ -28,11 +28,15 @@ class AmortisedEncoder(nn.Module):
     """One encoder for every descriptor: `encoder(x, i)`.
 
     Args:
-        frontend: input batch -> maps (B, C, H, W); has `output_size`, (C, H, W) of a clip, and `config`.
+        frontend: input batch -> maps (B, C, H, W); has `output_size`, (C, H, W) of a clip, and
+            `config`.
         backbone: options of `build_backbone`, with "name".
         conditioning: options of `build_conditioning`, with "name".
         space: what the descriptor's components mean.
     """
+
+    frontend: Any  # modules with attributes of their own, which nn.Module's types do not know
+    backbone: Any
 
     def __init__(
         self,
@@ -45,7 +49,7 @@ class AmortisedEncoder(nn.Module):
         self.config = {"backbone": dict(backbone), "conditioning": dict(conditioning)}
         self.space = space
         self.frontend = frontend
-        self.backbone = build_backbone(input_size=frontend.output_size, **backbone)
+        self.backbone = build_backbone(input_size=self.frontend.output_size, **backbone)
         self.conditioning = build_conditioning(
             backbone=self.backbone, size=space.size, **conditioning
         )
@@ -90,8 +94,9 @@ class AmortisedEncoder(nn.Module):
 
         Args:
             calibration: batches of maps (outputs of `frontend`) from which BatchNorm statistics are
-                recomputed at this descriptor. The running statistics of pre-training mix all descriptors and all
-                augmentations, and fit none of them; without batches they are kept as they are.
+                recomputed at this descriptor. The running statistics of pre-training mix all
+                descriptors and all augmentations, and fit none of them; without batches they are
+                kept as they are.
         """
         backbone = copy.deepcopy(self.backbone).requires_grad_(False)
         for name, weight in self.weights(self.space.check(descriptor)).items():

@@ -1,8 +1,9 @@
 """Gaussian-process evidence of a task's targets under the features of one or many corners.
 
-With standardised features F_c (n, d) at corner c, K_c = F_c F_c^T / d. A product distribution q over
-corners, w_c(q) = prod_k q_k^{c_k} (1 - q_k)^{1 - c_k}, gives K(q) = sum_c w_c K_c. The evidence of targets
-Y (n, m) under amplitude^2 (K + noise I), with the amplitude at its maximum, is up to a constant
+With standardised features F_c (n, d) at corner c, K_c = F_c F_c^T / d. A product distribution q
+over corners, w_c(q) = prod_k q_k^{c_k} (1 - q_k)^{1 - c_k}, gives K(q) = sum_c w_c K_c. The
+evidence of targets Y (n, m) under amplitude^2 (K + noise I), with the amplitude at its maximum, is
+up to a constant
 
     -m/2 (n log(tr(Y^T A^-1 Y) / (n m)) + log det A),     A = K + noise I
 
@@ -34,7 +35,7 @@ def kernel(features: Tensor) -> Tensor:
 
 
 def log_evidence(k: Tensor, y: Tensor, log_noise: Tensor) -> Tensor:
-    """The log evidence (scalar, up to a constant) of centred targets `y` (n, m) under kernel `k` (n, n)."""
+    """The log evidence, up to a constant, of centred targets `y` (n, m) under kernel `k` (n, n)."""
     n, m = y.shape
     a = k + log_noise.exp() * torch.eye(n, dtype=k.dtype)
     factor = torch.linalg.cholesky(a)
@@ -56,7 +57,7 @@ def best_noise(k: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def corner_weights(q: Tensor, corners: Tensor) -> Tensor:
-    """w_c(q), (C,), of probabilities q (K,) over `corners` (C, K), normalised over these corners."""
+    """w_c(q), (C,), of probabilities q (K,), normalised over these `corners` (C, K)."""
     c = corners.to(q.dtype)
     w = (c * q + (1 - c) * (1 - q)).prod(1)
     return w / w.sum()

@@ -11,9 +11,7 @@ from audioinv.core.encoder import AmortisedEncoder
 
 
 @torch.no_grad()
-def embed(
-    network: nn.Module, x: Tensor, layers: str = "last", batch_size: int = 256
-) -> Tensor:
+def embed(network: nn.Module, x: Tensor, layers: str = "last", batch_size: int = 256) -> Tensor:
     """Features (n, d) on the CPU of a plain network's inputs `x` (n, ...), in batches."""
     device = next(network.parameters(), x).device
     parts = [network(part.to(device), layers).float().cpu() for part in x.split(batch_size)]
@@ -27,12 +25,12 @@ def maps_of(encoder: AmortisedEncoder, x: Tensor, batch_size: int = 256) -> Tens
 
 
 class FeatureCache:
-    """`cache(descriptor)` gives the features (n, d) of the same clips at any descriptor, remembered.
+    """`cache(descriptor)` gives the features (n, d) of the same clips at a descriptor, remembered.
 
     Args:
         encoder: frozen. maps: front-end maps (n, C, H, W) of the clips.
-        calibration: maps from which BatchNorm statistics are recomputed at each descriptor; an empty
-            tensor keeps those of pre-training.
+        calibration: maps from which BatchNorm statistics are recomputed at each descriptor; an
+            empty tensor keeps those of pre-training.
         layers: last or all. progress: called with the number of descriptors computed so far.
     """
 

@@ -17,8 +17,8 @@ def atomic_path(path: str | Path, flush: bool = True) -> Iterator[Path]:
     """Yields a temporary sibling of `path`; on success it takes `path`'s place, on error it goes.
 
     Args:
-        flush: to disk before the rename, so that even a power failure never leaves a torn `path`. Off
-            for thousands of small files that a later step reads and checks anyway.
+        flush: to disk before the rename, so that even a power failure never leaves a torn `path`.
+            Off for thousands of small files that a later step reads and checks anyway.
 
     Raises:
         UserError: the file cannot be written (disk full, no permission, no such folder).

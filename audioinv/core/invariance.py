@@ -17,7 +17,7 @@ from audioinv.core.randomness import generator
 
 
 def centred_cosine(clean: Tensor, augmented: Tensor) -> float:
-    """Mean cosine of (n, d) features of clips and of their augmented selves, both centred by the clean mean."""
+    """Mean cosine of features (n, d) of clips and augmented clips, centred by the clean mean."""
     centre = clean.mean(0)
     return float(F.cosine_similarity(clean - centre, augmented - centre, dim=1).mean())
 
@@ -37,8 +37,8 @@ def measure_invariance(
 ) -> dict[str, Any]:
     """On- and off-cosine of every component, and the whole matrix descriptors x augmentations.
 
-    "on" is the all-on descriptor; "off" flips one component of it to 0. A component that governs several
-    augmentations is given their mean.
+    "on" is the all-on descriptor; "off" flips one component of it to 0. A component that governs
+    several augmentations is given their mean.
 
     Args:
         x: clips (n, ...) that the encoder was not trained on.

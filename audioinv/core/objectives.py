@@ -13,8 +13,8 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.1) -> Tensor:
     """Normalised temperature-scaled cross entropy of SimCLR (Chen et al., ICML 2020, eq. 1).
 
     Args:
-        first, second: projections (B, d) of two views; row b of both is one positive pair, every other
-            one of the 2 (B - 1) rows is a negative.
+        first, second: projections (B, d) of two views; row b of both is one positive pair, every
+            other one of the 2 (B - 1) rows is a negative.
         temperature: tau > 0.
 
     Returns:

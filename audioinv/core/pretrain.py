@@ -2,8 +2,8 @@
 
 Each step draws one corner from the allowed list, makes two views of a batch under it, and pulls the
 projections of the two views together; the encoder is conditioned on that corner.
-Every random draw is keyed by (seed, purpose, step), so a run that was killed and resumed ends with the
-weights of one that never stopped.
+Every random draw is keyed by (seed, purpose, step), so a run that was killed and resumed ends with
+the weights of one that never stopped.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class PretrainConfig:
         steps, batch_size, warmup_steps: counts. lr: peak learning rate.
         optimiser: "adamw" (fused) or "lars".
         temperature: of NT-Xent. projector: shared, per_descriptor or conditioned.
-        corners: "space" draws among the space's allowed corners; "all" (plain SimCLR's all-on) or any
-            corner in the notation of `DescriptorSpace.parse` trains that one only.
+        corners: "space" draws among the space's allowed corners; "all" (plain SimCLR's all-on) or
+            any corner in the notation of `DescriptorSpace.parse` trains that one only.
         checkpoint_every, log_every: steps.
     """
 
@@ -140,9 +140,7 @@ def pretrain(
         done = step + 1
         if log and (done % config.log_every == 0 or done == config.steps):
             log.write(done, loss.item(), lr, descriptor, time.perf_counter() - began)
-        if fabric.is_global_zero and (
-            done % config.checkpoint_every == 0 or done == config.steps
-        ):
+        if fabric.is_global_zero and (done % config.checkpoint_every == 0 or done == config.steps):
             save_checkpoint(run / "checkpoints", done, training_state(model, optimiser, done))
         progress(done, loss.item(), lr)
     return encoder.eval()
@@ -233,7 +231,7 @@ def resume(run: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> int
 def stop_unless_finite(
     loss: Tensor, step: int, descriptor: Tensor, bank: AugmentationBank, run: Path
 ) -> None:
-    """Raises a UserError that names step, descriptor and last checkpoint if the loss is not finite."""
+    """Raises a UserError with step, descriptor and last checkpoint if the loss is not finite."""
     if torch.isfinite(loss):
         return
     found = load_latest(run / "checkpoints")
@@ -253,9 +251,7 @@ class MetricsLog:
         write_text(self.path, "".join(line + "\n" for line in kept))
         self.board = TensorBoardLogger(root_dir=run, name="tensorboard", version="")
 
-    def write(
-        self, step: int, loss: float, lr: float, descriptor: Tensor, seconds: float
-    ) -> None:
+    def write(self, step: int, loss: float, lr: float, descriptor: Tensor, seconds: float) -> None:
         """Appends one line and one TensorBoard point."""
         row = {
             "step": step,

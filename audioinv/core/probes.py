@@ -1,7 +1,7 @@
 """Linear readouts of frozen features, fitted by scikit-learn and kept as one matrix.
 
-Every readout standardises its features by the training features and is a linear map after that, so that
-it can be stored, inspected and exported as four tensors.
+Every readout standardises its features by the training features and is a linear map after that, so
+that it can be stored, inspected and exported as four tensors.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Readout:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], kind: str, classes: list[str]) -> Readout:
         """The readout that `tensors` described."""
-        return cls(tensors["mean"], tensors["std"], tensors["weight"], tensors["bias"], kind, classes)
+        return cls(
+            tensors["mean"], tensors["std"], tensors["weight"], tensors["bias"], kind, classes
+        )
 
 
 def fit_readout(
@@ -76,8 +78,8 @@ def fit_readout(
 
     Args:
         targets: class indices (n,), 0/1 labels (n, classes) or values (n,), by `kind`.
-        name: "ridge" (strength by leave-one-out), "logistic" (L-BFGS, inverse L2 `strength`), or "lda"
-            (Ledoit-Wolf shrinkage). Regression always uses ridge; multilabel uses logistic.
+        name: "ridge" (strength by leave-one-out), "logistic" (L-BFGS, inverse L2 `strength`), or
+            "lda" (Ledoit-Wolf shrinkage). Regression always uses ridge; multilabel uses logistic.
         scales: (d,) multiplies the standardised features: the metric of the regularisation.
 
     Raises:
@@ -113,7 +115,9 @@ def _fit(
         return np.stack([weight for weight, _ in rows]), np.array([bias for _, bias in rows])
     seen = np.unique(y)
     if len(seen) < 2:
-        raise UserError("the training part has fewer than two classes; check the label and the split")
+        raise UserError(
+            "the training part has fewer than two classes; check the label and the split"
+        )
     model = _classifier(name, strength).fit(x, y)
     weight = np.atleast_2d(model.coef_)  # ridge drops the first axis for two classes
     return _spread_over_classes(weight, model.intercept_, seen, n_classes)

@@ -15,15 +15,23 @@ class Projector(nn.Module):
     """Two-layer MLP d -> hidden -> dim.
 
     Args:
-        kind: "none" to contrast the features themselves; "shared" for one MLP; "per_descriptor" for one MLP a corner (the paper's choice);
-            "conditioned" for one MLP that also sees the descriptor.
+        kind: "none" to contrast the features themselves; "shared" for one MLP; "per_descriptor" for
+            one MLP a corner (the paper's choice); "conditioned" for one MLP that also sees the
+            descriptor.
 
     Raises:
         UserError: unknown kind.
     """
 
+    corners: Tensor
+
     def __init__(
-        self, space: DescriptorSpace, d: int, hidden: int = 256, dim: int = 128, kind: str = "shared"
+        self,
+        space: DescriptorSpace,
+        d: int,
+        hidden: int = 256,
+        dim: int = 128,
+        kind: str = "shared",
     ) -> None:
         super().__init__()
         if kind not in KINDS:

@@ -1,7 +1,7 @@
 """Random numbers keyed by what they are for, never by what was drawn before.
 
-A draw depends only on (seed, purpose, step, index, ...). So a resumed run, another number of workers or
-an extra draw elsewhere changes nothing.
+A draw depends only on (seed, purpose, step, index, ...). So a resumed run, another number of
+workers or an extra draw elsewhere changes nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def generator(seed: int, *key: str | int) -> torch.Generator:
 
 @contextmanager
 def seeded(seed: int, *key: str | int) -> Iterator[None]:
-    """Runs library code that draws from torch's global state (weight initialisers) under a keyed seed.
+    """Runs library code that draws from torch's global state (initialisers) under a keyed seed.
 
     The global state is put back afterwards.
     """

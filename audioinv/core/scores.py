@@ -16,9 +16,9 @@ Z = 1.959964
 def score_predictions(predicted: Tensor, targets: Tensor, kind: str) -> dict[str, Any]:
     """Metric, value, 95% interval and companions of test predictions.
 
-    Classification: accuracy with Wilson's interval (Wilson, 1927), balanced accuracy and the accuracy of
-    always guessing the commonest class. Multilabel: macro F1. Regression: R^2 and mean absolute error;
-    intervals of both by 1,000 bootstrap draws.
+    Classification: accuracy with Wilson's interval (Wilson, 1927), balanced accuracy and the
+    accuracy of always guessing the commonest class. Multilabel: macro F1. Regression: R^2 and mean
+    absolute error; intervals of both by 1,000 bootstrap draws.
     """
     n = len(targets)
     if kind == "classification":
@@ -61,7 +61,7 @@ def bootstrap(metric: Any, predicted: Tensor, targets: Tensor, draws: int = 1000
 
 
 def _balanced_accuracy(predicted: Tensor, targets: Tensor) -> float:
-    """Mean recall of the classes that are tested; torchmetrics also averages those only predicted."""
+    """Mean recall of the tested classes; torchmetrics also averages those only predicted."""
     classes = max(int(targets.max()), int(predicted.max()), 1) + 1
     recalls = multiclass_accuracy(predicted, targets, num_classes=classes, average="none")
     return float(recalls[targets.unique()].mean())

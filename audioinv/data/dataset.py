@@ -43,7 +43,7 @@ def fixed_clips(pack: Pack, rows: Sequence[int], n_samples: int) -> Tensor:
 
 
 def training_rows(pack: Pack) -> list[int]:
-    """Rows that may be learnt from without labels: all but the test split (all, where there are folds)."""
+    """Rows to learn from without labels: all but the test split (all, where there are folds)."""
     if "split" not in pack.frame:
         return list(range(len(pack)))
     return np.flatnonzero(pack.frame["split"] != "test").tolist()

@@ -55,7 +55,8 @@ def folds(pack: Pack, task: Task, drawn: Tensor | None) -> Iterator[tuple[Labell
     """The folds of a task: what may be learnt from, and the test rows.
 
     One fold by the manifest's split; one a fold number, where the manifest has folds; or, with
-    `task.groups`, at most three folds over its values, each tested on values never trained on. Validation
+    `task.groups`, at most three folds over its values, each tested on values never trained on.
+    Validation
     rows are held out in the same way as test rows: the next fold's.
 
     Args:
@@ -101,7 +102,9 @@ def _fold_numbers(values: np.ndarray, task: Task) -> tuple[np.ndarray, int]:
     """Fold of each row: a group value keeps together, values are dealt out in sorted order."""
     distinct = sorted(set(values.tolist()))
     if len(distinct) < 3:
-        raise UserError(f"task {task.name} needs 3 groups to train, choose and test on, got {distinct}")
+        raise UserError(
+            f"task {task.name} needs 3 groups to train, choose and test on, got {distinct}"
+        )
     most = MOST_GROUP_FOLDS if task.groups else len(distinct)
     count = min(most, len(distinct))
     place = {value: k % count for k, value in enumerate(distinct)}

@@ -17,12 +17,13 @@ class Task:
 
     Args:
         name: for people and folders, for example "digit_unseen_speaker".
-        label: the manifest column to predict (with `augmentation`, that parameter's name); for multilabel, labels joined by ";".
+        label: the manifest column to predict, labels of a multilabel task joined by ";"; with
+            `augmentation`, a name for that parameter.
         kind: one of classification, multilabel, regression.
         groups: a column whose values are held out in turn: no value is both trained and tested on.
             None uses the manifest's own split.
-        augmentation: if given, every clip is transformed once by this augmentation of the bank and the
-            label is the first parameter drawn for it: a regression that needs sensitivity to it.
+        augmentation: if given, every clip is transformed once by this augmentation of the bank and
+            the label is the first parameter drawn for it: a regression that needs sensitivity to it.
         unit: of a regression label, for example "s".
 
     Raises:

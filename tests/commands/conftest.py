@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,9 +95,23 @@ class World:
         """Every command, in order, each with its arguments."""
         settings = self.settings()
         return {
-            "prepare": ["folder", "--root", str(self.folder / "audio"), "--out", str(self.folder / "data")],
+            "prepare": [
+                "folder",
+                "--root",
+                str(self.folder / "audio"),
+                "--out",
+                str(self.folder / "data"),
+            ],
             "validate": [str(self.manifest), "--nj", "1"],
-            "pack": [str(self.manifest), "--out", str(self.pack), "--sample_rate", "8000", "--nj", "1"],
+            "pack": [
+                str(self.manifest),
+                "--out",
+                str(self.pack),
+                "--sample_rate",
+                "8000",
+                "--nj",
+                "1",
+            ],
             "statistics": settings,
             "pretrain": settings,
             "adapt": [*settings, MODES],
@@ -140,6 +156,23 @@ def files_in(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def snapshot() -> Callable[[Path], dict[str, str]]:
     return files_in
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[Path, str], None]]:
+    """A function: mounts a file system of a size, such as "64k", on a new folder for this test."""
+    mounted = []
+
+    def mount(folder: Path, size: str) -> None:
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("this process may not mount a small tmpfs")
+        mounted.append(folder)
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.fixture

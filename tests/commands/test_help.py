@@ -58,7 +58,14 @@ def test_every_key_is_described() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["train"], ["pretrain", "--steps", "3"], ["pretrain", "a=b", "--steps"], ["pack"], ["report", "x", "y=1"]],
+    [
+        [],
+        ["train"],
+        ["pretrain", "--steps", "3"],
+        ["pretrain", "a=b", "--steps"],
+        ["pack"],
+        ["report", "x", "y=1"],
+    ],
 )
 def test_words_that_no_command_knows(
     arguments: list[str], capsys: pytest.CaptureFixture[str]

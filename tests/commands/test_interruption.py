@@ -41,7 +41,10 @@ def test_a_killed_run_restarts_and_ends_with_the_same_weights(packed: Any, tmp_p
     assert 0 < last < 300
 
     done = subprocess.run(
-        [*COMMAND, *packed.settings(run), *longer], capture_output=True, text=True, env=environment()
+        [*COMMAND, *packed.settings(run), *longer],
+        capture_output=True,
+        text=True,
+        env=environment(),
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "" and "\x1b" not in done.stderr

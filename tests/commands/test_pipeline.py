@@ -46,7 +46,8 @@ def test_a_run_folder_is_complete(finished: Any) -> None:
     run = finished.run
     names = {path.name for path in run.iterdir()}
     assert names == {
-        "checkpoints", "config.yaml", "encoder", "measure.json", "metrics.jsonl", "tasks", "tensorboard",
+        "checkpoints", "config.yaml", "encoder", "measure.json", "metrics.jsonl", "tasks",
+        "tensorboard",
     }  # fmt: skip
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4, 5, 6]
@@ -72,7 +73,9 @@ def test_results_say_what_was_done(finished: Any, task: str, mode: str) -> None:
     result = read(finished.run / "tasks" / task / FOLDERS[mode] / "result.json")
     assert result.keys() >= KEYS
     assert (result["task"], result["mode"], result["method"]) == (task, mode, "amortised")
-    assert result["protocol"] == "linear-v1" and result["metric"] == ("accuracy" if task == "label" else "r2")
+    assert result["protocol"] == "linear-v1" and result["metric"] == (
+        "accuracy" if task == "label" else "r2"
+    )
     assert (result["n_train"], result["n_test"]) == (48, 12)
     low, high = result["interval"]
     assert low <= result["value"] <= high <= 1
@@ -104,7 +107,7 @@ def test_measured_invariance(finished: Any) -> None:
 
 
 def expected_features(finished: Any) -> torch.Tensor:
-    """All-on features of the pack's clips, BatchNorm recomputed on all clips that are not tested."""
+    """All-on features of the pack's clips, BatchNorm recomputed on clips that are not tested."""
     pack = open_pack(finished.pack)
     encoder = AmortisedEncoder.load(finished.run / "encoder", build_frontend)
     clips = fixed_clips(pack, range(len(pack)), 4000)
@@ -173,7 +176,9 @@ def test_prepare_and_embed_again_give_the_same_files(finished: Any, tmp_path: Pa
     assert (tmp_path / "again.parquet").read_bytes() == first
 
 
-def test_a_descriptor_may_be_chosen_and_options_stand_anywhere(finished: Any, tmp_path: Path) -> None:
+def test_a_descriptor_may_be_chosen_and_options_stand_anywhere(
+    finished: Any, tmp_path: Path
+) -> None:
     out = tmp_path / "off.parquet"
     settings = finished.settings()
     words = [*settings[:2], "--descriptor=-pitch_shift", *settings[2:5], "--out", str(out)]
@@ -200,7 +205,10 @@ def test_methods_without_training_or_network(
         assert result["method"] == method, "the run knows its method, whatever the command says"
         assert main(["measure", *settings]) == 0
         assert max(abs(gap) for gap in read(run / "measure.json")["gap"].values()) < 0.02
-    assert read(tmp_path / "logmel_s0" / "tasks" / "label" / "fixed_all" / "result.json")["value"] > 0.6
+    assert (
+        read(tmp_path / "logmel_s0" / "tasks" / "label" / "fixed_all" / "result.json")["value"]
+        > 0.6
+    )
 
 
 def test_another_seed_is_another_encoder_and_the_same_seed_the_same(
@@ -225,9 +233,7 @@ def test_results_are_the_same_when_adapted_again(finished: Any, tmp_path: Path) 
         assert main([name, *finished.settings(run), modes, "tasks=[shift]"]) == 0
     assert [path.name for path in (run / "tasks").iterdir()] == ["shift"]
     for mode in ("soft", "paper"):
-        one, two = (
-            read(r / "tasks" / "shift" / mode / "result.json") for r in (finished.run, run)
-        )
+        one, two = (read(r / "tasks" / "shift" / mode / "result.json") for r in (finished.run, run))
         assert [one[k] for k in ("value", "interval", "descriptor")] == [
             two[k] for k in ("value", "interval", "descriptor")
         ]

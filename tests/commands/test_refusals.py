@@ -1,7 +1,8 @@
-"""What a user gets wrong: status 2, one line that says how to mend it, nothing that a later run would trust."""
+"""What a user gets wrong: status 2, one line, and nothing left that a later run would trust."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -36,10 +37,15 @@ Refuse = Callable[[Sequence[str]], str]
         ("pretrain.corners=echo", "echo"),
         ("pretrain.batch_size=500", "lower pretrain.batch_size"),
         ("pretrain.log_every=0", "pretrain.log_every"),
+        ("method_pretrain.amortised={step: 3}", "method_pretrain.amortised: Key 'step'"),
+        ("method_pretrain.amortised={lr: high}", "method_pretrain.amortised: Value 'high'"),
         ("accelerator=abacus", "accelerator=abacus"),
         ("precision=3-bit", "precision=3-bit"),
         ("bank.audiomentations=[{_target_: os.getcwd}]", "audiomentations.X"),
-        ("bank.audiomentations=[{_target_: audiomentations.Gain, p: {_target_: os.getcwd}}]", "os.getcwd"),
+        (
+            "bank.audiomentations=[{_target_: audiomentations.Gain, p: {_target_: os.getcwd}}]",
+            "os.getcwd",
+        ),
         ("bank.audiomentations=[{_target_: audiomentations.Gain, max_volume: 3}]", "max_volume"),
     ],
 )
@@ -89,7 +95,9 @@ def test_pack_of_another_rate(packed: Any, refuse: Refuse, tmp_path: Path) -> No
     assert list(tmp_path.rglob("*")) == []
 
 
-@pytest.mark.parametrize("name", ["statistics", "pretrain", "adapt", "evaluate", "measure", "embed"])
+@pytest.mark.parametrize(
+    "name", ["statistics", "pretrain", "adapt", "evaluate", "measure", "embed"]
+)
 def test_missing_pack_or_run(packed: Any, refuse: Refuse, tmp_path: Path, name: str) -> None:
     out = ["--out", str(tmp_path / "out")] if name == "embed" else []
     settings = [*packed.settings(tmp_path / "run"), f"statistics={tmp_path / 's.json'}"]
@@ -121,17 +129,27 @@ def test_unknown_task_or_mode(finished: Any, refuse: Refuse, snapshot: Any) -> N
         assert "unknown task colour; the pack has label, shift" in line
     line = refuse(["adapt", *finished.settings(), "adapt.modes=[guess]"])
     assert "mode is 'guess'" in line and "search:validation" in line
-    assert "run audioinv adapt" in refuse(["evaluate", *finished.settings(), "adapt.modes=[fixed:none]"])
+    assert "run audioinv adapt" in refuse(
+        ["evaluate", *finished.settings(), "adapt.modes=[fixed:none]"]
+    )
     for text in ("fixed:echo", "fixed:"):
-        assert "unknown component" in refuse(["adapt", *finished.settings(), f"adapt.modes=['{text}']"])
-    assert "unknown component" in refuse(["embed", *finished.settings(), "--descriptor", "echo", "--out", "x"])
+        assert "unknown component" in refuse(
+            ["adapt", *finished.settings(), f"adapt.modes=['{text}']"]
+        )
+    assert "unknown component" in refuse(
+        ["embed", *finished.settings(), "--descriptor", "echo", "--out", "x"]
+    )
     assert snapshot(finished.run) == before
 
 
 def test_a_task_over_an_augmentation_that_the_bank_lacks(
     packed: Any, refuse: Refuse, tmp_path: Path
 ) -> None:
-    settings = [*packed.settings(tmp_path / "run"), "bank.names=[fade,white_noise]", "pretrain.steps=0"]
+    settings = [
+        *packed.settings(tmp_path / "run"),
+        "bank.names=[fade,white_noise]",
+        "pretrain.steps=0",
+    ]
     assert main(["pretrain", *settings]) == 0
     assert "needs the augmentation time_shift" in refuse(["adapt", *settings, "tasks=[shift]"])
     assert not (tmp_path / "run" / "tasks").exists()
@@ -173,11 +191,55 @@ def test_damaged_adaptation(finished: Any, refuse: Refuse, tmp_path: Path) -> No
     assert "cannot read" in refuse(["evaluate", *settings])
 
 
+@pytest.mark.parametrize("size", ["8k", "40k", "300k"])
+def test_full_disk_in_pretraining(
+    packed: Any, refuse: Refuse, small_disk: Callable[[Path, str], None], tmp_path: Path, size: str
+) -> None:
+    run = tmp_path / "disk"
+    small_disk(run, size)
+    assert "No space left" in refuse(
+        ["pretrain", *packed.settings(run), "pretrain.checkpoint_every=6"]
+    )
+    assert not (run / "encoder" / "encoder.json").exists()
+    assert not list(run.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("name", ["adapt", "measure", "embed", "export"])
+def test_full_disk_in_using_an_encoder(
+    finished: Any,
+    refuse: Refuse,
+    small_disk: Callable[[Path, str], None],
+    tmp_path: Path,
+    name: str,
+) -> None:
+    run = tmp_path / "disk"
+    small_disk(run, "1m")
+    shutil.copytree(finished.run / "encoder", run / "encoder")
+    shutil.copy(finished.run / "config.yaml", run)
+    whole = sorted(path.name for path in run.rglob("*"))
+    with contextlib.suppress(OSError), open(run / "ballast", "wb") as file:
+        while True:
+            file.write(bytes(4096))
+            file.flush()
+    out = ["--out", str(run / "out")] if name in ("embed", "export") else []
+    line = refuse([name, *out, *finished.settings(run), "adapt.modes=[fixed:all]"])
+    assert "No space left" in line or "cannot write" in line
+    (run / "ballast").unlink()
+    left = [path for path in run.rglob("*") if path.is_file()]
+    assert sorted(path.name for path in left) == [name for name in whole if name != "encoder"]
+
+
 def test_missing_label(packed: Any, refuse: Refuse, tmp_path: Path) -> None:
     shutil.copytree(packed.manifest.parent, tmp_path / "data")
     manifest = tmp_path / "data" / "manifest.csv"
     manifest.write_text(manifest.read_text().replace(",tone3\n", ",\n", 1))
-    arguments = [str(manifest), "--root", str(packed.folder / "audio"), "--out", str(tmp_path / "pack")]
+    arguments = [
+        str(manifest),
+        "--root",
+        str(packed.folder / "audio"),
+        "--out",
+        str(tmp_path / "pack"),
+    ]
     line = refuse(["pack", *arguments, "--sample_rate", "8000"])
     assert "label is ''" in line
     assert not (tmp_path / "pack").exists()
@@ -190,7 +252,9 @@ def test_corrupt_and_empty_audio(packed: Any, refuse: Refuse, tmp_path: Path) ->
     bad = tmp_path / "audio" / "train" / "tone0" / "0.wav"
     for content in (b"", b"RIFF not a wav", bad.read_bytes()[:400]):
         bad.write_bytes(content)
-        line = refuse(["pack", *arguments, "--out", str(tmp_path / "pack"), "--sample_rate", "8000"])
+        line = refuse(
+            ["pack", *arguments, "--out", str(tmp_path / "pack"), "--sample_rate", "8000"]
+        )
         assert "0.wav" in line
         assert not (tmp_path / "pack" / "pack.json").exists()
         assert main(["validate", *arguments, "--nj", "1"]) == 1
@@ -202,11 +266,44 @@ def test_silent_corpus(refuse: Refuse, tmp_path: Path) -> None:
             path = tmp_path / "audio" / split / name / "0.wav"
             path.parent.mkdir(parents=True)
             soundfile.write(path, [0.0] * 8000, 8000)
-    assert main(["prepare", "folder", "--root", str(tmp_path / "audio"), "--out", str(tmp_path / "data")]) == 0
+    assert (
+        main(
+            [
+                "prepare",
+                "folder",
+                "--root",
+                str(tmp_path / "audio"),
+                "--out",
+                str(tmp_path / "data"),
+            ]
+        )
+        == 0
+    )
     manifest = str(tmp_path / "data" / "manifest.csv")
-    assert main(["pack", manifest, "--out", str(tmp_path / "pack"), "--sample_rate", "8000", "--nj", "1"]) == 0
+    assert (
+        main(
+            [
+                "pack",
+                manifest,
+                "--out",
+                str(tmp_path / "pack"),
+                "--sample_rate",
+                "8000",
+                "--nj",
+                "1",
+            ]
+        )
+        == 0
+    )
     out = tmp_path / "s.json"
-    line = refuse(["statistics", f"pack={tmp_path / 'pack'}", f"statistics={out}", "frontend.sample_rate=8000"])
+    line = refuse(
+        [
+            "statistics",
+            f"pack={tmp_path / 'pack'}",
+            f"statistics={out}",
+            "frontend.sample_rate=8000",
+        ]
+    )
     assert "silent" in line and not out.exists()
 
 
@@ -223,7 +320,12 @@ def test_config_dir(packed: Any, refuse: Refuse, tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     file = folder / "tiny.yaml"
     file.write_text("# @package _global_\npretrain:\n  step: 3\n")
-    settings = ["--config_dir", str(folder.parent), *packed.settings(tmp_path / "run"), "experiment=tiny"]
+    settings = [
+        "--config_dir",
+        str(folder.parent),
+        *packed.settings(tmp_path / "run"),
+        "experiment=tiny",
+    ]
     assert "step" in refuse(["pretrain", *settings])
     file.write_text("pretrain: [unclosed\n")
     refuse(["pretrain", *settings])

@@ -180,7 +180,9 @@ def test_a_mixtures_metric_is_its_weights() -> None:
 
 def test_evidence_rows_are_stratified_and_keyed() -> None:
     targets = torch.tensor([0] * 100 + [1] * 10 + [2] * 50)
-    data = Labelled(targets, "classification", ["x", "y", "z"], torch.arange(0, 160, 2), torch.arange(1, 160, 2))
+    data = Labelled(
+        targets, "classification", ["x", "y", "z"], torch.arange(0, 160, 2), torch.arange(1, 160, 2)
+    )
     rows = evidence_rows(data, 36, 0)
     assert targets[rows].bincount().tolist() == [13, 10, 13]
     assert len(rows.unique()) == 36
@@ -220,7 +222,9 @@ def test_the_papers_way_follows_the_gradient() -> None:
 
 def test_the_papers_way_is_reproducible_and_never_sees_test_rows() -> None:
     assert torch.equal(learn().reported, learn(spoil=True).reported)
-    assert not torch.equal(learn().reported, learn(seed=1).reported) or float(learn().reported[0]) == 0
+    assert (
+        not torch.equal(learn().reported, learn(seed=1).reported) or float(learn().reported[0]) == 0
+    )
 
 
 def test_the_papers_descriptor_may_be_rounded() -> None:
@@ -228,5 +232,9 @@ def test_the_papers_descriptor_may_be_rounded() -> None:
 
 
 def test_scores_by_hand() -> None:
-    assert score(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]), "classification") == pytest.approx(2 / 3)
-    assert score(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 3.0]), "regression") == pytest.approx(0.5)
+    assert score(
+        torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]), "classification"
+    ) == pytest.approx(2 / 3)
+    assert score(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 3.0]), "regression") == pytest.approx(
+        0.5
+    )

@@ -23,9 +23,7 @@ class Add(Augmentation):
 
 def bank(inactive: str = "identity") -> AugmentationBank:
     augmentations = [Add("small", 1, 2), Add("large", 100, 200)]
-    return AugmentationBank(
-        augmentations, DescriptorSpace.single(["small", "large"], 0), inactive
-    )
+    return AugmentationBank(augmentations, DescriptorSpace.single(["small", "large"], 0), inactive)
 
 
 def test_only_active_augmentations_change_a_view() -> None:
@@ -67,3 +65,15 @@ def test_bank_and_space_must_agree() -> None:
         AugmentationBank([Add("small", 0, 1)], DescriptorSpace.single(["other"]))
     with pytest.raises(UserError, match="identity or shared"):
         bank("sometimes")
+
+
+def test_probability_leaves_that_share_of_examples_alone() -> None:
+    augmentations = [Add("small", 1, 2), Add("large", 100, 200)]
+    space = DescriptorSpace.single(["small", "large"], 0)
+    half = AugmentationBank(augmentations, space, probability=0.5)
+    view, other = half.views(torch.zeros(4000, 1), torch.tensor([0.0, 1.0]), generator(5, "t"))
+    acted, acted_too = view.ne(0).flatten(), other.ne(0).flatten()
+    assert 0.45 < acted.float().mean() < 0.55
+    assert 0.2 < (acted & acted_too).float().mean() < 0.3  # the two views are drawn apart
+    with pytest.raises(UserError, match="probability"):
+        AugmentationBank(augmentations, space, probability=0.0)

@@ -47,7 +47,9 @@ def test_added_weight_is_the_sum_over_bases(rank: int) -> None:
     i = torch.tensor([1.0, 0.0, 0.3, 0.0])
     added = conditioning(i)
     for name in ("trunk.layer1.0.conv1.weight", "linear.weight"):
-        torch.testing.assert_close(added[name], naive_added(conditioning, name, i), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(
+            added[name], naive_added(conditioning, name, i), atol=1e-5, rtol=1e-4
+        )
 
 
 def test_paper_setting_counts_the_papers_parameters() -> None:
@@ -56,7 +58,9 @@ def test_paper_setting_counts_the_papers_parameters() -> None:
     conditioning = HyperConditioning(net, 5, bases=32, embedding=16)
     kernels = [p for n, p in net.trunk.named_parameters() if p.ndim == 4 and n != "conv1.weight"]
     blocks = 8
-    expected = 32 * sum(p.numel() for p in kernels) + blocks * 5 * 16 + len(kernels) * (16 * 32 + 32)
+    expected = (
+        32 * sum(p.numel() for p in kernels) + blocks * 5 * 16 + len(kernels) * (16 * 32 + 32)
+    )
     assert sum(p.numel() for p in conditioning.parameters()) == expected
     generated = expected + sum(p.numel() for p in kernels)
     assert 365e6 < generated < 371e6  # about 368 M for ResNet-18, as published
@@ -88,7 +92,9 @@ def test_norm_conditioning_reaches_every_norm() -> None:
     added = conditioning(torch.ones(K))
     norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
     assert len(added) == 2 * len(norms)
-    assert not torch.equal(added["trunk.bn1.weight"], conditioning(torch.zeros(K))["trunk.bn1.weight"])
+    assert not torch.equal(
+        added["trunk.bn1.weight"], conditioning(torch.zeros(K))["trunk.bn1.weight"]
+    )
 
 
 def test_unknown_conditioning_is_refused() -> None:

@@ -69,5 +69,5 @@ def test_what_is_no_descriptor_is_refused(bad: torch.Tensor) -> None:
 
 
 def test_unknown_components_are_named() -> None:
-    with pytest.raises(UserError, match="pich.*pitch"):
+    with pytest.raises(UserError, match=r"pich.*pitch"):
         DescriptorSpace.single(NAMES).parse("pich")

@@ -74,7 +74,9 @@ def test_one_descriptor_per_example_equals_one_by_one() -> None:
     descriptors = torch.tensor([[1, 1, 1], [0, 1, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
     together = encoder(x, descriptors.float())
     for row, i in enumerate(descriptors.float()):
-        torch.testing.assert_close(together[row], encoder(x[row : row + 1], i)[0], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            together[row], encoder(x[row : row + 1], i)[0], atol=1e-5, rtol=1e-5
+        )
 
 
 def test_calibration_normalises_at_the_descriptor_in_use() -> None:

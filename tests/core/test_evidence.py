@@ -102,7 +102,7 @@ def test_corner_weights_are_the_product_distribution() -> None:
 
 
 def features_at(corner: Tensor, y: Tensor, informative_at: float) -> Tensor:
-    """The target shows where component 0 has this value; all else is noise, of its own each corner."""
+    """The target shows where component 0 has this value; all else is noise, other each corner."""
     noise = draw(len(y), 6, key=str(corner.tolist()))
     signal = y if float(corner[0]) == informative_at else draw(len(y), 1, key="other")
     return torch.cat([signal + 0.3 * noise[:, :1], noise[:, 1:]], dim=1)

@@ -144,7 +144,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path) -> Non
     found = load_latest(tmp_path)
     assert found is not None and found[1] == {"step": 1}
     (tmp_path / "step_00000001.pt").write_bytes(b"")
-    with pytest.raises(UserError, match="no checkpoint .* can be read"):
+    with pytest.raises(UserError, match=r"no checkpoint .* can be read"):
         load_latest(tmp_path)
 
 

@@ -44,7 +44,9 @@ class AddTo(Augmentation):
 def bank(grouped: bool = False) -> AugmentationBank:
     parts = [AddTo("low", 0, 5), AddTo("middle", 5, 10), AddTo("high", 10, 15)]
     if grouped:
-        return AugmentationBank(parts, DescriptorSpace({"edges": ("low", "high"), "mid": ("middle",)}))
+        return AugmentationBank(
+            parts, DescriptorSpace({"edges": ("low", "high"), "mid": ("middle",)})
+        )
     return AugmentationBank(parts, DescriptorSpace.single(["low", "middle", "high"]))
 
 
@@ -138,7 +140,7 @@ def test_negative_control_an_encoder_that_ignores_the_descriptor_has_no_gap(
 
 
 def test_a_conditioned_encoder_answers_differently() -> None:
-    """Else the negative control would prove nothing: even untrained, the descriptor changes the cosines."""
+    """Even untrained; else the negative control would prove nothing."""
     assert max(abs(gap) for gap in gaps(name="hyper", scale=2.0)) > 0.02
 
 

@@ -49,7 +49,8 @@ def test_scale_of_a_projection_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shapes", "temperature"), [(((1, 4), (1, 4)), 0.1), (((3, 4), (3, 5)), 0.1), (((3, 4), (3, 4)), 0)]
+    ("shapes", "temperature"),
+    [(((1, 4), (1, 4)), 0.1), (((3, 4), (3, 5)), 0.1), (((3, 4), (3, 4)), 0)],
 )
 def test_bad_input_is_refused(shapes: tuple[tuple[int, int], ...], temperature: float) -> None:
     with pytest.raises(UserError):

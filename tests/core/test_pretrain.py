@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -164,7 +165,9 @@ def test_a_resumed_run_ends_with_the_same_weights(
     encoder = train(tmp_path, settings(), make_encoder(seed=0 if stop == 2 else 99))
     assert equal(encoder, uninterrupted[1])
     fields = ("step", "loss", "lr", "descriptor")
-    rows, whole = ([[row[f] for f in fields] for row in logged(run)] for run in (tmp_path, uninterrupted[0]))
+    rows, whole = (
+        [[row[f] for f in fields] for row in logged(run)] for run in (tmp_path, uninterrupted[0])
+    )
     assert rows == whole
 
 
@@ -196,7 +199,9 @@ def test_a_finished_run_trains_no_more(
 ) -> None:
     train(tmp_path, settings())
     steps: list[int] = []
-    again = train(tmp_path, settings(), make_encoder(99), progress=lambda *row: steps.append(row[0]))
+    again = train(
+        tmp_path, settings(), make_encoder(99), progress=lambda *row: steps.append(row[0])
+    )
     assert steps == [] and equal(again, uninterrupted[1])
 
 
@@ -264,7 +269,7 @@ def test_learning_rate_in_closed_form() -> None:
     assert rates[60] == pytest.approx(0.2)
     assert rates[35] == pytest.approx(0.4 * (1 + math.sqrt(0.5)) / 2)
     assert rates[110] == pytest.approx(0, abs=1e-12) and rates[109] > 0
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
     assert learning_rate(settings(steps=5, warmup_steps=0), 0) == settings().lr
     assert learning_rate(settings(steps=5, warmup_steps=5), 4) == settings().lr
 
@@ -283,6 +288,10 @@ def test_an_epoch_sees_no_clip_twice(n: int, batch: int, world: int) -> None:
         assert int(seen.min()) >= 0 and int(seen.max()) < n
         epochs.append(seen.tolist())
     assert epochs[0] != epochs[1] != epochs[2]
-    again = torch.cat([batch_indices(n, batch, 0, step, f) for step in range(per_epoch) for f in fabrics])
-    other = torch.cat([batch_indices(n, batch, 1, step, f) for step in range(per_epoch) for f in fabrics])
+    again = torch.cat(
+        [batch_indices(n, batch, 0, step, f) for step in range(per_epoch) for f in fabrics]
+    )
+    other = torch.cat(
+        [batch_indices(n, batch, 1, step, f) for step in range(per_epoch) for f in fabrics]
+    )
     assert again.tolist() == epochs[0] != other.tolist()

@@ -16,7 +16,7 @@ from audioinv.core.randomness import generator
 from audioinv.data import dataset
 from audioinv.data.dataset import fixed_clips, training_rows
 from audioinv.data.folds import MOST_GROUP_FOLDS, find_tasks, folds, transformed
-from audioinv.data.manifest import Corpus, Manifest, write_manifest, read_manifest
+from audioinv.data.manifest import Corpus, Manifest, read_manifest, write_manifest
 from audioinv.data.pack import Pack, build_pack
 from audioinv.data.task import Task
 
@@ -36,7 +36,11 @@ def make_pack(folder: Path, column: str) -> Pack:
     random = np.random.default_rng(0)
     soundfile.write(folder / "a.wav", 0.3 * random.standard_normal(RATE * N // 4), RATE)
     k = np.arange(N)
-    parts = np.array(["train", "train", "valid", "test"]) if column == "split" else np.arange(4).astype(str)
+    parts = (
+        np.array(["train", "train", "valid", "test"])
+        if column == "split"
+        else np.arange(4).astype(str)
+    )
     frame = pd.DataFrame(
         {
             "id": [f"c{i}" for i in k],
@@ -96,7 +100,9 @@ def test_no_group_is_trained_or_chosen_and_tested_on(
     parts = list(folds(pack, task("word_unseen_speaker"), None))
     assert len(parts) == min(MOST_GROUP_FOLDS, 7)
     for data, test in parts:
-        train, valid, held_out = (values(pack, "speaker", r) for r in (data.train, data.valid, test))
+        train, valid, held_out = (
+            values(pack, "speaker", r) for r in (data.train, data.valid, test)
+        )
         assert not held_out & train and not held_out & valid and not train & valid
         assert disjoint(data, test)
         assert len(data.train) and len(data.valid)
@@ -115,7 +121,9 @@ def test_folds_of_the_manifest(fold_pack: Pack) -> None:
 
 def test_targets_of_other_kinds(split_pack: Pack) -> None:
     ((level, _),) = folds(split_pack, task("level"), None)
-    assert level.classes == [] and level.targets.tolist() == pytest.approx([k / 10 for k in range(N)])
+    assert level.classes == [] and level.targets.tolist() == pytest.approx(
+        [k / 10 for k in range(N)]
+    )
     ((tags, _),) = folds(split_pack, task("tags"), None)
     assert tags.classes == ["a", "b"]
     assert tags.targets[:4].tolist() == [[0, 0], [1, 0], [0, 1], [1, 1]]
@@ -159,7 +167,9 @@ def test_a_task_without_augmentation_leaves_clips_alone(split_pack: Pack) -> Non
 
 def test_an_augmentation_that_the_bank_lacks(split_pack: Pack) -> None:
     bank = build_bank(RATE, names=["fade", "white_noise"])
-    with pytest.raises(UserError, match="needs the augmentation time_shift; .* has fade, white_noise"):
+    with pytest.raises(
+        UserError, match=r"needs the augmentation time_shift; .* has fade, white_noise"
+    ):
         transformed(task("shift"), bank, torch.zeros(2, RATE))
 
 

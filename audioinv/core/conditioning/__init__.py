@@ -1,9 +1,9 @@
 """Conditioning: descriptor -> what is added to the weights of a stock backbone.
 
-A conditioning is a module `forward(descriptor (K,)) -> {parameter name: tensor of its shape}`. The base
-weights stay in the backbone, initialised and named as its authors did; the encoder adds the two and runs
-the backbone through `torch.func.functional_call`. That the base is a stock weight and that the added part
-has a comparable scale decides whether the descriptor is used at all.
+A conditioning is a module `forward(descriptor (K,)) -> {parameter name: tensor of its shape}`. The
+base weights stay in the backbone, initialised and named as its authors did; the encoder adds the
+two and runs the backbone through `torch.func.functional_call`. That the base is a stock weight and
+that the added part has a comparable scale decides whether the descriptor is used at all.
 """
 
 from __future__ import annotations

@@ -2,15 +2,17 @@
 
     weight(i) = base + sum_j relu(h_j(i)) basis_j,     h(i) = W_2 (W_1 i) + c
 
-Chavhan et al. (ICLR 2023) generate every convolution of a residual block with an MLP 16 -> 32 -> ReLU ->
-numel(weight) over an embedding of i shared by the block: that is this formula with 32 bases, where the
-last bias of the MLP is the base. Fewer bases, or bases of low rank, are the same formula, cheaper.
+Chavhan et al. (ICLR 2023) generate every convolution of a residual block with an MLP 16 -> 32 ->
+ReLU -> numel(weight) over an embedding of i shared by the block: that is this formula with 32 bases,
+where the last bias of the MLP is the base. Fewer bases, or bases of low rank, are the same formula,
+cheaper.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +37,8 @@ class HyperConditioning(nn.Module):
     Raises:
         UserError: a number out of range, or nothing to modulate.
     """
+
+    modulations: Any  # of _Modulation
 
     def __init__(
         self,
@@ -122,7 +126,7 @@ class _Modulation(nn.Module):
 
 
 def _block(name: str) -> str:
-    """The residual block that a parameter is in: "trunk.layer1.0.conv1.weight" -> its first part."""
+    """The residual block of a parameter: "trunk.layer1.0.conv1.weight" -> its first part."""
     parts = name.split(".")
     depth = next((k for k, part in enumerate(parts) if part.isdigit()), 0)
     return "/".join(parts[: depth + 1])

@@ -1,4 +1,4 @@
-"""Descriptor-conditioned scale and offset of the normalisation layers (FiLM, Perez et al., 2018)."""
+"""Descriptor-conditioned scale and offset of normalisation layers (FiLM, Perez et al., 2018)."""
 
 from __future__ import annotations
 
