@@ -36,7 +36,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
         try:
             torch.save(state, temporary)
         except RuntimeError as error:  # torch reports a full disk as a RuntimeError
-            raise OSError(str(error).splitlines()[0]) from error
+            raise OSError(f"is the disk full? {str(error).splitlines()[0]}") from error
     for old in checkpoints(folder)[:-KEEP]:
         old.unlink()
     return path

@@ -262,7 +262,12 @@ class MetricsLog:
         }
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        self.board.log_metrics({"loss": loss, "lr": lr}, step)
+        try:
+            self.board.log_metrics({"loss": loss, "lr": lr}, step)
+        except (OSError, ValueError) as error:  # Lightning makes a ValueError of a full disk
+            raise UserError(
+                f"cannot write to {self.path.parent}; is the disk full? {error.__cause__ or error}"
+            ) from error
 
 
 def _lines(path: Path) -> Iterator[str]:

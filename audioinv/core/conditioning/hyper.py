@@ -3,9 +3,8 @@
     weight(i) = base + sum_j relu(h_j(i)) basis_j,     h(i) = W_2 (W_1 i) + c
 
 Chavhan et al. (ICLR 2023) generate every convolution of a residual block with an MLP 16 -> 32 ->
-ReLU -> numel(weight) over an embedding of i shared by the block: that is this formula with 32 bases,
-where the last bias of the MLP is the base. Fewer bases, or bases of low rank, are the same formula,
-cheaper.
+ReLU -> numel(weight) over an embedding of i shared by the block: this formula with 32 bases, where
+the last bias of the MLP is the base. Fewer bases, or bases of low rank, are the same, cheaper.
 """
 
 from __future__ import annotations
