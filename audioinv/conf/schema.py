@@ -83,7 +83,7 @@ class Config:
         run: run folder. pack: packed audio. statistics: JSON of `audioinv statistics`.
         method: name shown in tables; set by the method group.
         trained: false writes the encoder as it was initialised.
-        method_pretrain: method -> the pretrain keys in which it differs, such as its own learning rate.
+        method_pretrain: method -> the pretrain keys in which it differs, such as its own rate.
         tasks: names of the pack's tasks; null means all.
         accelerator, devices, precision: as in Lightning Fabric.
     """

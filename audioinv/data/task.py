@@ -23,7 +23,7 @@ class Task:
         groups: a column whose values are held out in turn: no value is both trained and tested on.
             None uses the manifest's own split.
         augmentation: if given, every clip is transformed once by this augmentation of the bank and
-            the label is the first parameter drawn for it: a regression that needs sensitivity to it.
+            the label is the first parameter drawn for it: a regression that needs the opposite.
         unit: of a regression label, for example "s".
 
     Raises:

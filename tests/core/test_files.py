@@ -27,6 +27,15 @@ def test_a_text_replaces_the_old_one_whole(tmp_path: Path) -> None:
     assert only(path.parent) == ["a.txt"]
 
 
+def test_whoever_reads_the_old_file_reads_it_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with open(path) as reader:
+        write_text(path, "new")
+        assert reader.read() == "old"
+    assert path.read_text() == "new"
+
+
 @pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), OSError(28, "full")])
 def test_an_error_keeps_the_old_file_and_leaves_nothing_else(
     tmp_path: Path, error: BaseException
