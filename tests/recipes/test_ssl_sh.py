@@ -143,7 +143,11 @@ def test_runs_every_stage_in_order(driver: Driver) -> None:
     assert calls[1].argv == ["validate", manifest, "--nj", "3"]
     pack = ["pack", manifest, "--out", "packs/tones", "--sample_rate", "8000", "--nj", "3"]
     assert calls[2].argv == pack
-    assert calls[-1].argv == ["report", "exp/debug"]
+    home = f"recipes/{driver.recipe.parent.name}/{driver.recipe.name}"
+    assert calls[-1].argv == [
+        *("report", "exp/debug", "--pack", "packs/tones", "--title", "tones"),
+        *("--made_by", f"{home}/run.sh --config debug --seeds '0'"),
+    ]
     by_key = calls[3].overrides()
     assert by_key["experiment"] == "debug"
     assert by_key["pack"] == "packs/tones"
@@ -231,7 +235,8 @@ def test_odd_paths_arrive_intact(tmp_path: Path, odd: str) -> None:
     for name in HYDRA:
         assert calls[name].overrides()["statistics"] == f"{home}/exp {odd}/statistics.json"
     assert calls["measure"].overrides()["run"] == f"{home}/exp {odd}/amortised_s0"
-    assert calls["report"].argv == ["report", f"{home}/exp {odd}", "--results", f"{home}/r {odd}"]
+    assert calls["report"].argv[:2] == ["report", f"{home}/exp {odd}"]
+    assert calls["report"].argv[-2:] == ["--results", f"{home}/r {odd}"]
 
 
 def test_more_overrides_and_prepare_options_are_passed_on(driver: Driver) -> None:
@@ -321,7 +326,7 @@ def test_recipes_pass_their_options_and_the_users(tmp_path: Path, name: str, cor
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     lines = [shlex.split(line) for line in result.stdout.splitlines()]
     assert lines[0] == ["cd", str(recipe)]
-    assert lines[2][1:] == [
+    assert lines[2][1:7] == [
         *("prepare", corpus, "--root", f"{tmp_path}/audio", "--out", f"data/{corpus}")
     ]
     assert lines[3][-2:] == ["--nj", "7"]

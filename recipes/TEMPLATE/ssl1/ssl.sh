@@ -272,7 +272,8 @@ stage_measure() {
 }
 
 stage_report() {
-    local made_by="recipes/${recipe##*/recipes/}/run.sh --config $config --seeds '$seeds'"
+    local corpus_folder=${recipe%/*}
+    local made_by="recipes/${corpus_folder##*/}/${recipe##*/}/run.sh --config $config --seeds '$seeds'"
     run "$audioinv" report "$expdir" --pack "packs/$corpus" --title "${title:-$corpus}" --made_by "$made_by" ${results:+--results "$results"}
 }
 
