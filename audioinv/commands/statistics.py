@@ -13,19 +13,21 @@ log = logging.getLogger(__name__)
 
 
 def main(config: Config) -> None:
-    """Writes {"mean", "std"} in dB to `statistics`."""
+    """Writes {"mean", "std"} in dB to `statistics`, and what they were computed from."""
     path = need(config.statistics, "statistics", "exp/demo/statistics.json")
-    if path.exists():
-        log.info("%s: already done, %s", path, read_json(path))
-        return
     config.statistics = None
     pack = pack_of(config)
     frontend = frontend_of(config)
     check_rate(pack, frontend.config["sample_rate"])
+    source = {"frontend": frontend.config, "pack": pack.content_key}
+    known = read_json(path) if path.exists() else None
+    if isinstance(known, dict) and source.items() <= known.items():
+        log.info("%s: already done", path)
+        return
     rows = training_rows(pack)
     batches = (
         fixed_clips(pack, rows[k : k + 256], frontend.n_samples) for k in range(0, len(rows), 256)
     )
     values = frontend.fit(batches)
-    write_json(path, values)
+    write_json(path, {**values, **source})
     log.info("%s: mean %.2f dB, standard deviation %.2f dB", path, values["mean"], values["std"])

@@ -150,6 +150,17 @@ def test_the_report_shows_the_run(finished: Any) -> None:
     assert "soft descriptor" in (finished.folder / "RESULTS.md").read_text()
 
 
+def test_statistics_of_another_front_end_are_made_anew(packed: Any, tmp_path: Path) -> None:
+    file = tmp_path / "s.json"
+    command = ["statistics", *packed.settings(), f"statistics={file}"]
+    assert main(command) == 0
+    before = read(file)
+    assert main([*command, "frontend.floor_db=0"]) == 0
+    assert read(file)["mean"] > before["mean"]
+    assert main(command) == 0
+    assert read(file) == before
+
+
 @pytest.mark.parametrize("name", ["statistics", "pretrain", "adapt", "evaluate", "measure", "pack"])
 def test_a_second_run_finds_it_done_and_changes_nothing(
     finished: Any,
