@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from audioinv.core.errors import UserError
 
 TINY = 1e-10
+SHORT_CLIPS = ("zeros", "repeat")
 
 
 class Frontend(nn.Module):
@@ -23,6 +24,8 @@ class Frontend(nn.Module):
     Args:
         sample_rate: Hz. clip_s: seconds of a training clip. n_fft, hop: samples.
         n_bins: filters. min_hz, max_hz: edges of the filters; max_hz 0 means half the sample rate.
+        short_clips: what fills up a clip shorter than clip_s: "zeros", or "repeat" for itself again,
+            so that silence and duration do not enter its spectrum.
         floor_db: power below it counts as this much, so that digital silence is not an outlier.
 
     Raises:
@@ -46,14 +49,19 @@ class Frontend(nn.Module):
         min_hz: float = 0.0,
         max_hz: float = 0.0,
         floor_db: float = -100.0,
+        short_clips: str = "zeros",
     ) -> None:
         super().__init__()
         max_hz = max_hz or sample_rate / 2
+        if short_clips not in SHORT_CLIPS:
+            raise UserError(f"short_clips is '{short_clips}'; give {' or '.join(SHORT_CLIPS)}")
         _check(sample_rate, clip_s, n_fft, hop, n_bins, min_hz, max_hz)
         self.config = {
             "name": self.name, "sample_rate": sample_rate, "clip_s": clip_s, "n_fft": n_fft,
             "hop": hop, "n_bins": n_bins, "min_hz": min_hz, "max_hz": max_hz, "floor_db": floor_db,
+            "short_clips": short_clips,
         }  # fmt: skip
+        self.repeats = short_clips == "repeat"
         self.floor = 10 ** (floor_db / 10)
         self.n_samples = round(clip_s * sample_rate)
         self.output_size = (1, n_bins, self.n_samples // hop + 1)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audioinv.commands.build import load_run, modes_of
+from audioinv.commands.build import encoder_clips, load_run, modes_of
 from audioinv.commands.run_folder import command_line, task_folder, versions
 from audioinv.conf.schema import Config
 from audioinv.core.adapt import (
@@ -29,7 +29,7 @@ from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.features import FeatureCache, maps_of
 from audioinv.core.files import read_json
-from audioinv.data.dataset import fixed_clips, sample_rows, training_rows
+from audioinv.data.dataset import sample_rows, training_rows
 from audioinv.data.folds import find_tasks, folds, transformed
 from audioinv.data.pack import Pack
 from audioinv.data.task import Task
@@ -141,8 +141,7 @@ def features_of(
 
     A task over an augmentation has clips of its own: its parameters are keyed by its name.
     """
-    n = encoder.frontend.n_samples
-    x, drawn = transformed(task, bank, fixed_clips(pack, range(len(pack)), n))
+    x, drawn = transformed(task, bank, encoder_clips(encoder, pack, range(len(pack))))
     key = task.name if task.augmentation else ""
     if key not in caches:
         caches[key] = FeatureCache(
@@ -159,4 +158,4 @@ def calibration_maps(encoder: AmortisedEncoder, pack: Pack, n: int) -> Tensor:
     rows = sample_rows(training_rows(pack), n, 0, "calibration")
     if not rows:
         return torch.empty(0)
-    return maps_of(encoder, fixed_clips(pack, rows, encoder.frontend.n_samples))
+    return maps_of(encoder, encoder_clips(encoder, pack, rows))

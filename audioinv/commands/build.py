@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +15,7 @@ from lightning.fabric import Fabric
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from torch import Tensor
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from audioinv.augment import AudiomentationsAugmentation, build_bank
@@ -23,7 +25,7 @@ from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.files import read_json
 from audioinv.core.randomness import seeded
-from audioinv.data.dataset import check_rate
+from audioinv.data.dataset import RandomCrops, check_rate, fixed_clips, training_rows
 from audioinv.data.pack import Pack, open_pack
 from audioinv.frontend import Frontend, build_frontend
 
@@ -122,6 +124,17 @@ def load_run(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, Pack]:
     pack = pack_of(config)
     check_rate(pack, encoder.frontend.config["sample_rate"])
     return encoder, bank_of(saved_config(run).bank, pack.sample_rate), pack
+
+
+def encoder_clips(encoder: AmortisedEncoder, pack: Pack, rows: Sequence[int]) -> Tensor:
+    """Clips (n, n_samples) as the encoder's front end wants them."""
+    return fixed_clips(pack, rows, encoder.frontend.n_samples, encoder.frontend.repeats)
+
+
+def random_crops(encoder: AmortisedEncoder, pack: Pack) -> RandomCrops:
+    """The training clips of a pack as the encoder's front end wants them."""
+    frontend = encoder.frontend
+    return RandomCrops(pack, training_rows(pack), frontend.n_samples, frontend.repeats)
 
 
 def saved_config(run: Path) -> Config:

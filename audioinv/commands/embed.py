@@ -10,11 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audioinv.commands.adapt import calibration_maps
-from audioinv.commands.build import load_run
+from audioinv.commands.build import encoder_clips, load_run
 from audioinv.conf.schema import Config
 from audioinv.core.features import embed
 from audioinv.core.files import atomic_path
-from audioinv.data.dataset import fixed_clips
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +27,7 @@ def main(config: Config, descriptor: str, out: Path) -> None:
     parts = []
     for start in range(0, len(pack), 256):
         rows = range(start, min(start + 256, len(pack)))
-        parts.append(embed(plain, fixed_clips(pack, rows, encoder.frontend.n_samples),
+        parts.append(embed(plain, encoder_clips(encoder, pack, rows),
                            config.adapt.layers).numpy())  # fmt: skip
     features = np.concatenate(parts)
     table = pa.Table.from_pandas(pack.frame, preserve_index=False)

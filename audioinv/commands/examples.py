@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from audioinv.commands.build import load_run
+from audioinv.commands.build import encoder_clips, load_run
 from audioinv.conf.schema import Config
 from audioinv.core.files import write_json
 from audioinv.core.randomness import generator
 from audioinv.data.audio_io import write_wav
-from audioinv.data.dataset import fixed_clips, test_rows
+from audioinv.data.dataset import test_rows
 
 
 def write_examples(config: Config, folder: Path) -> None:
@@ -20,7 +20,7 @@ def write_examples(config: Config, folder: Path) -> None:
         return
     encoder, bank, pack = load_run(config)
     rows_shown = (test_rows(pack) or list(range(len(pack))))[:64]
-    candidates = fixed_clips(pack, rows_shown, encoder.frontend.n_samples)
+    candidates = encoder_clips(encoder, pack, rows_shown)
     clip = candidates[candidates.square().mean(1).argmax()][None]
     rate = pack.sample_rate
     rows = []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 
-from audioinv.commands.build import load_run, need
+from audioinv.commands.build import encoder_clips, load_run, need
 from audioinv.conf.schema import Config
 from audioinv.core.files import write_json
 from audioinv.core.invariance import measure_invariance
-from audioinv.data.dataset import fixed_clips, sample_rows, test_rows, training_rows
+from audioinv.data.dataset import sample_rows, test_rows, training_rows
 
 log = logging.getLogger(__name__)
 
@@ -20,13 +20,16 @@ def main(config: Config) -> None:
         log.info("%s: already done", path)
         return
     encoder, bank, pack = load_run(config)
-    n = encoder.frontend.n_samples
     tested = sample_rows(test_rows(pack), config.measure.n_clips, config.seed, "measure")
     seen = sample_rows(
         training_rows(pack), config.measure.calibration_clips, config.seed, "calibration"
     )
     result = measure_invariance(
-        encoder, bank, fixed_clips(pack, tested, n), fixed_clips(pack, seen, n), config.seed
+        encoder,
+        bank,
+        encoder_clips(encoder, pack, tested),
+        encoder_clips(encoder, pack, seen),
+        config.seed,
     )
     write_json(path, result)
     for name in result["names"]:

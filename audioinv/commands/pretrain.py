@@ -10,13 +10,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from audioinv import __version__
-from audioinv.commands.build import bank_of, encoder_of, fabric_of, need, pack_of
+from audioinv.commands.build import bank_of, encoder_of, fabric_of, need, pack_of, random_crops
 from audioinv.commands.progress import training_progress
 from audioinv.conf.schema import Config
 from audioinv.core.errors import UserError
 from audioinv.core.files import write_text
 from audioinv.core.pretrain import PretrainConfig, pretrain
-from audioinv.data.dataset import RandomCrops, check_rate, training_rows
+from audioinv.data.dataset import check_rate
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def main(config: Config) -> None:
     if not started:
         write_text(run / "config.yaml", settings)
     if config.trained:
-        clips = RandomCrops(pack, training_rows(pack), encoder.frontend.n_samples)
+        clips = random_crops(encoder, pack)
         with training_progress(config.pretrain.steps, run.name) as progress:
             pretrain(
                 encoder, bank, clips, config.pretrain, run, fabric_of(config), config.seed, progress

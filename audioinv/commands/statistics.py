@@ -26,7 +26,8 @@ def main(config: Config) -> None:
         return
     rows = training_rows(pack)
     batches = (
-        fixed_clips(pack, rows[k : k + 256], frontend.n_samples) for k in range(0, len(rows), 256)
+        fixed_clips(pack, rows[k : k + 256], frontend.n_samples, frontend.repeats)
+        for k in range(0, len(rows), 256)
     )
     values = frontend.fit(batches)
     write_json(path, {**values, **source})

@@ -27,6 +27,7 @@ class FrontendConfig:
     min_hz: float = 0.0
     max_hz: float = 0.0
     floor_db: float = -100.0
+    short_clips: str = "zeros"
 
 
 @dataclass

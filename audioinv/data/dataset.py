@@ -14,16 +14,20 @@ from audioinv.data.pack import Pack
 
 
 class RandomCrops:
-    """Training clips: a random stretch of `n_samples` of each, zero-padded where a clip is shorter.
+    """Training clips: a random stretch of `n_samples` of each.
 
     Args:
         pack: at the front end's sample rate. rows: which of its clips.
+        repeat: fill up shorter clips with themselves instead of zeros.
     """
 
-    def __init__(self, pack: Pack, rows: Sequence[int], n_samples: int) -> None:
+    def __init__(
+        self, pack: Pack, rows: Sequence[int], n_samples: int, repeat: bool = False
+    ) -> None:
         self.pack = pack
         self.rows = np.asarray(rows)
         self.n_samples = n_samples
+        self.repeat = repeat
         self.spare = np.maximum(pack.frame["n_samples"].to_numpy()[self.rows] - n_samples, 0)
 
     def __len__(self) -> int:
@@ -34,12 +38,13 @@ class RandomCrops:
         chosen = indices.numpy()
         position = torch.rand(len(chosen), generator=generator).double().numpy()
         offsets = (position * (self.spare[chosen] + 1)).astype(int)
-        return self.pack.batch(self.rows[chosen].tolist(), self.n_samples, offsets.tolist())
+        rows = self.rows[chosen].tolist()
+        return self.pack.batch(rows, self.n_samples, offsets.tolist(), self.repeat)
 
 
-def fixed_clips(pack: Pack, rows: Sequence[int], n_samples: int) -> Tensor:
+def fixed_clips(pack: Pack, rows: Sequence[int], n_samples: int, repeat: bool = False) -> Tensor:
     """The first `n_samples` of each clip, (n, n_samples): what tasks and measurements see."""
-    return pack.batch([int(row) for row in rows], n_samples)
+    return pack.batch([int(row) for row in rows], n_samples, repeat=repeat)
 
 
 def training_rows(pack: Pack) -> list[int]:

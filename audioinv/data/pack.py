@@ -99,9 +99,16 @@ class Pack:
         return shard.values[shard.offsets[clip] : shard.offsets[clip + 1]]
 
     def batch(
-        self, indices: Sequence[int], n_samples: int, offsets: Sequence[int] | None = None
+        self,
+        indices: Sequence[int],
+        n_samples: int,
+        offsets: Sequence[int] | None = None,
+        repeat: bool = False,
     ) -> torch.Tensor:
-        """`n_samples` of each clip, from sample `offsets[b]` (default 0), zeros after its end.
+        """`n_samples` of each clip, from sample `offsets[b]` (default 0).
+
+        Args:
+            repeat: what follows the end of a clip: itself again (True) or zeros (False).
 
         Returns:
             (B, n_samples) float32 in [-1, 1).
@@ -118,7 +125,10 @@ class Pack:
             if not 0 <= start < len(clip):
                 raise IndexError(f"offset {start} in clip {index}, which has {len(clip)} samples")
             part = clip[start : start + n_samples]
-            row[: len(part)] = part
+            if repeat:
+                row[:] = np.resize(part, n_samples)
+            else:
+                row[: len(part)] = part
         return torch.from_numpy(pcm).to(torch.float32).div_(FULL_SCALE)
 
 
