@@ -24,8 +24,8 @@ class Frontend(nn.Module):
     Args:
         sample_rate: Hz. clip_s: seconds of a training clip. n_fft, hop: samples.
         n_bins: filters. min_hz, max_hz: edges of the filters; max_hz 0 means half the sample rate.
-        short_clips: what fills up a clip shorter than clip_s: "zeros", or "repeat" for itself again,
-            so that silence and duration do not enter its spectrum.
+        short_clips: what fills up a clip shorter than clip_s: "zeros", or "repeat" for itself
+            again, so that silence and duration do not enter its spectrum.
         floor_db: power below it counts as this much, so that digital silence is not an outlier.
 
     Raises:
