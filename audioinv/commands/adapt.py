@@ -35,6 +35,7 @@ from audioinv.data.pack import Pack
 from audioinv.data.task import Task
 
 log = logging.getLogger(__name__)
+Caches = dict[str, tuple[FeatureCache, Tensor | None]]
 FEATURES_BY = ("layers", "calibration_clips")
 ADAPTED_BY = (*FEATURES_BY, "labels_per_class", "readout", "seed")
 
@@ -43,7 +44,7 @@ def main(config: Config) -> None:
     """Writes `run`/tasks/TASK/MODE/adapted.* for every task and mode that is not there yet."""
     encoder, bank, pack = load_run(config)
     run = Path(str(config.run))
-    caches: dict[str, FeatureCache] = {}
+    caches: Caches = {}
     for task in find_tasks(pack, config.tasks):
         wanted = [
             mode
@@ -135,22 +136,19 @@ def features_of(
     bank: AugmentationBank,
     pack: Pack,
     config: AdaptConfig,
-    caches: dict[str, FeatureCache],
+    caches: Caches,
 ) -> tuple[FeatureCache, Tensor | None]:
     """The features of a task's clips and drawn targets; tasks over the same clips share a cache.
 
     A task over an augmentation has clips of its own: its parameters are keyed by its name.
     """
-    x, drawn = transformed(task, bank, encoder_clips(encoder, pack, range(len(pack))))
     key = task.name if task.augmentation else ""
     if key not in caches:
-        caches[key] = FeatureCache(
-            encoder,
-            maps_of(encoder, x),
-            calibration_maps(encoder, pack, config.calibration_clips),
-            config.layers,
-        )
-    return caches[key], drawn
+        x, drawn = transformed(task, bank, encoder_clips(encoder, pack, range(len(pack))))
+        calibration = calibration_maps(encoder, pack, config.calibration_clips)
+        cache = FeatureCache(encoder, maps_of(encoder, x), calibration, config.layers)
+        caches[key] = cache, drawn
+    return caches[key]
 
 
 def calibration_maps(encoder: AmortisedEncoder, pack: Pack, n: int) -> Tensor:

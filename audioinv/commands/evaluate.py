@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audioinv.commands.adapt import FEATURES_BY, already_adapted, features_of
+from audioinv.commands.adapt import FEATURES_BY, Caches, already_adapted, features_of
 from audioinv.commands.build import load_run, modes_of
 from audioinv.commands.run_folder import command_line, task_folder, versions
 from audioinv.conf.schema import Config
@@ -48,7 +48,7 @@ def main(config: Config) -> None:
     encoder, bank, pack = load_run(config)
     run = Path(str(config.run))
     method = read_json(run / "encoder" / "encoder.json")["info"].get("method", config.method)
-    caches: dict[str, FeatureCache] = {}
+    caches: Caches = {}
     for task in find_tasks(pack, config.tasks):
         for mode in modes_of(config):
             folder = task_folder(run, task.name, mode)

@@ -56,8 +56,7 @@ def folds(pack: Pack, task: Task, drawn: Tensor | None) -> Iterator[tuple[Labell
 
     One fold by the manifest's split; one a fold number, where the manifest has folds; or, with
     `task.groups`, at most three folds over its values, each tested on values never trained on.
-    Validation
-    rows are held out in the same way as test rows: the next fold's.
+    Validation rows are held out in the same way as test rows: the next fold's.
 
     Args:
         drawn: targets (n,) of a task over an augmentation, else None.
