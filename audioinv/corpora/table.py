@@ -6,6 +6,7 @@ A corpus makes a table with a row a clip (id, path relative to the root, split o
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pandas as pd
 
 from audioinv.core.errors import UserError
 from audioinv.data.audio_io import probe_all
-from audioinv.data.manifest import Corpus, path_inside, write_manifest
+from audioinv.data.manifest import Corpus, path_inside, stratified_validation, write_manifest
 
 
 def locate(root: str | Path, wanted: str | Sequence[str], source: str) -> Path:
@@ -51,13 +52,19 @@ def read_table(path: str | Path, columns: Sequence[str], separator: str = ",") -
 
     Args:
         columns: that it must have; others are kept too.
+        separator: a tab means that quotation marks are text.
 
     Raises:
         UserError: the file is missing, is no such table, or lacks a column.
     """
     try:
         table = pd.read_csv(
-            path, sep=separator, dtype="str", keep_default_na=False, encoding="utf-8-sig"
+            path,
+            sep=separator,
+            dtype="str",
+            keep_default_na=False,
+            quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
+            encoding="utf-8-sig",
         )
     except (OSError, ValueError) as error:  # parse and Unicode errors are ValueErrors
         raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
@@ -117,6 +124,31 @@ def write_table(
     """
     relative = Path(os.path.relpath(root.resolve(), Path(out).resolve())).as_posix()
     return write_manifest(out, frame, replace(corpus, root=relative), ending)
+
+
+def draw_split(
+    rows: pd.DataFrame,
+    seed: int,
+    *,
+    strata: Sequence[str] = (),
+    whole: str = "",
+    test: float = 0.1,
+    valid: float = 0.1,
+) -> pd.DataFrame:
+    """`rows` (with id) with a drawn split, where none is published.
+
+    Args:
+        strata: columns over whose values the parts are even.
+        whole: instead, a column no value of which is in two parts: speakers, say.
+        test, valid: shares of the clips, or of the values of `whole`.
+    """
+    units = pd.DataFrame({"id": sorted(set(rows[whole]))}) if whole else rows
+    units = units.assign(split="train")
+    units = stratified_validation(units, list(strata), test, seed, part="test")
+    units = stratified_validation(units, list(strata), valid / (1 - test), seed)
+    if not whole:
+        return units
+    return rows.assign(split=rows[whole].map(units.set_index("id")["split"]))
 
 
 def choice(name: str, value: str, allowed: Sequence[str]) -> str:

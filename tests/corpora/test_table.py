@@ -9,7 +9,15 @@ import pandas as pd
 import pytest
 
 from audioinv.core.errors import UserError
-from audioinv.corpora.table import choice, locate, read_lines, read_table, timed, write_table
+from audioinv.corpora.table import (
+    choice,
+    draw_split,
+    locate,
+    read_lines,
+    read_table,
+    timed,
+    write_table,
+)
 from audioinv.data.manifest import Corpus, Manifest
 
 
@@ -77,3 +85,23 @@ def test_a_choice_names_what_is_allowed() -> None:
     assert choice("version", "2", ("1", "2")) == "2"
     with pytest.raises(UserError, match="version is '3'; give 1, 2"):
         choice("version", "3", ("1", "2"))
+
+
+def test_quotation_marks_in_a_table_of_tabs_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "list.tsv"
+    path.write_text('path\tsentence\na\t"Yes\nb\tno\n')
+    assert read_table(path, ["path"], "\t")["sentence"].tolist() == ['"Yes', "no"]
+
+
+def test_a_drawn_split_is_even_over_strata_or_keeps_values_whole() -> None:
+    rows = pd.DataFrame({"id": [f"{k:03d}" for k in range(100)]})
+    rows = rows.assign(word=["yes", "no"] * 50, speaker=[str(k % 20) for k in range(100)])
+    even = draw_split(rows, 0, strata=["word"]).groupby(["split", "word"]).size()
+    assert even.to_dict() == {
+        ("test", "no"): 5, ("test", "yes"): 5, ("valid", "no"): 5, ("valid", "yes"): 5,
+        ("train", "no"): 40, ("train", "yes"): 40,
+    }  # fmt: skip
+    apart = draw_split(rows, 0, whole="speaker", test=0.2)
+    assert set(apart.groupby("speaker")["split"].nunique()) == {1}
+    assert apart["split"].value_counts().to_dict() == {"train": 70, "test": 20, "valid": 10}
+    assert not apart["split"].equals(draw_split(rows, 1, whole="speaker", test=0.2)["split"])
