@@ -147,7 +147,33 @@ class LogFrequency(Frontend):
         return filters / filters.sum(0).clamp_min(TINY)
 
 
-FRONTENDS: dict[str, type[Frontend]] = {"log_mel": LogMel, "log_frequency": LogFrequency}
+class Waveform(Frontend):
+    """No spectrum: waveforms (B, T) -> (B, 1, 1, T), for networks with a front end of their own."""
+
+    name = "waveform"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.output_size = (1, 1, self.n_samples)
+
+    def make_filters(self, n_freqs: int, min_hz: float, max_hz: float) -> Tensor:
+        """None, (n_freqs, 0)."""
+        return torch.empty(n_freqs, 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Waveforms (B, T) -> (B, 1, 1, T), as they are."""
+        return x[:, None, None]
+
+    def fit(self, batches: Iterable[Tensor]) -> dict[str, float]:
+        """Nothing to normalise: mean 0, deviation 1."""
+        return self.set_statistics(0.0, 1.0)
+
+
+FRONTENDS: dict[str, type[Frontend]] = {
+    "log_mel": LogMel,
+    "log_frequency": LogFrequency,
+    "waveform": Waveform,
+}
 
 
 def build_frontend(config: Mapping[str, Any]) -> Frontend:

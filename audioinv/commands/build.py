@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
+from inspect import signature
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +22,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from audioinv.augment import AudiomentationsAugmentation, build_bank
 from audioinv.conf.schema import BankConfig, Config
+from audioinv.core.backbone import OTHERS, TRUSTED_MODULES, load_trunk
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
@@ -28,6 +31,8 @@ from audioinv.core.randomness import seeded
 from audioinv.data.dataset import RandomCrops, check_rate, fixed_clips, training_rows
 from audioinv.data.pack import Pack, open_pack
 from audioinv.frontend import Frontend, build_frontend
+
+log = logging.getLogger(__name__)
 
 
 def need(value: str | None, key: str, example: str) -> Path:
@@ -106,13 +111,52 @@ def frontend_of(config: Config) -> Frontend:
 
 def encoder_of(config: Config, bank: AugmentationBank) -> AmortisedEncoder:
     """A new encoder, its weights drawn by the seed."""
+    TRUSTED_MODULES.update(config.trusted_modules)
     backbone: dict[str, Any] = asdict(config.backbone)
-    if config.backbone.name == "statistics":
-        backbone = {"name": "statistics"}
+    parts: list[AmortisedEncoder] = []
+    if config.backbone.name == "concat":
+        parts = sibling_encoders(config)
+        backbone = {"name": "concat", "parts": [part.config["backbone"] for part in parts]}
+    elif config.backbone.name in OTHERS:
+        accepted = signature(OTHERS[config.backbone.name]).parameters
+        own = {k: v for k, v in config.backbone.options.items() if k in accepted}
+        backbone = {"name": config.backbone.name, **own}
     with seeded(config.seed, "encoder"):
-        return AmortisedEncoder(
+        encoder = AmortisedEncoder(
             frontend_of(config), backbone, asdict(config.conditioning), bank.space
         )
+    for network, part in zip(getattr(encoder.backbone, "parts", []), parts, strict=True):
+        network.load_state_dict(part.backbone.state_dict())
+    if config.init_weights:
+        log.info(
+            "%d tensors from %s",
+            load_trunk(encoder.backbone, config.init_weights),
+            config.init_weights,
+        )
+    return encoder
+
+
+def sibling_encoders(config: Config) -> list[AmortisedEncoder]:
+    """The finished runs METHOD_sSEED beside this run, of the methods in `backbone.options.parts`.
+
+    Raises:
+        UserError: one is not finished, or is conditioned: a descriptor would have to be chosen.
+    """
+    run = need(config.run, "run", "exp/demo/amortised_s0")
+    found = []
+    for method in config.backbone.options.get("parts", []):
+        folder = run.with_name(f"{method}_s{config.seed}") / "encoder"
+        if not (folder / "encoder.json").exists():
+            raise UserError(
+                f"{run} joins encoders and {folder} is not there; pre-train {method} first"
+            )
+        encoder = AmortisedEncoder.load(folder, build_frontend)
+        if encoder.is_conditioned:
+            raise UserError(f"{folder} is conditioned; only plain encoders can be joined")
+        found.append(encoder)
+    if not found:
+        raise UserError("backbone concat needs backbone.options.parts, a list of methods")
+    return found
 
 
 def load_run(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, Pack]:
@@ -120,10 +164,16 @@ def load_run(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, Pack]:
     run = need(config.run, "run", "exp/demo/amortised_s0")
     if not (run / "encoder" / "encoder.json").exists():
         raise UserError(f"{run} holds no encoder; run audioinv pretrain run={run} first")
+    TRUSTED_MODULES.update(config.trusted_modules)
     encoder = AmortisedEncoder.load(run / "encoder", build_frontend)
     pack = pack_of(config)
     check_rate(pack, encoder.frontend.config["sample_rate"])
     return encoder, bank_of(saved_config(run).bank, pack.sample_rate), pack
+
+
+def results_of(config: Config) -> Path:
+    """The folder that tasks and results go to."""
+    return Path(config.out) if config.out else need(config.run, "run", "exp/demo/amortised_s0")
 
 
 def encoder_clips(encoder: AmortisedEncoder, pack: Pack, rows: Sequence[int]) -> Tensor:
@@ -151,11 +201,15 @@ def saved_config(run: Path) -> Config:
         raise UserError(f"cannot read {path}: {error}") from error
 
 
+def is_amortised(config: Config) -> bool:
+    """Whether the run's encoder knows more corners than one."""
+    saved = saved_config(need(config.run, "run", "exp/demo/amortised_s0"))
+    return saved.conditioning.name != "none" and saved.pretrain.corners == "space"
+
+
 def modes_of(config: Config) -> list[str]:
     """The modes to adapt with: those asked for, or all-on where the run knows no other corner."""
-    saved = saved_config(need(config.run, "run", "exp/demo/amortised_s0"))
-    amortised = saved.conditioning.name != "none" and saved.pretrain.corners == "space"
-    return config.adapt.modes if amortised else ["fixed:all"]
+    return config.adapt.modes if is_amortised(config) else ["fixed:all"]
 
 
 def fabric_of(config: Config) -> Fabric:

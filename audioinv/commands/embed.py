@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audioinv.commands.adapt import calibration_maps
 from audioinv.commands.build import encoder_clips, load_run
+from audioinv.commands.features import calibration_maps
 from audioinv.conf.schema import Config
 from audioinv.core.features import embed
 from audioinv.core.files import atomic_path
@@ -22,13 +22,13 @@ def main(config: Config, descriptor: str, out: Path) -> None:
     """Writes the pack's manifest columns and a `feature` column (list of d floats) to `out`."""
     encoder, _, pack = load_run(config)
     corner = encoder.space.parse(descriptor)
-    maps = calibration_maps(encoder, pack, config.adapt.calibration_clips)
+    maps = calibration_maps(encoder, pack, config.features.calibration_clips)
     plain = encoder.at(corner, maps.split(256) if len(maps) else ())
     parts = []
     for start in range(0, len(pack), 256):
         rows = range(start, min(start + 256, len(pack)))
         parts.append(embed(plain, encoder_clips(encoder, pack, rows),
-                           config.adapt.layers).numpy())  # fmt: skip
+                           config.features.layers).numpy())  # fmt: skip
     features = np.concatenate(parts)
     table = pa.Table.from_pandas(pack.frame, preserve_index=False)
     column = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel()), features.shape[1])

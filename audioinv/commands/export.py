@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from audioinv.commands.adapt import calibration_maps
 from audioinv.commands.build import load_run
+from audioinv.commands.features import calibration_maps
 from audioinv.conf.schema import Config
 from audioinv.core.files import atomic_path
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 def main(config: Config, descriptor: str, out: Path) -> None:
     """Writes waveforms (B, n_samples) -> features (B, d), batch size free, to `out` (.pt2)."""
     encoder, _, pack = load_run(config)
-    maps = calibration_maps(encoder, pack, config.adapt.calibration_clips)
+    maps = calibration_maps(encoder, pack, config.features.calibration_clips)
     plain = encoder.at(encoder.space.parse(descriptor), maps.split(256) if len(maps) else ())
     example = torch.zeros(2, encoder.frontend.n_samples)
     program = torch.export.export(

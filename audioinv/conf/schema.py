@@ -11,6 +11,9 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from audioinv.core.adapt import AdaptConfig
+from audioinv.core.features import FeatureConfig
+from audioinv.core.fewshot import FewShotConfig
+from audioinv.core.finetune import FinetuneConfig
 from audioinv.core.pretrain import PretrainConfig
 
 
@@ -77,12 +80,32 @@ class MeasureConfig:
 
 
 @dataclass
+class KnnConfig:
+    """The knn protocol: neighbours, and the temperature of their votes' weights."""
+
+    k: int = 20
+    temperature: float = 0.07
+
+
+@dataclass
+class FactorsConfig:
+    """The factors protocol: training clips that a probe is fitted on."""
+
+    clips: int = 1500
+
+
+@dataclass
 class Config:
     """The whole configuration of a run.
 
     Args:
         run: run folder. pack: packed audio. statistics: JSON of `audioinv statistics`.
         method: name shown in tables; set by the method group.
+        out: folder of a run's results; null means the run folder itself. Give one to judge the same
+            encoder on several packs.
+        protocol: of `audioinv evaluate`: linear, knn, fewshot, factors or finetune.
+        init_weights: a timm state dict for the trunk (safetensors, or .pt read without pickle).
+        trusted_modules: names that a HEAR backbone may import.
         trained: false writes the encoder as it was initialised.
         method_pretrain: method -> the pretrain keys in which it differs, such as its own rate.
         tasks: names of the pack's tasks; null means all.
@@ -92,8 +115,12 @@ class Config:
     run: str | None = None
     pack: str | None = None
     statistics: str | None = None
+    out: str | None = None
+    protocol: str = "linear"
     seed: int = 0
     method: str = "amortised"
+    init_weights: str | None = None
+    trusted_modules: list[str] = field(default_factory=list)
     trained: bool = True
     method_pretrain: dict[str, dict[str, Any]] = field(default_factory=dict)
     tasks: list[str] | None = None
@@ -105,7 +132,12 @@ class Config:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     conditioning: ConditioningConfig = field(default_factory=ConditioningConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
     adapt: AdaptConfig = field(default_factory=AdaptConfig)
+    fewshot: FewShotConfig = field(default_factory=FewShotConfig)
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+    knn: KnnConfig = field(default_factory=KnnConfig)
+    factors: FactorsConfig = field(default_factory=FactorsConfig)
     measure: MeasureConfig = field(default_factory=MeasureConfig)
 
 

@@ -27,6 +27,7 @@ from audioinv.core.evidence import (
     kernel,
     learn_soft_descriptor,
 )
+from audioinv.core.features import FeatureCache, first_windows
 from audioinv.core.probes import Readout, fit_readout
 from audioinv.core.randomness import generator, seeded
 
@@ -39,20 +40,17 @@ class AdaptConfig:
     """What adaptation may vary.
 
     Args:
-        readout: ridge, logistic or lda. layers: last or all.
+        readout: ridge, logistic or lda.
         labels_per_class: labels that training and validation each keep of a class (of a regression:
             in all, times ten); 0 keeps all. Drawn by the run's seed.
         top_corners: how many corners the soft mode keeps for its readout.
         max_labels: labels that the evidence sees; more are subsampled, stratified.
         evidence_steps: of Adam, in soft mode.
         epochs, batch_size, lr: of the paper mode. rounding: make its i a corner at the end.
-        calibration_clips: training clips from which BatchNorm statistics are recomputed at a
-            descriptor; 0 keeps those of pre-training.
     """
 
     modes: list[str] = field(default_factory=lambda: ["fixed:all", "search", "soft"])
     readout: str = "ridge"
-    layers: str = "last"
     labels_per_class: int = 0
     top_corners: int = 8
     max_labels: int = 500
@@ -61,7 +59,6 @@ class AdaptConfig:
     batch_size: int = 16
     lr: float = 0.01
     rounding: bool = False
-    calibration_clips: int = 512
 
 
 @dataclass
@@ -256,28 +253,35 @@ def score(predicted: Tensor, targets: Tensor, kind: str) -> float:
 
 
 def learn_jointly(
-    encoder: AmortisedEncoder, maps: Tensor, data: Labelled, config: AdaptConfig, seed: int = 0
+    encoder: AmortisedEncoder,
+    features: FeatureCache,
+    data: Labelled,
+    config: AdaptConfig,
+    seed: int = 0,
 ) -> Mixture:
     """The paper's way: i starts at 0.5, Adam on i and on a linear head over the same batches.
 
     i is clamped to [0, 1] after each step, the head is discarded: like every other mode, this one
     is scored with the final readout. The encoder is frozen; BatchNorm uses its running statistics.
 
+    Of a clip's windows it sees the first.
+
     Args:
-        maps: front-end maps (n, C, H, W) of all rows.
+        features: of all rows; only its front-end maps and `layers` are used.
     """
+    maps, layers = features.maps[first_windows(features.owner)], features.layers
     descriptor = torch.full((encoder.space.size,), 0.5, requires_grad=True)
     outputs = len(data.classes) if data.kind != "regression" else 1
     with seeded(seed, "paper head"):
         head = torch.nn.LazyLinear(outputs)
-        head(encoder.run(maps[:1], descriptor.detach(), config.layers))
+        head(encoder.run(maps[:1], descriptor.detach(), layers))
     optimiser = torch.optim.Adam([descriptor, *head.parameters()], lr=config.lr)
     encoder.eval().requires_grad_(False)
     for epoch in range(config.epochs):
         order = torch.randperm(len(data.train), generator=generator(seed, "paper order", epoch))
         for rows in data.train[order].split(config.batch_size):
-            features = encoder.run(maps[rows], descriptor, config.layers)
-            loss = task_loss(head(features), data.targets[rows], data.kind)
+            seen = encoder.run(maps[rows], descriptor, layers)
+            loss = task_loss(head(seen), data.targets[rows], data.kind)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

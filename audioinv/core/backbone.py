@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
 
 import timm
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from audioinv.core.errors import UserError
@@ -91,11 +95,95 @@ class Statistics(nn.Module):
         return torch.cat([x.mean(3), x.std(3)], dim=2).flatten(1)
 
 
+class Concat(nn.Module):
+    """Several networks side by side, their features one after the other.
+
+    Args:
+        parts: options of `build_backbone` for each, with "name".
+    """
+
+    def __init__(
+        self, input_size: tuple[int, int, int], parts: Sequence[Mapping[str, Any]]
+    ) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(build_backbone(input_size=input_size, **part) for part in parts)
+        self.dim = sum(part.dim for part in cast(Iterable[Any], self.parts))
+
+    def forward(self, x: Tensor, layers: str = "last") -> Tensor:
+        """Features of maps `x` (B, C, H, W): those of every part, (B, sum of d)."""
+        return torch.cat([part(x, layers) for part in self.parts], dim=1)
+
+
+class Hear(nn.Module):
+    """Any module of the HEAR 2021 API (Turian et al., 2022) as a frozen feature extractor.
+
+    Its front end is "waveform". The module's `load_model` and `get_scene_embeddings` are called.
+
+    Args:
+        module: an importable name. weights: a path for `load_model`; "" for its own default.
+
+    Raises:
+        UserError: a module that was not trusted by name, cannot be imported, or lacks the API.
+    """
+
+    def __init__(self, input_size: tuple[int, int, int], module: str, weights: str = "") -> None:
+        super().__init__()
+        if module not in TRUSTED_MODULES:
+            raise UserError(
+                f"the encoder runs code of the module '{module}'; if you trust it, add "
+                f"trusted_modules=[{module}]"
+            )
+        try:
+            self.api = import_module(module)
+            self.model = self.api.load_model(*([weights] if weights else []))
+            self.dim = int(self.model.scene_embedding_size)
+        except (ImportError, AttributeError) as error:
+            raise UserError(f"'{module}' is no module of the HEAR API: {error}") from error
+
+    @torch.no_grad()
+    def forward(self, x: Tensor, layers: str = "last") -> Tensor:
+        """Scene embeddings (B, dim) of waveforms `x` (B, 1, 1, T); `layers` makes no difference."""
+        embeddings: Tensor = self.api.get_scene_embeddings(x[:, 0, 0], self.model)
+        return embeddings
+
+
+TRUSTED_MODULES: set[str] = set()
+"""Names that `Hear` may import: a saved encoder must not run code that its user did not allow."""
+
+OTHERS = {"statistics": Statistics, "concat": Concat, "hear": Hear}
+
+
 def build_backbone(name: str, input_size: tuple[int, int, int], **options: Any) -> nn.Module:
-    """The backbone called `name`: a timm model, or "statistics", which takes no options."""
-    if name == "statistics":
-        return Statistics(input_size)
-    return Backbone(name, input_size, **options)
+    """The backbone called `name`: a timm model, or one of `OTHERS` with its own options."""
+    return OTHERS.get(name, partial(Backbone, name))(input_size=input_size, **options)
+
+
+def load_trunk(backbone: Backbone, path: str | Path) -> int:
+    """Loads a timm state dict (safetensors, or weights-only .pt/.pth) into the trunk.
+
+    Tensors under other names or of other shapes are left out, such as a classifier's.
+
+    Returns:
+        how many of the trunk's tensors were loaded.
+
+    Raises:
+        UserError: an unreadable file, or one of which nothing fits.
+    """
+    own = backbone.trunk.state_dict()
+    try:
+        if str(path).endswith(".safetensors"):
+            given = load_file(path)
+        else:
+            given = torch.load(path, map_location="cpu", weights_only=True)
+        fitting = {k: v for k, v in given.items() if k in own and v.shape == own[k].shape}
+    except Exception as error:  # whatever a damaged or hostile file provokes
+        raise UserError(f"cannot read weights from {path}: {error}") from error
+    if not fitting:
+        raise UserError(
+            f"no tensor of {path} fits this backbone; it expects {next(iter(own))}, ..."
+        )
+    backbone.trunk.load_state_dict({**own, **fitting})
+    return len(fitting)
 
 
 def _create(name: str, in_channels: int, width: float, options: dict[str, Any]) -> nn.Module:

@@ -58,6 +58,11 @@ class Augmentation(ABC):
         """Transforms `x` (B, ...) by `params` (B, P); same shape and device as `x`."""
 
 
+Views = tuple[Tensor, Tensor]
+ViewParameters = tuple[dict[str, Tensor], dict[str, Tensor]]
+"""Of both views: augmentation name -> (B, P)."""
+
+
 class AugmentationBank:
     """The augmentations of a space, applied in the bank's order.
 
@@ -111,9 +116,7 @@ class AugmentationBank:
             params[name] = torch.where(acts, drawn, augmentation.identity(n))
         return params
 
-    def sample_pair(
-        self, n: int, descriptor: Tensor, generator: torch.Generator
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def sample_pair(self, n: int, descriptor: Tensor, generator: torch.Generator) -> ViewParameters:
         """Parameters of two views; inactive augmentations follow the bank's `inactive` rule."""
         first = self.sample(n, descriptor, generator)
         second = self.sample(n, descriptor, generator)
@@ -139,10 +142,10 @@ class AugmentationBank:
 
     def views(
         self, x: Tensor, descriptor: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Two views of a batch `x` (B, ...) under `descriptor`, (K,) or (B, K)."""
+    ) -> tuple[Views, ViewParameters]:
+        """Two views of `x` (B, ...) under `descriptor`, (K,) or (B, K), and how they are made."""
         first, second = self.sample_pair(len(x), descriptor, generator)
-        return self.apply(x, first), self.apply(x, second)
+        return (self.apply(x, first), self.apply(x, second)), (first, second)
 
     def _active(self, n: int, descriptor: Tensor) -> dict[str, Tensor]:
         """Augmentation name -> (n, 1) bool."""

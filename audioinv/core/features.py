@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.errors import UserError
+
+POOLS = ("mean", "max")
+
+
+@dataclass
+class FeatureConfig:
+    """What a clip's feature is made of; every method of a table shares it.
+
+    Args:
+        layers: last or all. hop_s: seconds between the windows of a clip longer than the front
+            end's; 0 takes the first window alone. pool: mean or max over a clip's windows.
+        views: feature averaging (InvCLR): the mean over this many augmentations of each clip, drawn
+            under the descriptor in use; 0 takes the clip as it is.
+        calibration_clips: training clips from which BatchNorm statistics are recomputed at a
+            descriptor; 0 keeps those of pre-training.
+    """
+
+    layers: str = "last"
+    hop_s: float = 0.0
+    pool: str = "mean"
+    views: int = 0
+    calibration_clips: int = 512
 
 
 @torch.no_grad()
@@ -24,14 +48,44 @@ def maps_of(encoder: AmortisedEncoder, x: Tensor, batch_size: int = 256) -> Tens
     return torch.cat([encoder.frontend(part) for part in x.split(batch_size)])
 
 
+def pool_windows(features: Tensor, owner: Tensor, pool: str = "mean") -> Tensor:
+    """Features (n, d) of clips from those of their windows (m, d).
+
+    Args:
+        owner: the clip of each window, (m,), ascending from 0. pool: mean or max.
+
+    Raises:
+        UserError: another pool.
+    """
+    if pool not in POOLS:
+        raise UserError(f"features.pool is '{pool}'; give {' or '.join(POOLS)}")
+    n = int(owner[-1]) + 1 if len(owner) else 0
+    if n == len(features):
+        return features
+    index = owner[:, None].expand_as(features)
+    reduce = "mean" if pool == "mean" else "amax"
+    return features.new_zeros(n, features.shape[1]).scatter_reduce(
+        0, index, features, reduce, include_self=False
+    )
+
+
+def first_windows(owner: Tensor) -> Tensor:
+    """Index of the first window of every clip, (n,), of the clip of each window, (m,)."""
+    count = owner.bincount()
+    return count.cumsum(0) - count
+
+
 class FeatureCache:
     """`cache(descriptor)` gives the features (n, d) of the same clips at a descriptor, remembered.
 
     Args:
-        encoder: frozen. maps: front-end maps (n, C, H, W) of the clips.
+        encoder: frozen. maps: front-end maps (m, C, H, W) of the clips' windows.
         calibration: maps from which BatchNorm statistics are recomputed at each descriptor; an
             empty tensor keeps those of pre-training.
-        layers: last or all. progress: called with the number of descriptors computed so far.
+        layers: last or all. owner: clip of each window (m,), None for one window a clip.
+        pool: mean or max over a clip's windows.
+        views: descriptor -> maps (m, C, H, W) of each draw to average over; None takes `maps`.
+        progress: called with the number of descriptors computed so far.
     """
 
     def __init__(
@@ -40,20 +94,40 @@ class FeatureCache:
         maps: Tensor,
         calibration: Tensor,
         layers: str = "last",
+        owner: Tensor | None = None,
+        pool: str = "mean",
+        views: Callable[[Tensor], Iterable[Tensor]] | None = None,
         progress: Callable[[int], None] = lambda n: None,
     ) -> None:
         self.encoder = encoder
         self.maps = maps
+        self.owner = torch.arange(len(maps)) if owner is None else owner
         self.calibration = calibration.split(256) if len(calibration) else ()
         self.layers = layers
+        self.pool = pool
+        self.views = views
         self.progress = progress
         self.known: dict[tuple[float, ...], Tensor] = {}
 
     def __call__(self, descriptor: Tensor) -> Tensor:
-        """Features (n, d) at `descriptor` (K,)."""
-        key = tuple(descriptor.tolist()) if self.encoder.is_conditioned else ()
+        """Features (n, d) of the clips at `descriptor` (K,)."""
+        return pool_windows(self.windows(descriptor), self.owner, self.pool)
+
+    def windows(self, descriptor: Tensor) -> Tensor:
+        """Features (m, d) of every window at `descriptor` (K,)."""
+        depends = self.encoder.is_conditioned or self.views is not None
+        key = tuple(descriptor.tolist()) if depends else ()
         if key not in self.known:
-            plain = self.encoder.at(descriptor, self.calibration)
-            self.known[key] = embed(plain.backbone, self.maps, self.layers)
+            network = self.encoder.at(descriptor, self.calibration).backbone
+            self.known[key] = self._embed(network, descriptor)
             self.progress(len(self.known))
         return self.known[key]
+
+    def _embed(self, network: nn.Module, descriptor: Tensor) -> Tensor:
+        if self.views is None:
+            return embed(network, self.maps, self.layers)
+        total, draws = torch.zeros(()), 0
+        for maps in self.views(descriptor):
+            total = total + embed(network, maps, self.layers)
+            draws += 1
+        return total / draws

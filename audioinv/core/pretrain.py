@@ -22,8 +22,10 @@ from lightning.fabric import Fabric
 from lightning.fabric.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
-from audioinv.core.bank import AugmentationBank
+from audioinv.core.auxiliary import ParameterPredictor
+from audioinv.core.bank import AugmentationBank, ViewParameters, Views
 from audioinv.core.checkpoint import load_latest, save_checkpoint
+from audioinv.core.descriptor import flip
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.files import write_text
@@ -40,8 +42,11 @@ class PretrainConfig:
         steps, batch_size, warmup_steps: counts. lr: peak learning rate.
         optimiser: "adamw" (fused) or "lars".
         temperature: of NT-Xent. projector: shared, per_descriptor or conditioned.
-        corners: "space" draws among the space's allowed corners; "all" (plain SimCLR's all-on) or
-            any corner in the notation of `DescriptorSpace.parse` trains that one only.
+        corners: "space" draws among the space's allowed corners; "leave_one_out" among all-on and
+            those with one component off; "all" (plain SimCLR's all-on) or any corner in the
+            notation of `DescriptorSpace.parse` trains that one only.
+        predict, predict_weight: a second loss on the views' parameters, and its weight: "none",
+            "differences" (AugSelf) or "applied" (MT-SLVR).
         checkpoint_every, log_every: steps.
     """
 
@@ -56,6 +61,8 @@ class PretrainConfig:
     projector_hidden: int = 256
     projector_dim: int = 128
     corners: str = "space"
+    predict: str = "none"
+    predict_weight: float = 1.0
     checkpoint_every: int = 200
     log_every: int = 10
 
@@ -71,18 +78,24 @@ class ClipSource(Protocol):
 
 
 class ContrastiveModel(nn.Module):
-    """Encoder and projector, run on both views at once."""
+    """Encoder, projector and parameter predictor, run on both views at once."""
 
-    def __init__(self, encoder: AmortisedEncoder, projector: Projector) -> None:
+    def __init__(
+        self, encoder: AmortisedEncoder, projector: Projector, predictor: ParameterPredictor
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.projector = projector
+        self.predictor = predictor
 
-    def forward(self, first: Tensor, second: Tensor, descriptor: Tensor) -> tuple[Tensor, Tensor]:
-        """Projections (B, dim) of two views (B, ...) under one descriptor (K,)."""
-        features = self.encoder(torch.cat([first, second]), descriptor)
+    def forward(
+        self, views: Views, params: ViewParameters, descriptor: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Projections (B, dim) of two views under one descriptor (K,), and the second loss."""
+        features = self.encoder(torch.cat(views), descriptor)
         a, b = self.projector(features, descriptor).chunk(2)
-        return a, b
+        first, second = features.chunk(2)
+        return a, b, self.predictor((first, second), params)
 
 
 def pretrain(
@@ -110,7 +123,8 @@ def pretrain(
         projector = Projector(
             space, encoder.dim, config.projector_hidden, config.projector_dim, config.projector
         )
-    model = ContrastiveModel(encoder, projector)
+        predictor = ParameterPredictor(bank, encoder.dim, config.projector_hidden, config.predict)
+    model = ContrastiveModel(encoder, projector, predictor)
     optimiser = make_optimiser(model, config)
     start = resume(run, model, optimiser)
     model, optimiser = fabric.setup(model, optimiser)
@@ -126,11 +140,12 @@ def pretrain(
             generator(seed, "crops", step, fabric.global_rank),
         )
         with torch.no_grad():
-            first, second = bank.views(
+            views, params = bank.views(
                 fabric.to_device(x), descriptor, generator(seed, "views", step, fabric.global_rank)
             )
-        a, b = model(first, second, descriptor.to(first.device))
+        a, b, second_loss = model(views, params, descriptor.to(fabric.device))
         loss = nt_xent(a.float(), b.float(), config.temperature)
+        loss = loss + config.predict_weight * second_loss
         stop_unless_finite(loss, step, descriptor, bank, run)
 
         optimiser.zero_grad()
@@ -163,8 +178,13 @@ def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
 
 def draw_corner(bank: AugmentationBank, config: PretrainConfig, seed: int, step: int) -> Tensor:
     """The descriptor (K,) of a step: the same on every process."""
+    draw = generator(seed, "descriptor", step)
     if config.corners == "space":
-        return bank.space.sample(generator(seed, "descriptor", step))
+        return bank.space.sample(draw)
+    if config.corners == "leave_one_out":
+        component = int(torch.randint(bank.space.size + 1, (), generator=draw))
+        all_on = bank.space.all_on()
+        return all_on if component == bank.space.size else flip(all_on, component)
     return bank.space.parse(config.corners)
 
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import torch
+from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy, multilabel_f1_score
 from torchmetrics.functional.regression import mean_absolute_error, r2_score
@@ -13,35 +14,68 @@ from torchmetrics.functional.regression import mean_absolute_error, r2_score
 Z = 1.959964
 
 
-def score_predictions(predicted: Tensor, targets: Tensor, kind: str) -> dict[str, Any]:
-    """Metric, value, 95% interval and companions of test predictions.
+def score_outputs(outputs: Tensor, targets: Tensor, kind: str, clips: Tensor) -> dict[str, Any]:
+    """Metric, value, 95% interval and companions of test outputs.
 
     Classification: accuracy with Wilson's interval (Wilson, 1927), balanced accuracy and the
-    accuracy of always guessing the commonest class. Multilabel: macro F1. Regression: R^2 and mean
-    absolute error; intervals of both by 1,000 bootstrap draws.
+    accuracy of always guessing the commonest class. Multilabel: mean average precision over the
+    labels that are tested on, and macro F1. Regression: R^2 and mean absolute error. Intervals of
+    the last two by 1,000 bootstrap draws.
+
+    Args:
+        outputs: class or label scores (n, m), or values (n, 1). clips: row in the pack, (n,).
+
+    Returns:
+        the row's values; "per_clip" holds two tensors (n,), `clips` and `score`: 1 where right, or
+        minus the squared error, by which `audioinv table` pairs methods clip by clip.
     """
-    n = len(targets)
+    if kind == "regression":
+        outputs = outputs.reshape(-1)
     if kind == "classification":
-        value = float((predicted == targets).float().mean())
-        return {
-            "metric": "accuracy",
-            "value": value,
-            "interval": wilson(value, n),
-            "balanced_accuracy": _balanced_accuracy(predicted, targets),
-            "chance": float(targets.bincount().max()) / n,
-            "n_test": n,
-        }
-    if kind == "multilabel":
-        metric, extra = _macro_f1, {}
+        predicted = outputs.argmax(1)
+        values, per_clip = score_classes(predicted, targets), (predicted == targets).float()
+    elif kind == "multilabel":
+        values = _score_labels(outputs, targets)
+        per_clip = -(outputs.sigmoid() - targets).square().mean(1)
     else:
-        metric, extra = _r2, {"mae": float(mean_absolute_error(predicted, targets))}
+        values = _score_values(outputs, targets)
+        per_clip = -(outputs - targets).square()
+    return {**values, "per_clip": {"clips": clips, "score": per_clip}}
+
+
+def _score_labels(outputs: Tensor, targets: Tensor) -> dict[str, Any]:
+    present = targets.sum(0) > 0
     return {
-        "metric": "macro_f1" if kind == "multilabel" else "r2",
-        "value": metric(predicted, targets),
-        "interval": bootstrap(metric, predicted, targets),
+        "metric": "map",
+        "value": _mean_average_precision(outputs, targets),
+        "interval": bootstrap(_mean_average_precision, outputs, targets),
+        "chance": float(targets.mean(0)[present].mean()),
+        "n_test": len(targets),
+        "macro_f1": _macro_f1((outputs > 0).float(), targets),
+    }
+
+
+def _score_values(outputs: Tensor, targets: Tensor) -> dict[str, Any]:
+    return {
+        "metric": "r2",
+        "value": _r2(outputs, targets),
+        "interval": bootstrap(_r2, outputs, targets),
         "chance": 0.0,
-        "n_test": n,
-        **extra,
+        "n_test": len(targets),
+        "mae": float(mean_absolute_error(outputs, targets)),
+    }
+
+
+def score_classes(predicted: Tensor, targets: Tensor) -> dict[str, Any]:
+    """Accuracy and its companions of predicted class indices (n,)."""
+    value = float((predicted == targets).float().mean())
+    return {
+        "metric": "accuracy",
+        "value": value,
+        "interval": wilson(value, len(targets)),
+        "balanced_accuracy": _balanced_accuracy(predicted, targets),
+        "chance": float(targets.bincount().max()) / len(targets),
+        "n_test": len(targets),
     }
 
 
@@ -69,6 +103,12 @@ def _balanced_accuracy(predicted: Tensor, targets: Tensor) -> float:
 
 def _r2(predicted: Tensor, targets: Tensor) -> float:
     return float(r2_score(predicted, targets))
+
+
+def _mean_average_precision(scores: Tensor, targets: Tensor) -> float:
+    """Mean over the labels that any of these clips has; the others have no precision."""
+    present = targets.sum(0) > 0
+    return float(average_precision_score(targets[:, present].numpy(), scores[:, present].numpy()))
 
 
 def _macro_f1(predicted: Tensor, targets: Tensor) -> float:

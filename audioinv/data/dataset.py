@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -45,6 +45,26 @@ class RandomCrops:
 def fixed_clips(pack: Pack, rows: Sequence[int], n_samples: int, repeat: bool = False) -> Tensor:
     """The first `n_samples` of each clip, (n, n_samples): what tasks and measurements see."""
     return pack.batch([int(row) for row in rows], n_samples, repeat=repeat)
+
+
+def windows(
+    pack: Pack, n_samples: int, hop: int = 0, repeat: bool = False, batch_size: int = 256
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Windows of every clip, in batches: waveforms (b, n_samples) and the clip of each, (b,).
+
+    Args:
+        hop: samples from one window to the next; only whole windows count, but every clip has one.
+            0 takes the first of each.
+    """
+    lengths = pack.frame["n_samples"].to_numpy()
+    counts = 1 + (np.maximum(lengths - n_samples, 0) // hop if hop else np.zeros_like(lengths))
+    owner = np.repeat(np.arange(len(pack)), counts)
+    place = np.arange(len(owner)) - np.repeat(counts.cumsum() - counts, counts)
+    for start in range(0, len(owner), batch_size):
+        rows = owner[start : start + batch_size]
+        offsets = (place[start : start + batch_size] * hop).tolist()
+        x = pack.batch(rows.tolist(), n_samples, offsets, repeat)
+        yield x, torch.from_numpy(rows)
 
 
 def training_rows(pack: Pack) -> list[int]:

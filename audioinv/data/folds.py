@@ -33,22 +33,23 @@ def find_tasks(pack: Pack, names: list[str] | None) -> list[Task]:
     return [known[name] for name in names or known]
 
 
-def transformed(task: Task, bank: AugmentationBank, x: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Clips of a task (n, T) and, for a task over an augmentation, its parameter (n,) as target.
+def task_parameters(task: Task, bank: AugmentationBank, n: int) -> Tensor | None:
+    """Parameters (n, P) of a task over an augmentation, one row a clip; None of any other task.
 
-    The parameters are keyed by the task alone: every method sees the same clips.
+    They are keyed by the task alone: every method sees the same clips. The first is the target.
+
+    Raises:
+        UserError: the bank lacks the augmentation.
     """
     if task.augmentation is None:
-        return x, None
+        return None
     if task.augmentation not in bank.augmentations:
         raise UserError(
             f"task {task.name} needs the augmentation {task.augmentation}; "
             f"this encoder's bank has {', '.join(bank.augmentations)}"
         )
     augmentation = bank.augmentations[task.augmentation]
-    params = augmentation.sample(len(x), generator(0, "task", task.name))
-    parts = zip(x.split(64), params.split(64), strict=True)
-    return torch.cat([augmentation.apply(a, p) for a, p in parts]), params[:, 0]
+    return augmentation.sample(n, generator(0, "task", task.name))
 
 
 def folds(pack: Pack, task: Task, drawn: Tensor | None) -> Iterator[tuple[Labelled, Tensor]]:
@@ -61,7 +62,7 @@ def folds(pack: Pack, task: Task, drawn: Tensor | None) -> Iterator[tuple[Labell
     Args:
         drawn: targets (n,) of a task over an augmentation, else None.
     """
-    targets, classes = _targets(pack, task, drawn)
+    targets, classes = task_targets(pack, task, drawn)
     for train, valid, test in _parts(pack, task):
         labelled = Labelled(targets, task.kind, classes, _rows(train), _rows(valid))
         if len(labelled.train) == 0 or not test.any():
@@ -69,7 +70,8 @@ def folds(pack: Pack, task: Task, drawn: Tensor | None) -> Iterator[tuple[Labell
         yield labelled, _rows(test)
 
 
-def _targets(pack: Pack, task: Task, drawn: Tensor | None) -> tuple[Tensor, list[str]]:
+def task_targets(pack: Pack, task: Task, drawn: Tensor | None) -> tuple[Tensor, list[str]]:
+    """Targets of every clip, (n,) or (n, classes), and the names of the classes."""
     if drawn is not None:
         return drawn, []
     column = pack.frame[task.label]

@@ -22,7 +22,7 @@ from audioinv.report.collect import (
 )
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
-METRIC_NAMES = {"accuracy": "accuracy, %", "r2": "R²", "macro_f1": "macro F1, %"}
+METRIC_NAMES = {"accuracy": "accuracy, %", "r2": "R²", "macro_f1": "macro F1, %", "map": "mAP, %"}
 
 
 @dataclass(frozen=True)

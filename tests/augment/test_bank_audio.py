@@ -35,7 +35,7 @@ def test_views_differ_only_where_a_component_is_active(sounds: ModuleType) -> No
     x = sounds.noise(4, 4000)
     bank = build_bank(8000, groups={"noise": ("white_noise",), "mask": ("time_mask",)})
     descriptor = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-    first, second = bank.views(x, descriptor, seeded())
+    (first, second), _ = bank.views(x, descriptor, seeded())
     assert torch.equal(first[0], x[0]) and torch.equal(second[0], x[0])
     masked = [(view[1] != x[1]).float().mean() for view in (first, second)]
     assert all(0 < fraction < 0.2 for fraction in masked)  # the mask alone: at most 1/8
@@ -49,7 +49,7 @@ def test_every_augmentation_together_stays_finite(
     groups: dict[str, tuple[str, ...]] | None, sounds: ModuleType
 ) -> None:
     bank = build_bank(8000, groups=groups)
-    first, second = bank.views(sounds.noise(6, 4000), bank.space.all_on(), seeded())
+    (first, second), _ = bank.views(sounds.noise(6, 4000), bank.space.all_on(), seeded())
     assert first.isfinite().all() and second.isfinite().all()
     assert ((first - second).abs().amax(1) > 0.1).all()
 
@@ -57,7 +57,7 @@ def test_every_augmentation_together_stays_finite(
 def test_shared_inactive_augmentations_change_both_views_alike(sounds: ModuleType) -> None:
     x = sounds.noise(3, 4000)
     bank = build_bank(8000, names=["white_noise", "time_shift"], inactive="shared")
-    first, second = bank.views(x, torch.zeros(2), seeded())
+    (first, second), _ = bank.views(x, torch.zeros(2), seeded())
     assert torch.equal(first, second)
     assert ((first - x).abs().amax(1) > 0.1).all()
 
@@ -67,7 +67,7 @@ def test_names_run_in_the_order_of_the_bank_and_extras_last(sounds: ModuleType) 
     bank = build_bank(8000, names=["fade", "pitch_shift"], extra=[gain])
     assert tuple(bank.augmentations) == bank.space.names == ("pitch_shift", "fade", "gain")
     x = sounds.noise(2, 1000)
-    view, _ = bank.views(x, bank.space.corner(["gain"]), seeded())
+    (view, _), _ = bank.views(x, bank.space.corner(["gain"]), seeded())
     torch.testing.assert_close(view, x * 10 ** (-6 / 20))
     grouped = build_bank(
         8000, groups={"pitch": ["pitch_shift"], "level": ["fade", "gain"]}, extra=[gain]

@@ -72,7 +72,7 @@ def test_a_run_folder_of_other_settings(finished: Any, refuse: Refuse, snapshot:
     line = refuse(["pretrain", *finished.settings(), "pretrain.lr=0.5"])
     assert "other settings (pretrain.lr: 0.001 -> 0.5)" in line and "another run folder" in line
     for name in ("adapt", "evaluate"):
-        line = refuse([name, *finished.settings(), "adapt.modes=[soft]", "adapt.layers=all"])
+        line = refuse([name, *finished.settings(), "adapt.modes=[soft]", "features.layers=all"])
         assert "layers last -> all" in line
         if name == "evaluate":
             continue
@@ -182,11 +182,11 @@ def test_damaged_adaptation(finished: Any, refuse: Refuse, tmp_path: Path) -> No
     run = tmp_path / "run"
     shutil.copytree(finished.run, run)
     folder = run / "tasks" / "label" / "soft"
-    (folder / "result.json").unlink()
+    (folder / "linear" / "result.json").unlink()
     (folder / "adapted.safetensors").write_bytes(b"half")
     settings = [*finished.settings(run), "adapt.modes=[soft]"]
     assert "no readable adaptation" in refuse(["evaluate", *settings])
-    assert not (folder / "result.json").exists()
+    assert not (folder / "linear" / "result.json").exists()
     (folder / "adapted.json").write_text("{")
     assert "cannot read" in refuse(["evaluate", *settings])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from audioinv.core.adapt import (
 )
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.errors import UserError
+from audioinv.core.features import FeatureCache
 from audioinv.core.randomness import generator
 
 SPACE = DescriptorSpace.single(["a", "b", "c"], min_active=0)
@@ -210,7 +212,9 @@ def learn(rounding: bool = False, seed: int = 0, spoil: bool = False) -> Mixture
     if spoil:
         noise[TEST] = float("nan")
     config = AdaptConfig(epochs=20, lr=0.03, rounding=rounding)
-    return learn_jointly(Fading(), noise[:, None, None], data, config, seed)  # type: ignore[arg-type]
+    encoder: Any = Fading()
+    features = FeatureCache(encoder, noise[:, None, None], torch.empty(0))
+    return learn_jointly(encoder, features, data, config, seed)
 
 
 def test_the_papers_way_follows_the_gradient() -> None:

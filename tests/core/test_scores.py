@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import binomtest
-from sklearn.metrics import balanced_accuracy_score, f1_score, mean_absolute_error, r2_score
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    f1_score,
+    mean_absolute_error,
+    r2_score,
+)
 
 from audioinv.core.randomness import generator
-from audioinv.core.scores import score_predictions, wilson
+from audioinv.core.scores import score_classes, score_outputs, wilson
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 10), (3, 10), (10, 10), (37, 50), (960, 1000)])
@@ -21,7 +27,7 @@ def test_classification_scores() -> None:
     targets = torch.randint(4, (200,), generator=g).clamp_max(2)
     guess = torch.randint(3, (200,), generator=g)
     predicted = torch.where(torch.rand(200, generator=g) < 0.6, targets, guess)
-    scores = score_predictions(predicted, targets, "classification")
+    scores = score_classes(predicted, targets)
     share = (predicted == targets).float().mean()
     assert scores["metric"] == "accuracy" and scores["n_test"] == 200
     assert scores["value"] == pytest.approx(float(share))
@@ -33,12 +39,12 @@ def test_classification_scores() -> None:
 @pytest.mark.parametrize("predicted", [[0, 0, 2, 2, 3, 0], [0, 0, 0, 0, 0, 0]])
 def test_balanced_accuracy_is_over_the_classes_that_are_tested(predicted: list[int]) -> None:
     targets = torch.tensor([0, 0, 0, 2, 2, 2])
-    scores = score_predictions(torch.tensor(predicted), targets, "classification")
+    scores = score_classes(torch.tensor(predicted), targets)
     assert scores["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(targets, predicted))
 
 
 def test_one_class_in_the_test_part_still_scores() -> None:
-    scores = score_predictions(torch.zeros(5).long(), torch.zeros(5).long(), "classification")
+    scores = score_classes(torch.zeros(5).long(), torch.zeros(5).long())
     assert scores["value"] == scores["balanced_accuracy"] == 1.0
 
 
@@ -46,23 +52,39 @@ def test_regression_scores() -> None:
     g = generator(1, "scores")
     targets = torch.randn(300, generator=g)
     predicted = targets + 0.5 * torch.randn(300, generator=g)
-    scores = score_predictions(predicted, targets, "regression")
+    scores = score_outputs(predicted[:, None], targets, "regression", torch.arange(300))
     assert scores["metric"] == "r2"
     assert scores["value"] == pytest.approx(r2_score(targets, predicted), abs=1e-5)
     assert scores["mae"] == pytest.approx(mean_absolute_error(targets, predicted), abs=1e-6)
     low, high = scores["interval"]
     assert low < scores["value"] < high and 0.02 < high - low < 0.2
     mean = torch.full_like(targets, float(targets.mean()))
-    assert score_predictions(mean, targets, "regression")["value"] == pytest.approx(0, abs=1e-4)
+    flat = score_outputs(mean[:, None], targets, "regression", torch.arange(300))
+    assert flat["value"] == pytest.approx(0, abs=1e-4)
 
 
 def test_multilabel_scores() -> None:
     g = generator(2, "scores")
-    targets = (torch.rand(100, 3, generator=g) < 0.4).float()
-    flipped = torch.rand(100, 3, generator=g) < 0.2
-    predicted = torch.where(flipped, 1 - targets, targets)
-    scores = score_predictions(predicted, targets, "multilabel")
-    assert scores["metric"] == "macro_f1"
-    expected = f1_score(targets.numpy(), predicted.numpy(), average="macro")
-    assert scores["value"] == pytest.approx(expected, abs=1e-6)
+    targets = (torch.rand(100, 4, generator=g) < 0.4).float()
+    targets[:, 3] = 0  # a label that no test clip has counts for nothing
+    outputs = targets - 0.5 + torch.randn(100, 4, generator=g)
+    scores = score_outputs(outputs, targets, "multilabel", torch.arange(100))
+    each = [average_precision_score(targets[:, k], outputs[:, k]) for k in range(3)]
+    assert scores["metric"] == "map"
+    assert scores["value"] == pytest.approx(np.mean(each), abs=1e-6)
+    expected = f1_score(targets.numpy(), (outputs > 0).float().numpy(), average="macro")
+    assert scores["macro_f1"] == pytest.approx(expected, abs=1e-6)
+    assert scores["chance"] == pytest.approx(float(targets[:, :3].mean()))
     assert np.diff(scores["interval"])[0] > 0
+
+
+def test_clip_by_clip_scores_add_up_to_the_row() -> None:
+    g = generator(3, "scores")
+    outputs, clips = torch.randn(50, 3, generator=g), torch.randperm(50, generator=g)
+    targets = torch.randint(3, (50,), generator=g)
+    scores = score_outputs(outputs, targets, "classification", clips)
+    assert scores["per_clip"]["clips"].tolist() == clips.tolist()
+    assert float(scores["per_clip"]["score"].mean()) == pytest.approx(scores["value"])
+    values = outputs[:, :1]
+    errors = score_outputs(values, targets.float(), "regression", clips)["per_clip"]["score"]
+    assert errors.tolist() == pytest.approx((-((values[:, 0] - targets) ** 2)).tolist())

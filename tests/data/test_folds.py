@@ -12,10 +12,9 @@ import torch
 from audioinv.augment import build_bank
 from audioinv.core.adapt import Labelled
 from audioinv.core.errors import UserError
-from audioinv.core.randomness import generator
 from audioinv.data import dataset
-from audioinv.data.dataset import fixed_clips, training_rows
-from audioinv.data.folds import MOST_GROUP_FOLDS, find_tasks, folds, transformed
+from audioinv.data.dataset import training_rows
+from audioinv.data.folds import MOST_GROUP_FOLDS, find_tasks, folds, task_parameters
 from audioinv.data.manifest import Corpus, Manifest, read_manifest, write_manifest
 from audioinv.data.pack import Pack, build_pack
 from audioinv.data.task import Task
@@ -130,39 +129,27 @@ def test_targets_of_other_kinds(split_pack: Pack) -> None:
 
 
 def test_the_target_of_an_augmentation_is_the_drawn_parameter(split_pack: Pack) -> None:
-    bank = build_bank(RATE)
-    x = fixed_clips(split_pack, range(N), RATE // 4)
-    changed, drawn = transformed(task("shift"), bank, x)
-    assert drawn is not None
-    augmentation = bank.augmentations["time_shift"]
-    params = augmentation.sample(N, generator(0, "task", "shift"))
-    assert torch.equal(drawn, params[:, 0])
-    assert float(drawn.std()) > 0
-    assert not torch.allclose(changed, x)
-    for k in (0, 13, N - 1):  # in parts of 64 or one by one
-        one = augmentation.apply(x[k : k + 1], params[k : k + 1])
-        torch.testing.assert_close(changed[k : k + 1], one, atol=1e-5, rtol=1e-4)
-    ((data, test),) = folds(split_pack, task("shift"), drawn)
-    assert torch.equal(data.targets, drawn) and data.kind == "regression"
+    params = task_parameters(task("shift"), build_bank(RATE), N)
+    assert params is not None
+    ((data, test),) = folds(split_pack, task("shift"), params[:, 0])
+    assert torch.equal(data.targets, params[:, 0]) and data.kind == "regression"
+    assert float(data.targets.std()) > 0
     assert test.tolist() == dataset.test_rows(split_pack)
 
 
 def test_every_method_sees_the_same_clips(split_pack: Pack) -> None:
     """Whatever its bank, and whatever was drawn before."""
-    x = fixed_clips(split_pack, range(N), RATE // 4)
-    first = transformed(task("shift"), build_bank(RATE), x)
+    first = task_parameters(task("shift"), build_bank(RATE), N)
     torch.rand(3)
-    second = transformed(task("shift"), build_bank(RATE, names=["time_shift", "fade"]), x)
-    other = transformed(task("shift_again"), build_bank(RATE), x)
-    assert first[1] is not None and second[1] is not None and other[1] is not None
-    assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
-    assert not torch.equal(first[1], other[1])
+    second = task_parameters(task("shift"), build_bank(RATE, names=["time_shift", "fade"]), N)
+    other = task_parameters(task("shift_again"), build_bank(RATE), N)
+    assert first is not None and second is not None and other is not None
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
 
 
 def test_a_task_without_augmentation_leaves_clips_alone(split_pack: Pack) -> None:
-    x = fixed_clips(split_pack, range(3), RATE // 4)
-    same, drawn = transformed(task("word"), build_bank(RATE), x)
-    assert same is x and drawn is None
+    assert task_parameters(task("word"), build_bank(RATE), N) is None
 
 
 def test_an_augmentation_that_the_bank_lacks(split_pack: Pack) -> None:
@@ -170,7 +157,7 @@ def test_an_augmentation_that_the_bank_lacks(split_pack: Pack) -> None:
     with pytest.raises(
         UserError, match=r"needs the augmentation time_shift; .* has fade, white_noise"
     ):
-        transformed(task("shift"), bank, torch.zeros(2, RATE))
+        task_parameters(task("shift"), bank, N)
 
 
 def test_finding_tasks(split_pack: Pack) -> None:

@@ -1,0 +1,107 @@
+"""The features that tasks are adapted and scored on, alike for every method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from audioinv.commands.build import encoder_clips, need, saved_config
+from audioinv.conf.schema import Config
+from audioinv.core.bank import AugmentationBank
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.errors import UserError
+from audioinv.core.features import FeatureCache, maps_of
+from audioinv.core.randomness import generator
+from audioinv.data.dataset import sample_rows, training_rows, windows
+from audioinv.data.folds import task_parameters
+from audioinv.data.pack import Pack
+from audioinv.data.task import Task
+
+Change = Callable[[Tensor, Tensor], Tensor]
+
+
+class TaskFeatures:
+    """`of(task)` gives the features of a task's clips; tasks over the same clips share them.
+
+    Raises:
+        UserError: a hop or a number of views below 0.
+    """
+
+    def __init__(
+        self, encoder: AmortisedEncoder, bank: AugmentationBank, pack: Pack, config: Config
+    ) -> None:
+        if config.features.hop_s < 0 or config.features.views < 0:
+            raise UserError(
+                f"features.hop_s is {config.features.hop_s} and features.views "
+                f"{config.features.views}; give 0 or more"
+            )
+        self.encoder = encoder
+        self.bank = bank
+        self.pack = pack
+        self.config = config
+        self.calibration = calibration_maps(encoder, pack, config.features.calibration_clips)
+        self.caches: dict[str, tuple[FeatureCache, Tensor | None]] = {}
+
+    def of(self, task: Task) -> tuple[FeatureCache, Tensor | None]:
+        """The features, and the targets (n,) of a task over an augmentation.
+
+        Such a task has clips of its own: its parameters are keyed by its name.
+        """
+        key = task.name if task.augmentation else ""
+        if key not in self.caches:
+            self.caches[key] = self._make(task)
+        return self.caches[key]
+
+    def _make(self, task: Task) -> tuple[FeatureCache, Tensor | None]:
+        params = task_parameters(task, self.bank, len(self.pack))
+
+        def change(x: Tensor, clips: Tensor) -> Tensor:
+            if params is None or task.augmentation is None:
+                return x
+            return self.bank.augmentations[task.augmentation].apply(x, params[clips])
+
+        maps, owner = self._maps(change)
+        settings = self.config.features
+        views = self._views(change) if settings.views else None
+        cache = FeatureCache(
+            self.encoder, maps, self.calibration, settings.layers, owner, settings.pool, views
+        )
+        return cache, None if params is None else params[:, 0]
+
+    def _maps(self, change: Change) -> tuple[Tensor, Tensor]:
+        """Maps (m, C, H, W) of all windows and the clip of each, (m,)."""
+        parts = [(maps_of(self.encoder, change(x, clips)), clips) for x, clips in self._batches()]
+        return torch.cat([maps for maps, _ in parts]), torch.cat([clips for _, clips in parts])
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        frontend = self.encoder.frontend
+        hop = round(self.config.features.hop_s * self.pack.sample_rate)
+        return windows(self.pack, frontend.n_samples, hop, frontend.repeats)
+
+    def _views(self, change: Change) -> Callable[[Tensor], Iterable[Tensor]]:
+        """Maps of every draw under a descriptor; an encoder of one corner uses that one."""
+        corners = saved_config(
+            need(self.config.run, "run", "exp/demo/amortised_s0")
+        ).pretrain.corners
+
+        def views(descriptor: Tensor) -> Iterator[Tensor]:
+            active = descriptor if corners == "space" else self.bank.space.parse(corners)
+            for draw in range(self.config.features.views):
+                keyed = generator(0, "feature averaging", draw)
+                parts = []
+                for x, clips in self._batches():
+                    params = self.bank.sample(len(x), active.round(), keyed)
+                    parts.append(maps_of(self.encoder, self.bank.apply(change(x, clips), params)))
+                yield torch.cat(parts)
+
+        return views
+
+
+def calibration_maps(encoder: AmortisedEncoder, pack: Pack, n: int) -> Tensor:
+    """Maps of at most `n` training clips, the same in every command, for BatchNorm statistics."""
+    rows = sample_rows(training_rows(pack), n, 0, "calibration")
+    if not rows:
+        return torch.empty(0)
+    return maps_of(encoder, encoder_clips(encoder, pack, rows))

@@ -1,0 +1,185 @@
+"""Few-shot episodes (MetaAudio, MT-SLVR): with and without a learnt descriptor.
+
+The classes are split by a keyed draw: descriptors are learnt from clips of the training classes,
+episodes are drawn from test clips of the testing ones.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from audioinv.commands.build import is_amortised
+from audioinv.commands.protocols import Context, Rows
+from audioinv.commands.run_folder import task_folder
+from audioinv.core.adapt import Labelled, Mixture, choose
+from audioinv.core.errors import UserError
+from audioinv.core.features import FeatureCache
+from audioinv.core.fewshot import (
+    Episodes,
+    FewShotConfig,
+    Windows,
+    best_corner_of_episodes,
+    draw_episodes,
+    episode_accuracies,
+    interval,
+    split_classes,
+)
+from audioinv.data.dataset import test_rows, training_rows
+from audioinv.data.folds import find_tasks, task_targets
+from audioinv.data.task import Task
+
+ID = "fewshot-v1"
+N_CHOOSING = 500
+"""Episodes by which the mode `validation` judges a corner."""
+MODES = {
+    "fixed:all": "all on",
+    "search": "corner by evidence on training classes",
+    "soft": "soft descriptor of training classes",
+    "validation": "corner by episodes of training classes",
+    "episode": "corner by each episode's evidence",
+}
+
+
+def rows(context: Context) -> Rows:
+    """One row for each classification task, mode and readout."""
+    settings = context.config.fewshot
+    modes = settings.modes if is_amortised(context.config) else ["fixed:all"]
+    for task in find_tasks(context.pack, context.config.tasks):
+        if task.kind != "classification" or task.groups or task.augmentation:
+            continue
+        episodes = EpisodesOf(context, task)
+        for mode in modes:
+            features = lru_cache(maxsize=1)(partial(episodes.features, mode))
+            for readout in settings.readouts:
+                name = f"fewshot_{settings.n_way}way_{settings.k_shot}shot_{readout}"
+                folder = task_folder(context.out, task.name, mode) / name
+                yield folder, partial(episodes.row, mode, readout, features)
+
+
+class EpisodesOf:
+    """The episodes of one task, the same for every encoder and descriptor.
+
+    Args:
+        context: of the run. task: a classification task.
+
+    Raises:
+        UserError: too few classes or clips for such episodes.
+    """
+
+    def __init__(self, context: Context, task: Task) -> None:
+        self.context = context
+        self.task = task
+        self.settings = context.config.fewshot
+        self.seed = context.config.seed
+        self.labels, self.classes = task_targets(context.pack, task, None)
+        self.parts = split_classes(len(self.classes), self.settings.class_split, self.seed)
+        self.episodes = self.draw(test_rows(context.pack), self.parts[2], self.settings)
+        known = torch.tensor(training_rows(context.pack))
+        self.known = known
+
+    def draw(self, clips: list[int], classes: Tensor, settings: FewShotConfig) -> Episodes:
+        """Episodes over some of the clips."""
+        allowed = torch.full_like(self.labels, -1)
+        allowed[clips] = self.labels[clips]
+        return draw_episodes(allowed, classes, settings, self.seed)
+
+    def row(self, mode: str, readout: str, features: Any) -> dict[str, Any]:
+        """Mean accuracy over the episodes, with its interval."""
+        accuracies, descriptor, seconds = features()(readout)
+        s = self.settings
+        return {
+            "protocol": f"{ID} {s.n_way}-way {s.k_shot}-shot",
+            "task": self.task.name,
+            "kind": "classification",
+            "metric": "accuracy",
+            "value": float(accuracies.mean()),
+            "interval": interval(accuracies),
+            "chance": 1 / s.n_way,
+            "n_test": len(accuracies),
+            "n_train": s.n_way * s.k_shot,
+            "mode": mode,
+            "per_clip": {"clips": torch.arange(len(accuracies)), "score": accuracies},
+            "mode_label": f"{MODES.get(mode, mode)}, {readout}",
+            "descriptor": self.context.encoder.space.to_dict(descriptor),
+            "layers": self.context.config.features.layers,
+            "readout": readout,
+            "test_classes": [self.classes[k] for k in self.parts[2].tolist()],
+            "seed": self.seed,
+            "seconds": round(seconds, 2),
+        }
+
+    def features(self, mode: str) -> Any:
+        """For a mode: readout -> (accuracies (T,), descriptor (K,), seconds to learn it)."""
+        cache, _ = self.context.features.of(self.task)
+        began = time.perf_counter()
+        if mode == "episode":
+            return partial(self._by_episode, cache)
+        mixture = self.learn(mode, cache)
+        seconds = time.perf_counter() - began
+        windows = Windows.of(self.standardised(cache, mixture), cache.owner)
+
+        def accuracies(readout: str) -> tuple[Tensor, Tensor, float]:
+            scores = episode_accuracies(windows, self.episodes, readout, self.settings, self.seed)
+            return scores, mixture.reported, seconds
+
+        return accuracies
+
+    def learn(self, mode: str, cache: FeatureCache) -> Mixture:
+        """The descriptor of the whole task, from clips of its training classes only."""
+        space, config = self.context.encoder.space, self.context.config
+        if mode.startswith("fixed:"):
+            return Mixture.single(space.parse(mode.removeprefix("fixed:")))
+        seen = self.known[torch.isin(self.labels[self.known], self.parts[0])]
+        if len(self.parts[0]) < 2:
+            raise UserError(
+                f"fewshot mode '{mode}' learns from training classes and there are "
+                f"{len(self.parts[0])}; give them more of fewshot.class_split"
+            )
+        if mode == "validation":
+            return self._by_validation(cache, seen)
+        data = Labelled(self.labels, "classification", self.classes, seen, seen[:0])
+        return choose(mode, space, cache, data, config.adapt, self.seed)
+
+    def standardised(self, cache: FeatureCache, mixture: Mixture) -> Tensor:
+        """Window features (m, D), standardised over training clips, scaled by the mixture."""
+        features = torch.cat([cache.windows(d) for d in mixture.descriptors], dim=1)
+        known = torch.isin(cache.owner, self.known)
+        mean, std = features[known].mean(0), features[known].std(0).clamp_min(1e-6)
+        return (features - mean) / std * mixture.scales(features.shape[1])
+
+    def _by_validation(self, cache: FeatureCache, seen: Tensor) -> Mixture:
+        """The corner whose centroids do best in episodes of the training classes."""
+        most = min(self.settings.n_way, len(self.parts[0]))
+        settings = replace(self.settings, n_way=most, n_tasks=N_CHOOSING)
+        episodes = self.draw(seen.tolist(), self.parts[0], settings)
+
+        def value(corner: Tensor) -> float:
+            single = Mixture.single(corner)
+            windows = Windows.of(self.standardised(cache, single), cache.owner)
+            scores = episode_accuracies(windows, episodes, "centroid", settings, self.seed)
+            return float(scores.mean())
+
+        return Mixture.single(max(self.context.encoder.space.corners, key=value))
+
+    def _by_episode(self, cache: FeatureCache, readout: str) -> tuple[Tensor, Tensor, float]:
+        """Every episode with the corner under which its own support has the highest evidence."""
+        began = time.perf_counter()
+        corners = self.context.encoder.space.corners
+        windows = [
+            Windows.of(self.standardised(cache, Mixture.single(c)), cache.owner) for c in corners
+        ]
+        which = best_corner_of_episodes(windows, self.episodes, self.seed)
+        seconds = time.perf_counter() - began
+        accuracies = torch.zeros(len(which))
+        for corner in which.unique().tolist():
+            mine = which == corner
+            accuracies[mine] = episode_accuracies(
+                windows[corner], self.episodes.take(mine), readout, self.settings, self.seed
+            )
+        return accuracies, corners[which].float().mean(0), seconds

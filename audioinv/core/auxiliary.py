@@ -1,0 +1,83 @@
+"""Predicting the augmentations beside the contrastive loss: AugSelf's and MT-SLVR's second task."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from audioinv.core.bank import AugmentationBank, ViewParameters
+from audioinv.core.errors import UserError
+
+KINDS = ("none", "differences", "applied")
+
+
+class ParameterPredictor(nn.Module):
+    """An MLP that tells from two views' features how they were made.
+
+    Args:
+        kind: "differences" regresses the difference of every parameter between the two views, in
+            units of its range (AugSelf: Lee et al., NeurIPS 2021, eq. 3); "applied" tells for each
+            view which augmentations acted on it (the second task of MT-SLVR: Heggan et al.,
+            Interspeech 2023); "none" predicts nothing.
+
+    Raises:
+        UserError: unknown kind.
+    """
+
+    def __init__(self, bank: AugmentationBank, d: int, hidden: int = 256, kind: str = "none"):
+        super().__init__()
+        if kind not in KINDS:
+            raise UserError(f"pretrain.predict is '{kind}'; give one of {', '.join(KINDS)}")
+        self.kind = kind
+        self.bank = bank
+        if kind == "differences":
+            outputs = sum(len(a.parameters) for a in bank.augmentations.values())
+            self.head = _mlp(2 * d, hidden, outputs)
+        elif kind == "applied":
+            self.head = _mlp(d, hidden, len(bank.augmentations))
+
+    def forward(
+        self,
+        features: tuple[Tensor, Tensor],
+        params: ViewParameters,
+    ) -> Tensor:
+        """The loss, a scalar, of the two views' features (B, d) and parameters, name -> (B, P)."""
+        first, second = features
+        if self.kind == "none":
+            return first.new_zeros(())
+        if self.kind == "differences":
+            target = normalised(self.bank, params[0]) - normalised(self.bank, params[1])
+            return F.mse_loss(self.head(torch.cat([first, second], 1)), target.to(first.device))
+        acted = torch.cat([applied(self.bank, p) for p in params])
+        logits = self.head(torch.cat([first, second]))
+        return F.binary_cross_entropy_with_logits(logits, acted.to(first.device))
+
+
+def normalised(bank: AugmentationBank, params: dict[str, Tensor]) -> Tensor:
+    """All parameters side by side, (B, sum of P), from 0 at `low` to 1 at `high`.
+
+    An identity beyond the range, such as an SNR of infinity, counts as the end of it.
+    """
+    columns = []
+    for name, augmentation in bank.augmentations.items():
+        low = torch.tensor([p.low for p in augmentation.parameters])
+        high = torch.tensor([p.high for p in augmentation.parameters])
+        clamped = params[name].minimum(high).maximum(low)
+        columns.append((clamped - low) / (high - low).clamp_min(1e-12))
+    return torch.cat(columns, dim=1)
+
+
+def applied(bank: AugmentationBank, params: dict[str, Tensor]) -> Tensor:
+    """(B, A) of 0 and 1: which augmentations are not at their identity."""
+    return torch.stack(
+        [
+            params[name].ne(augmentation.identity(1)).any(1).float()
+            for name, augmentation in bank.augmentations.items()
+        ],
+        dim=1,
+    )
+
+
+def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))

@@ -1,0 +1,262 @@
+"""Few-shot episodes from frozen features, thousands at a time.
+
+An episode draws N classes, K support and Q query clips of each; a readout fitted to the support
+classifies the queries. The protocol is that of MetaAudio (Heggan et al., ICANN 2022) and MT-SLVR
+(Heggan et al., Interspeech 2023): 5-way 1-shot, 10,000 episodes, a 95% interval over episodes, long
+clips in windows, of which a random one supports and all vote for a query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from audioinv.core.errors import UserError
+from audioinv.core.evidence import LOG_NOISE_GRID
+from audioinv.core.features import first_windows
+from audioinv.core.randomness import generator
+from audioinv.core.scores import Z
+
+READOUTS = ("centroid", "logistic")
+CHUNK = 500
+ITERATIONS = 200
+
+
+@dataclass
+class FewShotConfig:
+    """The few-shot protocol.
+
+    Args:
+        n_way, k_shot, n_query: classes, and support and query clips of each, in an episode.
+        n_tasks: episodes. readouts: centroid, logistic.
+        class_split: shares of the classes for learning the descriptor, for choosing, for testing.
+        modes: descriptors: fixed:CORNER; search or soft, learnt from the training classes; or
+            episode, the corner of highest evidence for each episode's own support.
+        inverse_l2: of the logistic readout.
+    """
+
+    n_way: int = 5
+    k_shot: int = 1
+    n_query: int = 1
+    n_tasks: int = 10000
+    readouts: list[str] = field(default_factory=lambda: ["centroid", "logistic"])
+    class_split: list[float] = field(default_factory=lambda: [0.7, 0.1, 0.2])
+    modes: list[str] = field(default_factory=lambda: ["fixed:all", "search", "soft"])
+    inverse_l2: float = 1.0
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Clip indices of T episodes: support (T, N, K) and query (T, N, Q)."""
+
+    support: Tensor
+    query: Tensor
+
+    def __len__(self) -> int:
+        return len(self.support)
+
+    def chunks(self, size: int = CHUNK) -> Iterator[Episodes]:
+        """The same episodes in parts of at most `size`."""
+        for s, q in zip(self.support.split(size), self.query.split(size), strict=True):
+            yield Episodes(s, q)
+
+    def take(self, which: Tensor) -> Episodes:
+        """The episodes at `which`, indices or a mask (T,)."""
+        return Episodes(self.support[which], self.query[which])
+
+
+def split_classes(n_classes: int, shares: list[float], seed: int) -> list[Tensor]:
+    """Class indices for training, validation and testing: a keyed draw of the given shares.
+
+    Raises:
+        UserError: shares that are not three numbers, 0 or more, of sum 1.
+    """
+    if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise UserError(
+            f"fewshot.class_split is {shares}; give three shares of sum 1: [.7, .1, .2]"
+        )
+    order = torch.randperm(n_classes, generator=generator(seed, "class split"))
+    first = round(shares[0] * n_classes)
+    second = first + round(shares[1] * n_classes)
+    return [order[:first], order[first:second], order[second:]]
+
+
+def draw_episodes(labels: Tensor, classes: Tensor, config: FewShotConfig, seed: int) -> Episodes:
+    """Episodes over the clips of `classes`, drawn without replacement within an episode.
+
+    Args:
+        labels: class index of every clip, (n,). classes: which of them may be drawn.
+
+    Raises:
+        UserError: fewer classes than N, or no N of them have K + Q clips.
+    """
+    wanted = config.k_shot + config.n_query
+    members = [(labels == c).nonzero().flatten() for c in classes.tolist()]
+    members = [rows for rows in members if len(rows) >= wanted]
+    if len(members) < config.n_way or min(config.n_way, wanted, config.n_tasks) < 1:
+        raise UserError(
+            f"{config.n_way}-way episodes of {config.k_shot} + {config.n_query} clips a class need "
+            f"{config.n_way} classes of {wanted} clips; there are {len(members)} to test on: lower "
+            "fewshot.n_way, or give testing more of fewshot.class_split"
+        )
+    table = torch.nn.utils.rnn.pad_sequence(members, batch_first=True, padding_value=-1)
+    draw = generator(seed, "episodes")
+    parts = []
+    for start in range(0, config.n_tasks, CHUNK):
+        n = min(CHUNK, config.n_tasks - start)
+        chosen = torch.rand(n, len(members), generator=draw).topk(config.n_way).indices
+        rows = table[chosen]
+        keys = torch.rand(rows.shape, generator=draw).masked_fill(rows < 0, -1)
+        parts.append(rows.gather(2, keys.topk(wanted).indices))
+    clips = torch.cat(parts)
+    return Episodes(clips[..., : config.k_shot], clips[..., config.k_shot :])
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Features of every window of every clip.
+
+    Args:
+        features: (m, d), a clip's windows one after the other. first, count: (n,), where a clip's
+            windows begin and how many there are.
+    """
+
+    features: Tensor
+    first: Tensor
+    count: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor, owner: Tensor) -> Windows:
+        """From the clip that owns each window, (m,), in ascending order."""
+        return cls(features, first_windows(owner), owner.bincount())
+
+    def one_of(self, clips: Tensor, draw: torch.Generator) -> Tensor:
+        """A random window of each clip: indices (...) -> features (..., d)."""
+        count = self.count[clips]
+        place = (torch.rand(clips.shape, generator=draw) * count).long().clamp(max=count - 1)
+        return self.features[self.first[clips] + place]
+
+    def all_of(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """All windows of each clip, padded: indices (...) -> ((..., S, d), (..., S) is there)."""
+        place = torch.arange(int(self.count[clips].max()))
+        there = place < self.count[clips][..., None]
+        rows = self.first[clips][..., None] + place.where(there, torch.zeros_like(place))
+        return self.features[rows], there
+
+
+def episode_accuracies(
+    windows: Windows, episodes: Episodes, readout: str, config: FewShotConfig, seed: int
+) -> Tensor:
+    """Accuracy over its queries of each episode, (T,).
+
+    Raises:
+        UserError: an unknown readout.
+    """
+    if readout not in READOUTS:
+        raise UserError(f"fewshot.readouts has '{readout}'; give {' or '.join(READOUTS)}")
+    draw = generator(seed, "support windows")
+    parts = []
+    for part in episodes.chunks():
+        support = windows.one_of(part.support, draw)
+        query, there = windows.all_of(part.query.flatten(1))
+        flat = query.flatten(1, 2)
+        if readout == "centroid":
+            scores = centroid_scores(support, flat)
+        else:
+            scores = logistic_scores(support, flat, config.inverse_l2)
+        parts.append(_vote(scores.unflatten(1, there.shape[1:]), there, part.query.shape[1:]))
+    return torch.cat(parts)
+
+
+def centroid_scores(support: Tensor, query: Tensor) -> Tensor:
+    """Minus the squared distance of queries (T, M, d) to class means: (T, M, N).
+
+    Args:
+        support: (T, N, K, d).
+    """
+    return -torch.cdist(query, support.mean(2)).square()
+
+
+def logistic_scores(support: Tensor, query: Tensor, inverse_l2: float = 1.0) -> Tensor:
+    """Scores (T, M, N) of a multinomial logistic regression fitted to each support.
+
+    Without intercept, on features centred on the support; the objective is scikit-learn's,
+    inverse_l2 * sum of losses + |W|^2 / 2, solved in its dual (W = A^T X) by Boehning's fixed
+    bound on the Hessian (Boehning, 1992): every iteration lowers the objective, none needs a step
+    size, and the matrix is inverted once.
+
+    Args:
+        support: (T, N, K, d). query: (T, M, d).
+    """
+    t, n_way, k_shot, _ = support.shape
+    x = support.flatten(1, 2).double()
+    centre = x.mean(1, keepdim=True)
+    x = x - centre
+    kernel = x @ x.mT
+    y = torch.eye(n_way, dtype=x.dtype).repeat_interleave(k_shot, 0).expand(t, -1, -1)
+    eye = torch.eye(kernel.shape[1], dtype=x.dtype)
+    bound = torch.linalg.inv(kernel / 2 + eye / inverse_l2)
+    a = torch.zeros_like(y)
+    for _ in range(ITERATIONS):
+        change = bound @ ((kernel @ a).softmax(2) - y + a / inverse_l2)
+        a = a - change
+        if change.abs().max() < 1e-7 * inverse_l2:
+            break
+    return ((query.double() - centre) @ x.mT @ a).float()
+
+
+def _vote(scores: Tensor, there: Tensor, shape: torch.Size) -> Tensor:
+    """Accuracy (T,) where the windows (T, N Q, S) of a query vote; a tie goes by summed scores."""
+    n_way = scores.shape[-1]
+    ballots = F.one_hot(scores.argmax(-1), n_way) * there[..., None]
+    likely = (scores.softmax(-1) * there[..., None]).sum(2)
+    votes = ballots.sum(2) + likely / (1 + likely.sum(-1, keepdim=True))
+    truth = torch.arange(n_way).repeat_interleave(shape[1])
+    return (votes.argmax(-1) == truth).float().mean(1)
+
+
+def best_corner_of_episodes(features: list[Windows], episodes: Episodes, seed: int) -> Tensor:
+    """For each episode, which of C corners has the highest evidence for its support, (T,).
+
+    Args:
+        features: the windows at each corner.
+    """
+    best = torch.full((len(episodes),), -torch.inf, dtype=torch.float64)
+    which = torch.zeros(len(episodes), dtype=torch.long)
+    for corner, windows in enumerate(features):
+        draw = generator(seed, "support windows")
+        parts = [support_evidence(windows.one_of(part.support, draw)) for part in episodes.chunks()]
+        evidence = torch.cat(parts)
+        which[evidence > best] = corner
+        best = torch.maximum(best, evidence)
+    return which
+
+
+def support_evidence(support: Tensor) -> Tensor:
+    """Log evidence, up to a constant, of the one-hot classes of supports (T, N, K, d): (T,).
+
+    As `evidence.best_noise`, for many small kernels at once. The features' scale matters, so that
+    they come standardised over the whole corpus.
+    """
+    n_way, k_shot, d = support.shape[1:]
+    x = support.flatten(1, 2).double()
+    x = x - x.mean(1, keepdim=True)
+    y = torch.eye(n_way, dtype=x.dtype).repeat_interleave(k_shot, 0)
+    y = y - y.mean(0)
+    values, vectors = torch.linalg.eigh(x @ x.mT / d)
+    power = (vectors.mT @ y).square().sum(2)
+    n, m = y.shape
+    a = values.clamp_min(0)[:, None] + LOG_NOISE_GRID.double().exp()[:, None]
+    fit = n * ((power[:, None] / a).sum(2) / (n * m)).log()
+    return (-0.5 * m * (fit + a.log().sum(2))).amax(1)
+
+
+def interval(accuracies: Tensor) -> list[float]:
+    """95% interval of the mean over episodes (T,)."""
+    mean = float(accuracies.mean())
+    half = Z * float(accuracies.std()) / len(accuracies) ** 0.5 if len(accuracies) > 1 else 0.0
+    return [max(0.0, mean - half), min(1.0, mean + half)]
