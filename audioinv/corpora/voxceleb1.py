@@ -1,7 +1,7 @@
 """VoxCeleb1, speaker identification: 1,251 people speak in interviews, cut from videos.
 
-The published split (iden_split.txt) parts the utterances of every speaker: a speaker's videos are
-not shared between parts. `speaker` is the person's number, `video` the source recording.
+The published split (iden_split.txt) parts the utterances of every speaker. `speaker` is the
+person's number, `video` the source recording.
 """
 
 from __future__ import annotations
