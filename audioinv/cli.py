@@ -8,7 +8,7 @@ import inspect
 import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=audioinv.__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_download(commands)
     _add_prepare(commands)
     _add_validate(commands)
     _add_pack(commands)
@@ -92,18 +93,64 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_prepare(commands: Any) -> None:
+class _CorpusParser(argparse.ArgumentParser):
+    """Takes, of a corpus' options, those that are parameters of `function`."""
+
+    function: Any = None
+
+    def add_argument(self, *flags: Any, **settings: Any) -> Any:
+        name = settings.get("dest", flags[0].lstrip("-").replace("-", "_"))
+        known = self.function is None or name in inspect.signature(self.function).parameters
+        return super().add_argument(*flags, **settings) if known else None
+
+
+def _corpus_parsers(command: Any, function: str) -> Iterator[_CorpusParser]:
+    """A subparser for each corpus, before its own options are added."""
     from audioinv.corpora import CORPORA
 
-    prepare = commands.add_parser("prepare", help="write the manifest of a corpus")
-    corpora = prepare.add_subparsers(dest="corpus", required=True, metavar="CORPUS")
+    corpora = command.add_subparsers(
+        dest="corpus", required=True, metavar="CORPUS", parser_class=_CorpusParser
+    )
     for name, corpus in CORPORA.items():
         about = f"{corpus.TITLE}. {corpus.DESCRIPTION}. Licence: {corpus.LICENCE}. {corpus.SOURCE}."
-        one = corpora.add_parser(name, help=corpus.TITLE, description=about)
+        one = corpora.add_parser(name, help=corpus.TITLE, description=f"{about} {corpus.ACCESS}.")
         one.add_argument("--root", required=True, type=Path, help="folder of the audio")
+        yield one
+        one.function = getattr(corpus, function)
+        corpus.add_arguments(one)
+
+
+def _corpus_options(options: argparse.Namespace, function: Any) -> dict[str, Any]:
+    known = inspect.signature(function).parameters
+    return {name: value for name, value in vars(options).items() if name in known}
+
+
+def _add_download(commands: Any) -> None:
+    command = commands.add_parser("download", help="fetch the public files of a corpus and unpack")
+    for one in _corpus_parsers(command, "downloads"):
+        one.set_defaults(run=_download)
+
+
+def _download(options: argparse.Namespace) -> int:
+    from audioinv.commands.progress import download_progress
+    from audioinv.corpora import CORPORA
+    from audioinv.corpora.download import fetch
+
+    corpus = CORPORA[options.corpus]
+    files = corpus.downloads(**_corpus_options(options, corpus.downloads))
+    if not files:
+        raise UserError(f"nothing to download. {corpus.ACCESS}")
+    with download_progress() as report:
+        fetch(files, options.root, report)
+    print(options.root)
+    return 0
+
+
+def _add_prepare(commands: Any) -> None:
+    command = commands.add_parser("prepare", help="write the manifest of a corpus")
+    for one in _corpus_parsers(command, "prepare"):
         one.add_argument("--out", required=True, type=Path, help="folder for manifest.csv")
         one.add_argument("--seed", type=int, default=0, help="of drawn splits (default 0)")
-        corpus.add_arguments(one)
         one.set_defaults(run=_prepare)
 
 
@@ -111,8 +158,7 @@ def _prepare(options: argparse.Namespace) -> int:
     from audioinv.corpora import CORPORA
 
     corpus = CORPORA[options.corpus]
-    known = inspect.signature(corpus.prepare).parameters
-    print(corpus.prepare(**{k: v for k, v in vars(options).items() if k in known}))
+    print(corpus.prepare(**_corpus_options(options, corpus.prepare)))
     return 0
 
 

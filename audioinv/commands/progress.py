@@ -8,7 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 log = logging.getLogger(__name__)
 LINE_EVERY_S = 15.0
@@ -40,5 +49,41 @@ def _lines(steps: int, name: str) -> Callable[[int, float, float], None]:
         if done == steps or time.monotonic() - last[0] > LINE_EVERY_S:
             last[0] = time.monotonic()
             log.info("%s: step %d of %d, loss %.3f, lr %.2g", name, done, steps, loss, lr)
+
+    return report
+
+
+@contextmanager
+def download_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Yields the callback of `fetch`: (name, bytes that are here, bytes in all or 0)."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _download_lines()
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        jobs: dict[str, TaskID] = {}
+
+        def report(name: str, done: int, total: int) -> None:
+            if name not in jobs:
+                jobs[name] = bars.add_task(name)
+            bars.update(jobs[name], completed=done, total=total or None)
+
+        yield report
+
+
+def _download_lines() -> Callable[[str, int, int], None]:
+    last = [time.monotonic()]
+
+    def report(name: str, done: int, total: int) -> None:
+        if done == total or time.monotonic() - last[0] > LINE_EVERY_S:
+            last[0] = time.monotonic()
+            log.info("%s: %.1f of %s MB", name, done / 1e6, f"{total / 1e6:.1f}" if total else "?")
 
     return report

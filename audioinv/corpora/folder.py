@@ -8,21 +8,16 @@ root/a.wav, root/b.mp3                   no labels, no tasks
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from audioinv.core.errors import UserError
-from audioinv.data.audio_io import ENDINGS, AudioInfo, probe_all
-from audioinv.data.manifest import (
-    SPLITS,
-    Corpus,
-    path_inside,
-    stratified_validation,
-    write_manifest,
-)
+from audioinv.corpora.download import Download
+from audioinv.corpora.table import timed, write_table
+from audioinv.data.audio_io import ENDINGS
+from audioinv.data.manifest import SPLITS, Corpus, stratified_validation
 from audioinv.data.task import Task
 
 NAME = "folder"
@@ -30,6 +25,9 @@ TITLE = "A folder of audio"
 LICENCE = "as its owner says"
 SOURCE = "your own folder"
 DESCRIPTION = "any folder tree of audio; the first folder name below the root is the label"
+ACCESS = "your own: give its folder as --root to 'audioinv prepare'"
+HOURS = 0.0
+SAMPLE_RATE = 0
 
 TEST_FRACTION = 0.1
 VALID_FRACTION = 0.1
@@ -38,6 +36,11 @@ LIKE_SPLITS = {"valid", "test", "val", "validation", "dev", "eval"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A folder has no options: its shape says all."""
+
+
+def downloads() -> tuple[Download, ...]:
+    """Nothing: the audio is the user's own."""
+    return ()
 
 
 def prepare(root: str | Path, out: str | Path, seed: int = 0) -> Path:
@@ -55,17 +58,16 @@ def prepare(root: str | Path, out: str | Path, seed: int = 0) -> Path:
     root = Path(root)
     paths = _find(root)
     splits, labels = _read_shape(root, paths)
-    infos = probe_all([path_inside(root, str(path)) for path in paths])
-    frame = _frame(paths, infos).assign(split=splits or "train")
+    names = [str(path) for path in paths]
+    frame = timed(root, pd.DataFrame({"id": names, "path": names})).assign(split=splits or "train")
     tasks: tuple[Task, ...] = ()
     if labels:
         frame = frame.assign(label=labels)
         tasks = (Task("label", "label"),) if frame["label"].nunique() > 1 else ()
     frame = _split(frame, seed)
-    relative = Path(os.path.relpath(root.resolve(), Path(out).resolve())).as_posix()
     rate = int(frame["sample_rate"].mode()[0])
-    corpus = Corpus(NAME, root.resolve().name, SOURCE, LICENCE, relative, rate, tasks)
-    return write_manifest(out, frame, corpus)
+    corpus = Corpus(NAME, root.resolve().name, SOURCE, LICENCE, "", rate, tasks)
+    return write_table(root, out, frame, corpus)
 
 
 def _find(root: Path) -> list[PurePosixPath]:
@@ -116,18 +118,6 @@ def _read_shape(root: Path, paths: Sequence[PurePosixPath]) -> tuple[list[str], 
             f"such as {bare[0]}; move them into one, or away"
         )
     return splits, [] if bare else labels
-
-
-def _frame(paths: Sequence[PurePosixPath], infos: Sequence[AudioInfo]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "id": [str(path) for path in paths],
-            "path": [str(path) for path in paths],
-            "start": 0.0,
-            "duration": [info.frames / info.sample_rate for info in infos],
-            "sample_rate": [info.sample_rate for info in infos],
-        }
-    )
 
 
 def _split(frame: pd.DataFrame, seed: int) -> pd.DataFrame:

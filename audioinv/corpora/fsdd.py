@@ -6,15 +6,15 @@ Its two labels want opposite invariances: the digit stays under a pitch shift, t
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from pathlib import Path
 
 import pandas as pd
 
 from audioinv.core.errors import UserError
-from audioinv.data.audio_io import probe_all
-from audioinv.data.manifest import Corpus, stratified_validation, write_manifest
+from audioinv.corpora.download import Download
+from audioinv.corpora.table import locate, timed, write_table
+from audioinv.data.manifest import Corpus, stratified_validation
 from audioinv.data.task import Task
 
 NAME = "fsdd"
@@ -24,6 +24,9 @@ SOURCE = "the public repository github.com/Jakobovski/free-spoken-digit-dataset"
 DESCRIPTION = (
     "3,000 recordings of spoken digits; digit and speaker, seen and unseen, and time shift"
 )
+ACCESS = "public; release v1.0.10, about 16 MB"
+HOURS = 0.4
+SAMPLE_RATE = 8000
 
 TASKS = (
     Task("digit", "digit"),
@@ -36,16 +39,22 @@ TASKS = (
 FILE_NAME = re.compile(r"(?P<digit>[0-9])_(?P<speaker>[a-z]+)_(?P<index>[0-9]+)\.wav")
 N_TEST_TAKES = 5  # takes 0 to 4 are the published test set
 VALID_FRACTION = 0.1
-SAMPLE_RATE = 8000
+RELEASE = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """FSDD has no options."""
 
 
-def prepare(root: str | Path, out: str | Path, seed: int = 0) -> Path:
-    """Writes manifest.csv and corpus.json of the recordings under `root`/recordings into `out`.
+def downloads() -> tuple[Download, ...]:
+    """The archive that GitHub makes of the release; it publishes no checksum of it."""
+    return (Download(RELEASE, "free-spoken-digit-dataset-1.0.10.tar.gz"),)
 
+
+def prepare(root: str | Path, out: str | Path, seed: int = 0) -> Path:
+    """Writes manifest.csv and corpus.json of the recordings into `out`.
+
+    They lie in recordings/ under `root`, or under the one folder in it that the archive unpacks to.
     Test is the published one; validation is a tenth of the rest, even over digit and speaker.
 
     Returns:
@@ -54,32 +63,20 @@ def prepare(root: str | Path, out: str | Path, seed: int = 0) -> Path:
     Raises:
         UserError: no recordings are there, a file has another name, or files cannot be read.
     """
-    root = Path(root)
-    files = sorted((root / "recordings").glob("*.wav"))
-    if not files:
-        raise UserError(f"no recordings/*.wav under {root}; get them from {SOURCE}")
-    rows = [_row(file) for file in files]
-    infos = probe_all(files)
-    frame = pd.DataFrame(rows).assign(
-        duration=[info.frames / info.sample_rate for info in infos],
-        sample_rate=[info.sample_rate for info in infos],
-    )
-    frame = stratified_validation(frame, ["digit", "speaker"], VALID_FRACTION, seed)
-    relative = Path(os.path.relpath(root.resolve(), Path(out).resolve())).as_posix()
-    corpus = Corpus(NAME, TITLE, SOURCE, LICENCE, relative, SAMPLE_RATE, TASKS)
-    return write_manifest(out, frame, corpus)
+    root = locate(root, "recordings/*.wav", SOURCE)
+    rows = pd.DataFrame([_row(file) for file in sorted((root / "recordings").glob("*.wav"))])
+    frame = stratified_validation(timed(root, rows), ["digit", "speaker"], VALID_FRACTION, seed)
+    corpus = Corpus(NAME, TITLE, SOURCE, LICENCE, "", SAMPLE_RATE, TASKS)
+    return write_table(root, out, frame, corpus)
 
 
-def _row(file: Path) -> dict[str, str | float]:
+def _row(file: Path) -> dict[str, str]:
     match = FILE_NAME.fullmatch(file.name)
     if match is None:
         raise UserError(f"{file}: recordings are named <digit>_<speaker>_<take>.wav; move it away")
     return {
         "id": file.stem,
         "path": f"recordings/{file.name}",
-        "start": 0.0,
-        "duration": 0.0,
-        "sample_rate": 0,
         "split": "test" if int(match["index"]) < N_TEST_TAKES else "train",
         "digit": match["digit"],
         "speaker": match["speaker"],

@@ -14,25 +14,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas
-import torch
-from torch import Tensor
 
 from audioinv.core.errors import UserError
 from audioinv.core.files import read_json, write_json
-from audioinv.core.randomness import generator
-from audioinv.corpora.sonograph_synthesis import FACTORS, draw, synthesise
+from audioinv.corpora.download import Download
 from audioinv.data.audio_io import write_wav
 from audioinv.data.manifest import Corpus, write_manifest
 from audioinv.data.task import Task
+
+if TYPE_CHECKING:  # torch is imported where clips are drawn: --help lists the corpora without it
+    import torch
+    from torch import Tensor
 
 NAME = "sonograph"
 TITLE = "Sonograph: synthetic tones with known factors"
 LICENCE = "CC0-1.0"
 SOURCE = "rendered by audioinv; nothing to download"
 DESCRIPTION = "2,000 / 400 / 600 one-second tones; pitch class, timbre, pulse rate, onset and level"
+ACCESS = "made, not fetched: 'audioinv prepare sonograph' renders it"
+HOURS = 0.8
+SAMPLE_RATE = 16000
 
 TASKS = (
     Task("pitch_class", "pitch_class"),
@@ -68,8 +72,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n_train", type=int, default=2000, help="training clips")
     parser.add_argument("--n_valid", type=int, default=400, help="validation clips")
     parser.add_argument("--n_test", type=int, default=600, help="test clips")
-    parser.add_argument("--sample_rate", type=int, default=16000, help="in Hz")
+    parser.add_argument("--sample_rate", type=int, default=SAMPLE_RATE, help="in Hz")
     parser.add_argument("--duration_s", type=float, default=1.0, help="length of a clip in seconds")
+
+
+def downloads() -> tuple[Download, ...]:
+    """Nothing: `prepare` renders the clips."""
+    return ()
 
 
 def prepare(
@@ -79,7 +88,7 @@ def prepare(
     n_train: int = 2000,
     n_valid: int = 400,
     n_test: int = 600,
-    sample_rate: int = 16000,
+    sample_rate: int = SAMPLE_RATE,
     duration_s: float = 1.0,
 ) -> Path:
     """Renders the wav files under `root`, writes manifest.csv and corpus.json under `out`.
@@ -93,6 +102,8 @@ def prepare(
         UserError: a number out of range, a file that cannot be written, or `root` holds a Sonograph
             with other settings or something else.
     """
+    from audioinv.core.randomness import generator
+
     sizes = {"train": n_train, "valid": n_valid, "test": n_test}
     _check(sizes, sample_rate, duration_s)
     root = Path(root)
@@ -115,6 +126,10 @@ def draw_labelled(
     n: int, generator: torch.Generator
 ) -> tuple[dict[str, Tensor], dict[str, list[Any]]]:
     """Factors of `n` clips, and their labels by task; classes are balanced to within one clip."""
+    import torch
+
+    from audioinv.corpora.sonograph_synthesis import draw
+
     note = _balanced(n, len(PITCH_CLASSES), generator)
     octave = torch.randint(N_OCTAVES, (n,), generator=generator)
     detuning = DETUNING_SEMITONES * (2 * torch.rand(n, generator=generator) - 1)
@@ -133,6 +148,8 @@ def draw_labelled(
 
 def _balanced(n: int, n_classes: int, generator: torch.Generator) -> Tensor:
     """Class indices (n,) in random order, each class as often as any other, give or take one."""
+    import torch
+
     return torch.arange(n)[torch.randperm(n, generator=generator)] % n_classes
 
 
@@ -140,6 +157,10 @@ def _draw_timbre(
     classes: Tensor, generator: torch.Generator
 ) -> tuple[dict[str, Tensor], list[str]]:
     """The timbre factors of class indices (n,), whose binary digits choose ranges; the names."""
+    import torch
+
+    from audioinv.corpora.sonograph_synthesis import FACTORS
+
     n = len(classes)
     emphasis = replace(FACTORS["emphasis"], low=EMPHASIS_DB[0], high=EMPHASIS_DB[1])
     factors = {"emphasis": emphasis.from_uniform(torch.rand(n, generator=generator))}
@@ -164,6 +185,9 @@ def _render_missing(
     key: tuple[int, str, str],
 ) -> None:
     """Renders the blocks of clips of which a file is missing, and writes those files."""
+    from audioinv.core.randomness import generator
+    from audioinv.corpora.sonograph_synthesis import synthesise
+
     for start in range(0, len(files), BLOCK):
         missing = [i for i, file in enumerate(files[start : start + BLOCK]) if not file.is_file()]
         if not missing:

@@ -11,6 +11,7 @@ from audioinv.cli import describe, main, make_parser
 from audioinv.conf.schema import Config
 
 TAUGHT = {
+    "download": ["CORPUS", "fsdd", "esc50"],
     "prepare": ["CORPUS", "sonograph", "fsdd", "folder"],
     "validate": ["manifest", "--root", "--nj"],
     "pack": ["--out", "--sample_rate", "--on-error", "--nj"],

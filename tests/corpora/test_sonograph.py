@@ -13,7 +13,7 @@ from torch import Tensor
 
 from audioinv.core.errors import UserError
 from audioinv.core.randomness import generator
-from audioinv.corpora import sonograph
+from audioinv.corpora import sonograph, sonograph_synthesis
 from audioinv.corpora.sonograph_synthesis import FACTORS, draw, synthesise
 from audioinv.data.audio_io import read
 from audioinv.data.manifest import read_manifest
@@ -306,7 +306,7 @@ def test_preparing_again_reuses_files_and_restores_missing_ones(
 def test_preparing_again_renders_nothing(
     prepared: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(sonograph, "synthesise")
+    monkeypatch.setattr(sonograph_synthesis, "synthesise", None)
     sonograph.prepare(prepared[0], prepared[1].parent, **SIZES)
 
 

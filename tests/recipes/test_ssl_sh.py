@@ -133,22 +133,30 @@ def test_wrong_options_are_refused(driver: Driver, options: list[str], told: lis
 def test_runs_every_stage_in_order(driver: Driver) -> None:
     result = driver("--methods", "amortised logmel", "--nj=3", "--sample_rate=8000")
     assert result.returncode == 0, result.stderr
-    expected = ["prepare", "validate", "pack", "statistics", *["pretrain"] * 2, *["adapt"] * 2]
-    assert driver.subcommands() == [*expected, *["evaluate"] * 2, "measure", "report"]
+    expected = ["validate", "pack", "statistics", *["pretrain"] * 2, *["adapt"] * 2]
+    assert driver.subcommands() == [
+        "download",
+        "prepare",
+        *expected,
+        *["evaluate"] * 2,
+        "measure",
+        "report",
+    ]
     calls = driver.calls()
     assert {call.folder for call in calls} == {str(driver.recipe)}
     root, out = "downloads/tones", "data/tones"
     manifest = "data/tones/manifest.csv"
-    assert calls[0].argv == ["prepare", "tones", "--root", root, "--out", out]
-    assert calls[1].argv == ["validate", manifest, "--nj", "3"]
+    assert calls[0].argv == ["download", "tones", "--root", root]
+    assert calls[1].argv == ["prepare", "tones", "--root", root, "--out", out]
+    assert calls[2].argv == ["validate", manifest, "--nj", "3"]
     pack = ["pack", manifest, "--out", "packs/tones", "--sample_rate", "8000", "--nj", "3"]
-    assert calls[2].argv == pack
+    assert calls[3].argv == pack
     home = f"recipes/{driver.recipe.parent.name}/{driver.recipe.name}"
     assert calls[-1].argv == [
         *("report", "exp/debug", "--pack", "packs/tones", "--title", "tones"),
         *("--made_by", f"{home}/run.sh --config debug --seeds '0'"),
     ]
-    by_key = calls[3].overrides()
+    by_key = calls[4].overrides()
     assert by_key["experiment"] == "debug"
     assert by_key["pack"] == "packs/tones"
     assert by_key["statistics"] == "exp/debug/statistics.json"
@@ -242,13 +250,14 @@ def test_odd_paths_arrive_intact(tmp_path: Path, odd: str) -> None:
 def test_more_overrides_and_prepare_options_are_passed_on(driver: Driver) -> None:
     result = driver(
         *("--methods", "amortised", "--audioinv_opts", "train.steps=10\n train.width=0.5"),
-        *("--prepare_opts", "--clips 30"),
+        *("--prepare_opts", "--clips 30", "--download_opts", "--version 1"),
     )
     assert result.returncode == 0, result.stderr
     for call in driver.calls():
         if call.argv[0] in HYDRA:
             assert call.argv[-2:] == ["train.steps=10", "train.width=0.5"]
-    assert driver.calls()[0].argv[-2:] == ["--clips", "30"]
+    assert driver.calls()[0].argv[-2:] == ["--version", "1"]
+    assert driver.calls()[1].argv[-2:] == ["--clips", "30"]
 
 
 def test_failing_run_fails_the_driver_with_the_tail_of_its_log(driver: Driver) -> None:
@@ -272,7 +281,7 @@ def test_failing_single_command_fails_the_driver(driver: Driver) -> None:
     result = driver(FAKE_FAILS_ON="validate")
     assert result.returncode == 3
     assert "stage 2 (pack)" in result.stderr.splitlines()[-1]
-    assert driver.subcommands() == ["prepare", "validate"]
+    assert driver.subcommands() == ["download", "prepare", "validate"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -307,16 +316,29 @@ def test_another_data_root_prepares_and_validates_again(driver: Driver) -> None:
     assert driver.subcommands() == ["prepare", "validate", "pack"]
 
 
-def test_missing_corpus_says_where_to_get_it(driver: Driver) -> None:
-    recipe = REPOSITORY / "recipes" / "fsdd" / "ssl1" / "run.sh"
-    command = ["bash", str(recipe), "--recipe", "recipe", "--audioinv", str(driver.fake)]
-    result = subprocess.run(
-        command, cwd=driver.folder, env=driver.environment, capture_output=True, text=True
-    )
-    assert result.returncode == 2
-    assert "--data_root" in result.stderr
-    assert "github.com/Jakobovski/free-spoken-digit-dataset" in result.stderr
-    assert driver.calls() == []
+@pytest.mark.parametrize("option", [("--data_root", "mine"), ("--download", "false")])
+def test_audio_that_is_there_is_not_downloaded(driver: Driver, option: tuple[str, str]) -> None:
+    assert driver("--stop_stage", "1", *option).returncode == 0
+    assert driver.subcommands() == ["prepare"]
+
+
+def test_a_failed_download_stops_before_preparing(driver: Driver) -> None:
+    result = driver("--stop_stage", "1", FAKE_FAILS_ON="download")
+    assert result.returncode == 3
+    assert driver.subcommands() == ["download"]
+    assert driver("--stop_stage", "1").returncode == 0
+    assert driver.subcommands() == ["download", "download", "prepare"]
+
+
+@pytest.mark.parametrize(("name", "downloads"), [("demo", False), ("fsdd", True)])
+def test_recipes_download_what_there_is_to_download(
+    tmp_path: Path, name: str, downloads: bool
+) -> None:
+    run = REPOSITORY / "recipes" / name / "ssl1" / "run.sh"
+    command = ["bash", str(run), "--dry_run", "true", "--stop_stage", "1"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    commands = [shlex.split(line)[1] for line in result.stdout.splitlines()[2:]]
+    assert commands == (["download", "prepare"] if downloads else ["prepare"])
 
 
 @pytest.mark.parametrize(("name", "corpus"), [("demo", "sonograph"), ("fsdd", "fsdd")])

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Pre-trains encoders on a corpus, adapts its tasks and writes the report. Run a recipe's run.sh, not this.
 #
-# Stages: 1 prepare, 2 pack (validate and pack), 3 statistics, 4 pretrain, 5 adapt, 6 evaluate, 7 measure, 8 report.
+# Stages: 1 prepare (download and prepare), 2 pack (validate and pack), 3 statistics, 4 pretrain, 5 adapt, 6 evaluate, 7 measure, 8 report.
 # Work already done is skipped, so the same command goes on where it stopped.
 # A path you give is relative to the folder you are in; the default ones lie in the recipe's folder.
 set -euo pipefail
@@ -11,9 +11,10 @@ recipe=              # folder of the recipe, with conf/ in it (run.sh gives it)
 corpus=              # name of the corpus, as 'audioinv prepare --help' lists them
 title=               # of the report; empty: the name of the corpus
 config=cpu_quick     # experiment: conf/experiment/<config>.yaml, for example debug, cpu_quick or gpu
-data_root=           # folder of the corpus's audio; empty: downloads/<corpus>
-data_url=            # where to get the corpus, told when data_root is missing
+data_root=           # folder of the corpus's audio; empty: downloads/<corpus>, to which it is downloaded
 sample_rate=16000    # of the pack and the models, in Hz
+download=true        # false: the corpus has nothing to download
+download_opts=       # more options for 'audioinv download', separated by spaces
 prepare_opts=        # more options for 'audioinv prepare', separated by spaces
 expdir=              # folder of the experiment; empty: exp/<config>
 results=             # Markdown file for the table of results; empty: none
@@ -91,7 +92,9 @@ check_options() {
         [[ -n ${!name} ]] || die "--$name is empty; see --help"
     done
     [[ -d $recipe ]] || die "--recipe is '$recipe', which is not a folder"
-    [[ $dry_run == true || $dry_run == false ]] || die "--dry_run is '$dry_run'; give true or false"
+    for name in dry_run download; do
+        [[ ${!name} == true || ${!name} == false ]] || die "--$name is '${!name}'; give true or false"
+    done
 }
 
 resolve_paths() {  # makes given paths absolute, fills in the defaults, enters the recipe's folder
@@ -101,6 +104,7 @@ resolve_paths() {  # makes given paths absolute, fills in the defaults, enters t
     done
     [[ $audioinv != */* || $audioinv == /* ]] || audioinv=$PWD/$audioinv
     [[ -n $audioinv ]] || find_audioinv
+    [[ -z $data_root ]] || download=false
     data_root=${data_root:-downloads/$corpus}
     expdir=${expdir:-exp/$config}
     [[ $expdir != *[\\\$]* ]] || die "--expdir is '$expdir'; Hydra reads \\ and \$ as its own: choose a folder without them"
@@ -225,10 +229,13 @@ for_each_run() {  # for_each_run SUBCOMMAND METHODS: the subcommand on the run o
 # ----------------------------------------------------------------------------------------- stages
 
 stage_prepare() {
-    local options folder=data/$corpus
+    local options more folder=data/$corpus
     words options "$prepare_opts"
+    words more "$download_opts"
     local command=("$audioinv" prepare "$corpus" --root "$data_root" --out "$folder" "${options[@]}")
+    local download_command=("$audioinv" download "$corpus" --root "$data_root" "${more[@]}")
     if [[ $dry_run == true ]]; then
+        [[ $download == false ]] || run "${download_command[@]}"
         run "${command[@]}"
         return
     fi
@@ -236,8 +243,7 @@ stage_prepare() {
         log "already done: $folder/manifest.csv"
         return
     fi
-    [[ -z $data_url || -d $data_root ]] ||
-        die "the corpus $corpus is not at $data_root; get it from $data_url and give its folder: --data_root DIR"
+    [[ $download == false ]] || "${download_command[@]}"
     "${command[@]}"
     quoted "${command[@]:1}" >"$folder/.prepared"
 }

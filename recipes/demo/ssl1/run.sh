@@ -10,6 +10,7 @@ exec "$recipe/../../TEMPLATE/ssl1/ssl.sh" \
     --corpus sonograph \
     --title "Sonograph: pitch class against timbre" \
     --config cpu_quick \
+    --download false \
     --prepare_opts "--sample_rate 8000" \
     --sample_rate 8000 \
     --methods "amortised simclr random logmel" \

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Free Spoken Digit Dataset: digit wants invariance to pitch, speaker does not.
+#   ./run.sh                     downloads it (16 MB)
 #   ./run.sh --data_root DIR     DIR holds recordings/
 # Every option of the driver can be given: ./run.sh --help
 set -euo pipefail
@@ -10,7 +11,6 @@ exec "$recipe/../../TEMPLATE/ssl1/ssl.sh" \
     --recipe "$recipe" \
     --corpus fsdd \
     --title "FSDD: digit against speaker" \
-    --data_url https://github.com/Jakobovski/free-spoken-digit-dataset \
     --config cpu_quick \
     --sample_rate 8000 \
     "$@"
