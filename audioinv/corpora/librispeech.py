@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--subsets",
         nargs="+",
-        default=list(DEFAULT),
+        default=DEFAULT,
         choices=list(SUBSETS),
         help=f"parts of the corpus to take (default {DEFAULT[0]})",
     )
