@@ -139,15 +139,14 @@ def _silence(root: Path, frame: pd.DataFrame) -> pd.DataFrame:
     paths = [f"{NOISE}/{file.name}" for file in sorted((root / NOISE).glob("*.wav"))]
     if not paths:
         raise UserError(f"no *.wav in {root / NOISE}, from which silence is cut; unpack it again")
-    noises = timed(root, pd.DataFrame({"id": paths, "path": paths}))
-    cuts = []
+    lengths_s = timed(root, pd.DataFrame({"id": paths, "path": paths}))["duration"].to_numpy()
+    cuts = [pd.DataFrame({"start": [], "path": [], "split": []})]
     for split, count in _share(frame[frame["word"].isin(COMMANDS)]).items():
-        for noise in noises.itertuples():
-            first, last = (float(noise.duration) * share for share in NOISE_PARTS[split])  # type: ignore[arg-type]
-            number = round(count * float(noise.duration) / noises["duration"].sum())  # type: ignore[arg-type]
-            if last - first >= CUT_S:
-                starts = np.linspace(first, last - CUT_S, number).round(3)
-                cuts.append(pd.DataFrame({"start": starts, "path": noise.path, "split": split}))
+        for path, length_s in zip(paths, lengths_s, strict=True):
+            first, last = (length_s * share for share in NOISE_PARTS[split])
+            number = round(count * length_s / lengths_s.sum()) if last - first >= CUT_S else 0
+            starts = np.linspace(first, last - CUT_S, number).round(3)
+            cuts.append(pd.DataFrame({"start": starts, "path": path, "split": split}))
     silence = pd.concat(cuts, ignore_index=True)
     return silence.assign(
         id=[f"silence/{number:05d}" for number in range(len(silence))],
