@@ -90,6 +90,7 @@ def make_parser() -> argparse.ArgumentParser:
     for name, summary in HYDRA.items():
         _add_hydra(commands, name, summary)
     _add_report(commands)
+    _add_table(commands)
     return parser
 
 
@@ -225,6 +226,12 @@ def _add_hydra(commands: Any, name: str, summary: str) -> None:
     )
     command.add_argument("-h", "--help", action=_HydraHelp, nargs=0, help="this, and every key")
     command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see below")
+    command.add_argument(
+        "-m",
+        "--multirun",
+        action="store_true",
+        help="run a sweep: seed=0,1,2 with run='exp/a_s${seed}'; one job after the other",
+    )
     command.add_argument("--config_dir", help="folder with further groups: a recipe's conf/")
     if name in ("embed", "export"):
         command.add_argument(
@@ -235,12 +242,16 @@ def _add_hydra(commands: Any, name: str, summary: str) -> None:
 
 
 def _hydra(options: argparse.Namespace) -> int:
-    from audioinv.commands.compose import compose_config
+    from audioinv.commands.compose import compose_config, sweep
 
-    config = compose_config(options.overrides, options.config_dir)
+    jobs = sweep(options.overrides) if options.multirun else [options.overrides]
+    configs = [compose_config(job, options.config_dir) for job in jobs]  # all checked, then run
     command = importlib.import_module(f"audioinv.commands.{options.command}")
     extra = [options.descriptor, options.out] if hasattr(options, "descriptor") else []
-    command.main(config, *extra)
+    for number, (job, config) in enumerate(zip(jobs, configs, strict=True), 1):
+        if options.multirun:
+            logging.info("job %d of %d: %s", number, len(jobs), " ".join(job))
+        command.main(config, *extra)
     return 0
 
 
@@ -264,6 +275,27 @@ def _report(options: argparse.Namespace) -> int:
     print(
         report.main(options.expdir, options.results, options.pack, options.title, options.made_by)
     )
+    return 0
+
+
+def _add_table(commands: Any) -> None:
+    command = commands.add_parser(
+        "table",
+        help="results of one or several experiments in one table, with ranks and paired tests",
+        description="Reads run folders of every EXPDIR; prints Markdown: mean and standard "
+        "deviation over seeds, mean ranks over tasks, paired tests, published rows.",
+    )
+    command.add_argument("expdirs", nargs="+", type=Path, metavar="EXPDIR")
+    command.add_argument("--out", type=Path, help="write OUT.md and OUT.csv as well")
+    command.add_argument("--against", help="name of a row: test every other against it")
+    command.add_argument("--published", type=Path, help="CSV of published figures, shown apart")
+    command.set_defaults(run=_table)
+
+
+def _table(options: argparse.Namespace) -> int:
+    from audioinv.commands import table
+
+    print(table.main(options.expdirs, options.out, options.against, options.published))
     return 0
 
 

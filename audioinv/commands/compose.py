@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from hydra import compose, initialize_config_module
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -36,10 +38,47 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> s
         extra = [f"hydra.searchpath=['file://{quoted}']"]
     try:
         with initialize_config_module("audioinv.conf", version_base="1.3"):
-            composed = compose("config", [*extra, *overrides])
-        return cast(schema.Config, OmegaConf.to_object(composed))
+            composed = compose("config", [*extra, *_at_corners(overrides)])
+        config = cast(schema.Config, OmegaConf.to_object(composed))
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(_explain(error)) from error
+    for name in (word.removeprefix("method=") for word in overrides if word.startswith("method=")):
+        config.method = name if ":" in name else config.method
+    return config
+
+
+def _at_corners(overrides: Sequence[str]) -> list[str]:
+    """method=NAME:CORNER -> method=NAME pretrain.corners=CORNER: any corner is a method."""
+    plain = []
+    for word in overrides:
+        key, _, value = word.partition("=")
+        name, colon, corner = value.partition(":")
+        plain += (
+            [f"method={name}", f"pretrain.corners={corner}"]
+            if key == "method" and colon
+            else [word]
+        )
+    return plain
+
+
+def sweep(overrides: Sequence[str]) -> list[list[str]]:
+    """Hydra's sweeps, "seed=0,1,2" or "pretrain.lr=choice(1e-3,3e-3)", as one list a job.
+
+    Raises:
+        UserError: an override that Hydra's grammar does not know.
+    """
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise UserError(_explain(error)) from error
+    choices = []
+    for override, text in zip(parsed, overrides, strict=True):
+        if not override.is_sweep_override():
+            choices.append([text])
+            continue
+        key = override.get_key_element()
+        choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+    return [list(job) for job in itertools.product(*choices)]
 
 
 def _explain(error: Exception) -> str:

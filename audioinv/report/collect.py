@@ -32,7 +32,7 @@ SCEPTICS = ("random", "logmel")
 AUDIO_TYPES = {".wav": "audio/wav", ".ogg": "audio/ogg"}
 _RUN_FOLDER = (
     "a run folder is what `audioinv pretrain`, `evaluate` and `measure` write: "
-    "it holds config.yaml, metrics.jsonl, measure.json or tasks/<task>/<mode>/result.json"
+    "it holds config.yaml, metrics.jsonl, measure.json or tasks/TASK/MODE/PROTOCOL/result.json"
 )
 
 
@@ -59,6 +59,7 @@ class Result:
     descriptor: dict[str, float] | None
     versions: dict[str, str]
     command: str
+    corpus: str = ""
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,7 @@ def _read_result(path: Path) -> Result:
             descriptor=_numbers(value["descriptor"]) if value.get("descriptor") else None,
             versions={str(k): str(v) for k, v in (value.get("versions") or {}).items()},
             command=str(value.get("command") or ""),
+            corpus=str(value.get("corpus") or ""),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _broken(path, error) from error
@@ -310,10 +312,10 @@ def _clip(folder: Path, name: str) -> Path:
 
 
 def _check_distinct(results: list[Result]) -> None:
-    """One result per (method, row, task, seed): two would be averaged as if they were two seeds."""
-    seen: dict[tuple[str, str, str, int], Path] = {}
+    """One result per protocol, method, row, task and seed: two would be averaged like seeds."""
+    seen: dict[tuple[str, str, str, str, int], Path] = {}
     for result in results:
-        key = (result.method, result.label, result.task, result.seed)
+        key = (result.protocol, result.method, result.label, result.task, result.seed)
         if key in seen:
             raise UserError(
                 f"{result.path} and {seen[key]} are both '{result.label}' on {result.task} with "

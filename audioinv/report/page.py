@@ -26,7 +26,7 @@ from audioinv.report.pictures import (
     loss_picture,
     measurement_pictures,
 )
-from audioinv.report.tables import hardware, main_table, results_table, show, write_results
+from audioinv.report.tables import hardware, results_table, show, tables, write_results
 
 CITATIONS = (
     "R. Chavhan, H. Gouk, J. Stuehmer, C. Heggan, M. Yaghoobi, T. Hospedales. "
@@ -84,7 +84,7 @@ def render(experiment: Experiment) -> str:
         counts=_counts(experiment),
         facts=facts(experiment),
         configs={run.path.resolve().name: _compact(run.config) for run in experiment.runs},
-        table=main_table(experiment) if results else None,
+        tables=tables(experiment),
         results=results,
         several=len({result.seed for result in results}) > 1,
         descriptors=descriptor_pictures(results),

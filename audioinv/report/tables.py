@@ -20,6 +20,7 @@ from audioinv.report.collect import (
     read_experiment,
     unique,
 )
+from audioinv.report.measured import descriptor_table, invariance_table
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 METRIC_NAMES = {"accuracy": "accuracy, %", "r2": "R²", "macro_f1": "macro F1, %", "map": "mAP, %"}
@@ -62,8 +63,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """`groups` holds the pre-trained rows by method; `sceptics` the rows without pre-training."""
+    """`groups` holds the pre-trained rows by method; `sceptics` the rows without pre-training.
 
+    `protocol` names the protocol, or the two of a linear readout: of classes and of values.
+    """
+
+    protocol: str
     columns: tuple[Column, ...]
     groups: tuple[tuple[Row, ...], ...]
     sceptics: tuple[Row, ...]
@@ -74,9 +79,21 @@ class Table:
         return [row for group in self.groups for row in group] + list(self.sceptics)
 
 
-def main_table(experiment: Experiment) -> Table:
+def tables(experiment: Experiment) -> list[Table]:
+    """A table for each protocol, the linear readouts' first."""
+    families: dict[str, list[Result]] = {}
+    for result in experiment.results:
+        families.setdefault(_family(result.protocol), []).append(result)
+    return [_table(families[name]) for name in sorted(families, key=lambda n: (n != "linear", n))]
+
+
+def _family(protocol: str) -> str:
+    """Protocols that share a table: a linear readout of classes and one of values."""
+    return "linear" if protocol in ("linear-v1", "regression-v1") else protocol
+
+
+def _table(results: list[Result]) -> Table:
     """Mean and standard deviation over seeds of every row on every task."""
-    results = experiment.results
     tasks = sorted(unique(result.task for result in results))
     best = {task: _best([r for r in results if r.task == task]) for task in tasks}
     keys = unique((r.method, r.label) for r in results)
@@ -87,6 +104,7 @@ def main_table(experiment: Experiment) -> Table:
     ]
     methods = unique(row.method for row in rows if row.method not in SCEPTICS)
     return Table(
+        ", ".join(sorted(unique(r.protocol for r in results))),
         tuple(_column(task, [r for r in results if r.task == task]) for task in tasks),
         tuple(tuple(row for row in rows if row.method == method) for method in methods),
         tuple(row for row in rows if row.method in SCEPTICS),
@@ -94,7 +112,7 @@ def main_table(experiment: Experiment) -> Table:
 
 
 def results_table(expdir: str | Path) -> str:
-    """The main table of the experiment in `expdir` as Markdown, with seeds, hardware and command.
+    """The tables of the experiment in `expdir` as Markdown, with seeds, hardware and command.
 
     Raises:
         UserError: see `read_experiment`; or the experiment has no result yet.
@@ -102,22 +120,28 @@ def results_table(expdir: str | Path) -> str:
     experiment = read_experiment(expdir)
     if not experiment.results:
         raise UserError(f"no run in {expdir} has a result yet; run `audioinv evaluate` first")
-    return markdown(main_table(experiment), experiment)
+    return tables_markdown(experiment)
+
+
+def tables_markdown(experiment: Experiment) -> str:
+    """A table a protocol, learnt descriptors, measured invariance, hardware and command."""
+    parts = [markdown(table, experiment) for table in tables(experiment)]
+    parts += [descriptor_table(experiment), invariance_table(experiment)]
+    made = f"Hardware: {hardware(experiment)}. Command: {_code(command(experiment))}"
+    return "\n".join([part for part in parts if part] + [made]) + "\n"
 
 
 def markdown(table: Table, experiment: Experiment) -> str:
-    """`table` as a GitHub Markdown table and two lines on what it shows and how it was made."""
+    """`table` as a GitHub Markdown table and a line on what it shows."""
     heads = [f"{_escape(column.task)} ({column.metric})" for column in table.columns]
     lines = [
         _line(["", *heads, "seeds"]),
         _line(["---", *["---:"] * (len(heads) + 1)]),
         *(_markdown_row(row) for row in table.rows),
         _line(["*chance*", *(column.chance for column in table.columns), ""]),
-        _line(["*test clips*", *(column.n_test for column in table.columns), ""]),
+        _line([f"*test {_tested(table)}*", *(column.n_test for column in table.columns), ""]),
         "",
         _what_it_shows(table, experiment),
-        "",
-        f"Hardware: {hardware(experiment)}. Command: {_code(command(experiment))}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -209,6 +233,11 @@ def _column(task: str, results: list[Result]) -> Column:
     )
 
 
+def _tested(table: Table) -> str:
+    """What the last row of a table counts."""
+    return "episodes" if table.protocol.startswith("fewshot") else "clips"
+
+
 def _span(shown: Iterable[str]) -> str:
     """The one value, or the first and last of the sorted values."""
     values = unique(shown)
@@ -233,13 +262,12 @@ def _markdown_cell(cell: Cell | None, row: Row) -> str:
 
 def _what_it_shows(table: Table, experiment: Experiment) -> str:
     seeds = ", ".join(map(str, sorted(unique(r.seed for r in experiment.results))))
-    protocols = ", ".join(sorted(unique(_escape(r.protocol) for r in experiment.results)))
     single = any(c and c.n == 1 for row in table.rows for c in row.cells)
     several = any(c and c.n > 1 for row in table.rows for c in row.cells)
     spreads = ["mean ± standard deviation over seeds"] * several
     spreads += ["single seed with its 95% interval"] * single
     return (
-        f"Protocol {protocols}; {'; '.join(spreads)}; seeds {seeds}. "
+        f"Protocol {_escape(table.protocol)}; {'; '.join(spreads)}; seeds {seeds}. "
         "Bold: highest of its column. Italic rows use no pre-training."
     )
 

@@ -23,6 +23,8 @@ stop_stage=8         # last stage, by number or name
 skip_stages=         # stages to leave out, by number or name: "3 measure"
 dry_run=false        # true: print the commands, ready to paste, and run nothing
 methods="amortised simclr simclr_frequency simclr_time conditioned_allon random logmel"  # the rows of the table
+joined="concat_groups"  # the methods that join finished encoders of others: they wait for them (stage 4)
+protocols="linear"   # how encoders are judged (stage 6): linear knn fewshot factors finetune
 measured="amortised simclr conditioned_allon"  # the methods among them whose invariance is measured (stage 7)
 seeds=0              # one run for each method and seed: "0 1 2"
 jobs=2               # runs that go on at once (stages 4 to 7)
@@ -206,20 +208,21 @@ on_exit() {  # ends what still runs, so that nothing outlives the driver
     (( status == 0 )) || [[ -z $current_stage ]] || log "stopped in stage $current_stage (exit status $status)"
 }
 
-for_each_run() {  # for_each_run SUBCOMMAND METHODS: the subcommand on the run of each seed and method
-    local all_seeds all_methods seed method number=0 command
+for_each_run() {  # for_each_run SUBCOMMAND METHODS [OVERRIDE...]: the subcommand on the run of each seed and method
+    local all_seeds all_methods seed method number=0 command kind=$1
+    (( $# < 3 )) || kind+=_${3#*=}
     words all_seeds "$seeds"
     words all_methods "$2"
     [[ $dry_run == true ]] || mkdir -p -- "$expdir/log"
     for seed in "${all_seeds[@]}"; do
         for method in "${all_methods[@]}"; do
             (( ${#gpus[@]} == 1 )) || run export CUDA_VISIBLE_DEVICES="${gpus[number++ % ngpu]}"
-            hydra_command "$1" "method=$method" "$(override run "$expdir/${method}_s$seed")" "seed=$seed"
+            hydra_command "$1" "method=$method" "$(override run "$expdir/${method}_s$seed")" "seed=$seed" "${@:3}"
             if [[ $dry_run == true ]]; then
                 run "${command[@]}"
             else
                 wait_for_fewer_than "$jobs"
-                start_run "$1_${method}_s$seed" "${command[@]}"
+                start_run "${kind}_${method}_s$seed" "${command[@]}"
             fi
         done
     done
@@ -265,16 +268,30 @@ stage_statistics() {
     run "${command[@]}"
 }
 
-stage_pretrain() { for_each_run pretrain "$methods"; }
-stage_adapt() { for_each_run adapt "$methods"; }
-stage_evaluate() { for_each_run evaluate "$methods"; }
+stage_pretrain() {
+    for_each_run pretrain "$(methods_in "$joined" no)"
+    for_each_run pretrain "$(methods_in "$joined" yes)"
+}
 
-stage_measure() {
-    local all wanted method both=
+stage_adapt() { for_each_run adapt "$methods"; }
+
+stage_evaluate() {
+    local all protocol
+    words all "$protocols"
+    for protocol in "${all[@]}"; do for_each_run evaluate "$methods" "protocol=$protocol"; done
+}
+
+stage_measure() { for_each_run measure "$(methods_in "$measured" yes)"; }
+
+methods_in() {  # methods_in LIST yes|no: the methods that are, or are not, in LIST
+    local all wanted method is
     words all "$methods"
-    words wanted "$measured"
-    for method in "${all[@]}"; do [[ " ${wanted[*]} " != *" $method "* ]] || both+=" $method"; done
-    for_each_run measure "$both"
+    words wanted "$1"
+    for method in "${all[@]}"; do
+        is=no
+        [[ " ${wanted[*]} " != *" $method "* ]] || is=yes
+        [[ $is != "$2" ]] || printf '%s ' "$method"
+    done
 }
 
 stage_report() {

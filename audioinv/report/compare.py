@@ -1,0 +1,140 @@
+"""Several experiments in one: ranks over tasks, paired tests between rows, and one tidy table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from scipy.stats import rankdata
+
+from audioinv.core.errors import UserError
+from audioinv.report.collect import Experiment, Result, read_experiment, unique
+
+FLIPS = 10000
+PUBLISHED_COLUMNS = ("row", "corpus", "task", "protocol", "metric", "value", "source")
+
+
+def join(expdirs: Sequence[str | Path]) -> Experiment:
+    """The experiments as one; a task is called "corpus: task" where there are several corpora.
+
+    Raises:
+        UserError: a folder that cannot be read (see `read_experiment`).
+    """
+    experiments = [read_experiment(expdir) for expdir in expdirs]
+    corpora = unique(r.corpus for e in experiments for r in e.results)
+    runs = [run for experiment in experiments for run in experiment.runs]
+    if len(corpora) > 1:
+        named = {id(run): tuple(_with_corpus(r) for r in run.results) for run in runs}
+        runs = [replace(run, results=named[id(run)]) for run in runs]
+    return Experiment(Path(expdirs[0]), tuple(runs), (), experiments[0].about)
+
+
+def _with_corpus(result: Result) -> Result:
+    return replace(result, task=f"{result.corpus}: {result.task}")
+
+
+def tidy(results: Iterable[Result]) -> pd.DataFrame:
+    """One line a protocol, task and row: seeds, mean, standard deviation, mean interval."""
+    frame = pd.DataFrame([vars(r) for r in results])
+    low = [np.nan if i is None else i[0] for i in frame["interval"]]
+    high = [np.nan if i is None else i[1] for i in frame["interval"]]
+    groups = frame.assign(low=low, high=high).groupby(
+        ["protocol", "task", "metric", "method", "label"], sort=False
+    )
+    return groups.agg(
+        seeds=("seed", "nunique"),
+        mean=("value", "mean"),
+        sd=("value", "std"),
+        low=("low", "mean"),
+        high=("high", "mean"),
+    ).reset_index()
+
+
+def ranks(table: pd.DataFrame) -> pd.Series:
+    """Mean rank of every row, 1 the best, over the tasks that all rows of its protocol have."""
+    parts = []
+    for protocol, group in table.groupby("protocol", sort=False):
+        wide = group.pivot_table(index="label", columns="task", values="mean").dropna(axis=1)
+        if wide.shape[1] == 0:
+            continue
+        order = rankdata(-wide.to_numpy(), axis=0)
+        keys = [(str(protocol), str(label)) for label in wide.index]
+        parts.append(pd.Series(order.mean(1), pd.MultiIndex.from_tuples(keys)))
+    return pd.concat(parts) if parts else pd.Series(dtype="float64")
+
+
+def paired(first: Sequence[Result], second: Sequence[Result]) -> tuple[float, float, int]:
+    """Mean difference of two rows of one task, its p-value, and the clips they share.
+
+    Each clip's score is averaged over seeds; the p-value is that of a sign-flip permutation test
+    over clips, two-sided. It says whether the difference would hold for more clips of these
+    encoders; how much encoders differ by seed is the table's standard deviation.
+
+    Raises:
+        UserError: results without scores by clip, or without a clip in common.
+    """
+    a, b = _by_clip(first), _by_clip(second)
+    common = a.index.intersection(b.index)
+    if len(common) == 0:
+        raise UserError(f"{first[0].path} and {second[0].path} have no clip in common")
+    difference = (a[common] - b[common]).to_numpy()
+    observed = abs(difference.mean())
+    signs = np.random.default_rng(0).integers(0, 2, (FLIPS, len(difference)), dtype=np.int8)
+    flipped = np.abs((2 * signs - 1) @ difference) / len(difference)
+    p = (1 + np.count_nonzero(flipped >= observed - 1e-12)) / (1 + FLIPS)
+    return float(difference.mean()), float(p), len(difference)
+
+
+def _by_clip(results: Sequence[Result]) -> pd.Series:
+    """Mean score of every clip over seeds."""
+    parts = []
+    for result in results:
+        path = result.path.with_name("per_clip.safetensors")
+        try:
+            values: dict[str, NDArray[np.float64]] = load_file(path)
+            parts.append(pd.Series(values["score"], index=values["clips"]))
+        except (OSError, KeyError, SafetensorError) as error:
+            raise UserError(f"{path} holds no scores by clip: {error}; evaluate again") from error
+    return pd.concat(parts).groupby(level=0).mean()
+
+
+def comparisons(results: Sequence[Result], against: str) -> pd.DataFrame:
+    """Every row against the row called `against`: task, row, difference, p, clips.
+
+    Raises:
+        UserError: no row of that name.
+    """
+    labels = unique(r.label for r in results)
+    if against not in labels:
+        raise UserError(f"no row is called '{against}'; there are: {'; '.join(labels)}")
+    lines = []
+    for protocol, task in unique((r.protocol, r.task) for r in results):
+        here = [r for r in results if (r.protocol, r.task) == (protocol, task)]
+        reference = [r for r in here if r.label == against]
+        for label in unique(r.label for r in here if r.label != against):
+            if reference:
+                difference, p, n = paired([r for r in here if r.label == label], reference)
+                lines.append((protocol, task, label, difference, p, n))
+    return pd.DataFrame(lines, columns=["protocol", "task", "label", "difference", "p", "clips"])
+
+
+def published(path: str | Path) -> pd.DataFrame:
+    """Rows of other people's papers: row, corpus, task, protocol, metric, value, source.
+
+    Raises:
+        UserError: not such a table.
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    missing = [name for name in PUBLISHED_COLUMNS if name not in table]
+    if missing:
+        raise UserError(f"{path} lacks the columns {', '.join(missing)}")
+    return table

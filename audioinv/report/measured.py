@@ -1,0 +1,71 @@
+"""Learnt descriptors and measured invariance as Markdown, means and deviations over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from audioinv.report.collect import Experiment, Measurement, method_name, unique
+from audioinv.report.figures import words
+
+LEARNED = ("search", "soft", "paper", "validation", "episode")
+
+
+def descriptor_table(experiment: Experiment) -> str:
+    """What tasks learnt: a row a task and mode, a column a component; "" if nothing was learnt."""
+    learned = [r for r in experiment.results if r.mode.split(":")[0] in LEARNED and r.descriptor]
+    learned = [r for r in learned if r.protocol in ("linear-v1", "regression-v1")]
+    if not learned:
+        return ""
+    names = unique(name for r in learned for name in r.descriptor or ())
+    lines = [_line(["learnt descriptor", *map(words, names)]), _rule(len(names))]
+    for task, mode in unique((r.task, r.mode) for r in learned):
+        same = [r for r in learned if (r.task, r.mode) == (task, mode)]
+        values = [[(r.descriptor or {}).get(name, np.nan) for r in same] for name in names]
+        lines.append(_line([f"{words(task)}, {mode}", *(_spread(v, 2) for v in values)]))
+    return (
+        "\n".join(lines) + "\n\n1: invariant, 0: sensitive; mean ± standard deviation over seeds.\n"
+    )
+
+
+def invariance_table(experiment: Experiment) -> str:
+    """Cosine of a clip and its augmented self, on, off and gap; "" if nothing was measured."""
+    measured: dict[str, list[Measurement]] = {}
+    for run in experiment.runs:
+        if run.measurement:
+            measured.setdefault(run.method, []).append(run.measurement)
+    if not measured:
+        return ""
+    heads, columns = [], []
+    for method, several in measured.items():
+        moves = any(abs(gap) > 1e-6 for m in several for gap in m.gap.values())
+        for kind in ("on", "off", "gap") if moves else ("on",):
+            heads.append(f"{method_name(method)}, {kind}" if moves else method_name(method))
+            columns.append([getattr(m, kind) for m in several])
+    names = unique(name for several in measured.values() for m in several for name in m.names)
+    lines = [_line(["measured invariance", *heads]), _rule(len(heads))]
+    for name in names:
+        cells = [[values.get(name, np.nan) for values in column] for column in columns]
+        lines.append(_line([words(name), *(_spread(cell, 3) for cell in cells)]))
+    clips = ", ".join(map(str, unique(m.n_clips for s in measured.values() for m in s)))
+    seeds = max(len(several) for several in measured.values())
+    return "\n".join(lines) + (
+        "\n\nCosine of centred features between a clip and its augmented self, "
+        f"{clips} test clips, {seeds} seed(s); off flips that component from all-on.\n"
+    )
+
+
+def _spread(values: Sequence[float], decimals: int) -> str:
+    shown = f"{np.mean(values):.{decimals}f}"
+    if len(values) > 1:
+        shown += f" ± {np.std(values, ddof=1):.{decimals}f}"
+    return shown.replace("-", "\N{MINUS SIGN}")
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _rule(columns: int) -> str:
+    return _line(["---", *["---:"] * columns])
