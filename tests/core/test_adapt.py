@@ -23,6 +23,7 @@ from audioinv.core.adapt import (
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.errors import UserError
 from audioinv.core.features import FeatureCache
+from audioinv.core.probes import fit_readout
 from audioinv.core.randomness import generator
 
 SPACE = DescriptorSpace.single(["a", "b", "c"], min_active=0)
@@ -242,3 +243,21 @@ def test_scores_by_hand() -> None:
     assert score(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 3.0]), "regression") == pytest.approx(
         0.5
     )
+
+
+def test_the_l2_of_a_logistic_readout_is_chosen_on_validation() -> None:
+    """Overlapping classes in many dimensions want a strong one; test rows have no say."""
+    g = generator(0, "l2")
+    y = torch.arange(N) % 2
+    x = torch.randn(N, 60, generator=g)
+    x[:, 0] += 1.5 * y
+    data = Labelled(y, "classification", ["a", "b"], TRAIN, VALID)
+    mixture = Mixture.single(SPACE.all_on())
+    chosen = fit(mixture, lambda i: x, data, AdaptConfig(readout="logistic"))
+    spoilt = x.clone()
+    spoilt[TEST] = float("nan")
+    again = fit(mixture, lambda i: spoilt, data, AdaptConfig(readout="logistic"))
+    assert torch.equal(chosen.weight, again.weight)
+    rows = data.fit_rows
+    loose = fit_readout(x[rows], y[rows], "classification", ["a", "b"], "logistic", 1.0)
+    assert float(chosen.weight.norm()) < 0.5 * float(loose.weight.norm())

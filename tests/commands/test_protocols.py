@@ -1,0 +1,168 @@
+"""Every protocol and every baseline over the tiny corpus, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from audioinv.cli import main
+from audioinv.commands.build import load_run
+from audioinv.commands.compose import compose_config
+from audioinv.commands.features import TaskFeatures
+from audioinv.data.folds import find_tasks
+
+Refuse = Callable[[Sequence[str]], str]
+FEW = [
+    "fewshot.n_way=3",
+    "fewshot.n_tasks=50",
+    "fewshot.class_split=[0.5,0,0.5]",
+    "fewshot.modes=[fixed:all,search,soft,validation,episode]",
+]
+KEYS = {
+    "protocol", "task", "kind", "method", "mode", "label", "metric", "value", "interval", "chance",
+    "n_train", "n_test", "descriptor", "layers", "readout", "seed", "versions", "command", "corpus",
+}  # fmt: skip
+
+
+def rows(folder: Path, protocol: str) -> dict[str, dict[str, Any]]:
+    """Label -> result of one protocol."""
+    found = [json.loads(p.read_text()) for p in sorted(folder.glob("tasks/**/result.json"))]
+    return {f"{r['task']} {r['label']}": r for r in found if r["protocol"].startswith(protocol)}
+
+
+@pytest.mark.parametrize("protocol", ["knn", "finetune"])
+def test_protocols_on_adapted_descriptors(finished: Any, protocol: str) -> None:
+    settings = [*finished.settings(), "adapt.modes=[fixed:all,soft]", "finetune.epochs=2"]
+    assert main(["evaluate", *settings, f"protocol={protocol}", "tasks=[label]"]) == 0
+    made = rows(finished.run, protocol)
+    assert set(made) == {"label Amortised, all on", "label Amortised, soft descriptor"}
+    for row in made.values():
+        assert row.keys() >= KEYS and row["protocol"] == f"{protocol}-v1"
+        assert row["interval"][0] <= row["value"] <= row["interval"][1]
+        assert row["n_test"] == 12
+
+
+def test_few_shot_rows(finished: Any, tmp_path: Path) -> None:
+    settings = [*finished.settings(), *FEW, f"out={tmp_path}", "protocol=fewshot"]
+    assert main(["evaluate", *settings]) == 0
+    made = rows(tmp_path, "fewshot")
+    assert len(made) == 10, "one classification task, five modes, two readouts"
+    for row in made.values():
+        assert row.keys() >= KEYS and row["protocol"] == "fewshot-v1 3-way 1-shot"
+        assert row["interval"][0] <= row["value"] <= row["interval"][1]
+        assert (row["n_test"], row["n_train"], row["chance"]) == (50, 3, pytest.approx(1 / 3))
+        assert len(row["test_classes"]) == 3
+    values = [row["value"] for row in made.values()]
+    assert max(values) > 0.4, "tones an octave apart are no riddle, even at random weights"
+    scores = load_file(next(tmp_path.rglob("per_clip.safetensors")))
+    assert scores["score"].shape == (50,)
+
+
+def test_few_shot_descriptors_come_from_training_classes(finished: Any, tmp_path: Path) -> None:
+    """Features of the clips of the testing classes change nothing that is learnt."""
+    config = compose_config([*finished.settings(), *FEW, "protocol=fewshot"])
+    from audioinv.commands.protocols import Context
+    from audioinv.commands.protocols.fewshot import EpisodesOf
+
+    encoder, bank, pack = load_run(config)
+    features = TaskFeatures(encoder, bank, pack, config)
+    context = Context(config, encoder, bank, pack, features, tmp_path)
+    episodes = EpisodesOf(context, find_tasks(pack, ["label"])[0])
+    cache, _ = features.of(episodes.task)
+    tested = torch.isin(episodes.labels, episodes.parts[2])
+    for mode in ("search", "soft", "validation"):
+        before = episodes.learn(mode, cache).reported
+        for corner in list(cache.known):
+            cache.known[corner] = cache.known[corner].clone()
+            if mode != "validation":  # which standardises over all unlabelled training clips
+                cache.known[corner][tested] = 1e3
+        assert torch.equal(before, episodes.learn(mode, cache).reported), mode
+        cache.known.clear()
+
+
+def test_a_task_of_too_few_classes(finished: Any, refuse: Refuse, tmp_path: Path) -> None:
+    settings = [*finished.settings(), *FEW, f"out={tmp_path}", "protocol=fewshot"]
+    settings.append("fewshot.n_way=5")
+    assert main(["evaluate", *settings]) == 0, "left out with a warning"
+    assert not rows(tmp_path, "fewshot")
+    assert "there are 3 to test on" in refuse(["evaluate", *settings, "tasks=[label]"])
+
+
+def test_factors_are_probed_on_and_off(finished: Any, tmp_path: Path) -> None:
+    settings = [*finished.settings(), f"out={tmp_path}", "protocol=factors"]
+    assert main(["evaluate", *settings]) == 0
+    made = rows(tmp_path, "factors")
+    assert {row["task"] for row in made.values()} == {
+        "pitch_shift.semitones", "time_shift.shift", "white_noise.snr_db"
+    }  # fmt: skip
+    assert {row["mode"] for row in made.values()} == {"all", "off"} and len(made) == 6
+    off = made["pitch_shift.semitones Amortised, own component off"]
+    assert off["descriptor"] == {"pitch_shift": 0.0, "time_shift": 1.0, "white_noise": 1.0}
+    assert off["unit"] == "semitones" and off["metric"] == "r2" and off["value"] <= 1
+
+
+def test_an_unknown_protocol(finished: Any, refuse: Refuse) -> None:
+    line = refuse(["evaluate", *finished.settings(), "protocol=zeroshot"])
+    assert "zeroshot" in line and "linear, knn, fewshot, factors, finetune" in line
+
+
+@pytest.mark.parametrize("method", ["looc", "augself", "mt_slvr", "simclr:-pitch_shift"])
+def test_baselines_train_and_are_judged(finished: Any, tmp_path: Path, method: str) -> None:
+    run = tmp_path / "run_s0"
+    settings = [*finished.settings(run), f"method={method}", "tasks=[label]"]
+    for command in ("pretrain", "adapt", "evaluate"):
+        assert main([command, *settings]) == 0
+    (row,) = rows(run, "linear").values()
+    assert row["method"] == method and row["mode"] == "fixed:all"
+
+
+def test_encoders_are_joined(finished: Any, refuse: Refuse, tmp_path: Path) -> None:
+    joined = [*finished.settings(tmp_path / "concat_groups_s0"), "method=concat_groups"]
+    parts = "backbone.options.parts=[simclr:pitch_shift,simclr:time_shift]"
+    assert "simclr:pitch_shift_s0/encoder is not there" in refuse(["pretrain", *joined, parts])
+    plain = []
+    for corner in ("pitch_shift", "time_shift"):
+        run = tmp_path / f"simclr:{corner}_s0"
+        assert main(["pretrain", *finished.settings(run), f"method=simclr:{corner}"]) == 0
+        plain.append(load_run(compose_config(finished.settings(run)))[0])
+    assert main(["pretrain", *joined, parts]) == 0
+    encoder, _, _ = load_run(compose_config(joined))
+    x = torch.randn(3, 4000)
+    descriptor = encoder.space.all_on()
+    with torch.no_grad():
+        expected = torch.cat([part.at(descriptor)(x) for part in plain], dim=1)
+        torch.testing.assert_close(encoder.at(descriptor)(x), expected)
+
+
+def test_windows_and_averaging_are_options_of_every_row(finished: Any, tmp_path: Path) -> None:
+    values = {}
+    for name, more in {
+        "first": [], "hop": ["features.hop_s=0.05"], "views": ["features.views=2"]
+    }.items():  # fmt: skip
+        settings = [*finished.settings(), f"out={tmp_path / name}", "tasks=[label]", *more]
+        settings.append("adapt.modes=[fixed:all]")
+        for command in ("adapt", "evaluate"):
+            assert main([command, *settings]) == 0
+        config = compose_config(settings)
+        features = TaskFeatures(*load_run(config), config)
+        cache, _ = features.of(find_tasks(features.pack, ["label"])[0])
+        assert len(cache.owner) == (180 if name == "hop" else 60)  # 0.6 s: 0, 0.05 and 0.1 s
+        values[name] = cache(features.encoder.space.all_on())
+        assert len(values[name]) == 60
+    assert not torch.allclose(values["first"], values["hop"])
+    assert not torch.allclose(values["first"], values["views"])
+
+
+def test_features_that_cannot_be(finished: Any, refuse: Refuse) -> None:
+    assert "features.hop_s is -1" in refuse(["adapt", *finished.settings(), "features.hop_s=-1"])
+    line = refuse(["adapt", *finished.settings(), "features.views=3", MODES])
+    assert "adapted with other settings" in line and "views 0 -> 3" in line
+
+
+MODES = "adapt.modes=[fixed:all]"
