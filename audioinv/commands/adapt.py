@@ -32,7 +32,7 @@ from audioinv.data.pack import Pack
 from audioinv.data.task import Task
 
 log = logging.getLogger(__name__)
-FEATURES_BY = ("layers", "hop_s", "pool", "views", "calibration_clips")
+FEATURES_BY = ("layers", "hop_s", "pool", "views", "calibration_clips", "score_on")
 ADAPTED_BY = (*FEATURES_BY, "labels_per_class", "readout", "seed")
 
 
@@ -64,6 +64,7 @@ def already_adapted(folder: Path, config: Config, keys: Sequence[str]) -> bool:
         return False
     info = read_json(folder / "adapted.json")
     wanted = {**vars(config.features), **vars(config.adapt), "seed": config.seed}
+    wanted["score_on"] = config.score_on
     differing = [
         f"{key} {info[key]} -> {wanted[key]}"
         for key in keys
@@ -89,7 +90,7 @@ def adapt_task(
     cache, drawn = features.of(task)
     began = time.perf_counter()
     adapted, n_train = [], 0
-    for data, _ in folds(pack, task, drawn):
+    for data, _ in folds(pack, task, drawn, config.score_on):
         data = with_few_labels(data, config.adapt.labels_per_class, config.seed)
         mixture = pick(mode, encoder, cache, data, config)
         n_train = len(data.fit_rows)
@@ -106,6 +107,7 @@ def adapt_task(
         "labels_per_class": config.adapt.labels_per_class,
         "readout": config.adapt.readout,
         "seed": config.seed,
+        "score_on": config.score_on,
         "seconds": round(seconds, 2),
         "command": command_line(),
         "versions": versions(),

@@ -40,10 +40,12 @@ def main(config: Config) -> None:
     """Writes RESULTS/tasks/TASK/MODE/PROTOCOL/result.json for every row of the protocol.
 
     Raises:
-        UserError: an unknown protocol.
+        UserError: an unknown protocol, or one that cannot be scored on validation clips.
     """
     if config.protocol not in PROTOCOLS:
         raise UserError(f"protocol is '{config.protocol}'; give one of {', '.join(PROTOCOLS)}")
+    if config.score_on != "test" and config.protocol in ("fewshot", "factors"):
+        raise UserError(f"protocol {config.protocol} has test clips only; leave score_on at test")
     encoder, bank, pack = load_run(config)
     method = read_json(Path(str(config.run)) / "encoder" / "encoder.json")["info"].get(
         "method", config.method
@@ -58,6 +60,8 @@ def main(config: Config) -> None:
         row = make()
         label = row_label(method, row["mode"], row.pop("mode_label", None))
         row |= {"method": method, "label": label, "corpus": pack.corpus.name}
+        if config.score_on == "valid":
+            row["protocol"] += " on validation clips"
         save_tensors(folder / "per_clip.safetensors", row.pop("per_clip", {}))
         write_json(
             folder / "result.json", row | {"command": command_line(), "versions": versions()}

@@ -104,6 +104,8 @@ class Config:
         out: folder of a run's results; null means the run folder itself. Give one to judge the same
             encoder on several packs.
         protocol: of `audioinv evaluate`: linear, knn, fewshot, factors or finetune.
+        score_on: test, or valid to tune settings by hand without looking at test clips; give such
+            results an `out` of their own.
         init_weights: a timm state dict for the trunk (safetensors, or .pt read without pickle).
         trusted_modules: names that a HEAR backbone may import.
         trained: false writes the encoder as it was initialised.
@@ -117,6 +119,7 @@ class Config:
     statistics: str | None = None
     out: str | None = None
     protocol: str = "linear"
+    score_on: str = "test"
     seed: int = 0
     method: str = "amortised"
     init_weights: str | None = None

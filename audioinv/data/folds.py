@@ -52,7 +52,9 @@ def task_parameters(task: Task, bank: AugmentationBank, n: int) -> Tensor | None
     return augmentation.sample(n, generator(0, "task", task.name))
 
 
-def folds(pack: Pack, task: Task, drawn: Tensor | None) -> Iterator[tuple[Labelled, Tensor]]:
+def folds(
+    pack: Pack, task: Task, drawn: Tensor | None, score_on: str = "test"
+) -> Iterator[tuple[Labelled, Tensor]]:
     """The folds of a task: what may be learnt from, and the test rows.
 
     One fold by the manifest's split; one a fold number, where the manifest has folds; or, with
@@ -61,12 +63,21 @@ def folds(pack: Pack, task: Task, drawn: Tensor | None) -> Iterator[tuple[Labell
 
     Args:
         drawn: targets (n,) of a task over an augmentation, else None.
+        score_on: "valid" hides the test rows and scores on the validation rows instead, which then
+            choose nothing: for settings that are tuned by hand.
+
+    Raises:
+        UserError: a fold without training or scored clips, or another `score_on`.
     """
+    if score_on not in ("test", "valid"):
+        raise UserError(f"score_on is '{score_on}'; give test or valid")
     targets, classes = task_targets(pack, task, drawn)
     for train, valid, test in _parts(pack, task):
+        if score_on == "valid":
+            valid, test = np.zeros_like(valid), valid
         labelled = Labelled(targets, task.kind, classes, _rows(train), _rows(valid))
         if len(labelled.train) == 0 or not test.any():
-            raise UserError(f"task {task.name}: a fold has no training or no test clips")
+            raise UserError(f"task {task.name}: a fold has no training or no {score_on} clips")
         yield labelled, _rows(test)
 
 

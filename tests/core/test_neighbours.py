@@ -43,5 +43,5 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("k", "temperature"), [(0, 0.1), (5, 0.0)])
 def test_settings_that_cannot_work(k: int, temperature: float) -> None:
-    with pytest.raises(UserError, match="knn.k"):
+    with pytest.raises(UserError, match=r"knn\.k"):
         knn_scores(*data(), 4, k, temperature)

@@ -160,6 +160,16 @@ def test_an_augmentation_that_the_bank_lacks(split_pack: Pack) -> None:
         task_parameters(task("shift"), bank, N)
 
 
+def test_scores_on_validation_clips_hide_the_test_clips(split_pack: Pack) -> None:
+    ((usual, test),) = folds(split_pack, task("word"), None)
+    ((tuned, scored),) = folds(split_pack, task("word"), None, "valid")
+    assert torch.equal(scored, usual.valid) and torch.equal(tuned.train, usual.train)
+    assert len(tuned.valid) == 0
+    assert not set(test.tolist()) & set(tuned.fit_rows.tolist() + scored.tolist())
+    with pytest.raises(UserError, match="score_on is 'dev'"):
+        list(folds(split_pack, task("word"), None, "dev"))
+
+
 def test_finding_tasks(split_pack: Pack) -> None:
     assert find_tasks(split_pack, None) == list(TASKS)
     assert find_tasks(split_pack, ["level", "word"]) == [task("level"), task("word")]

@@ -39,7 +39,8 @@ def row(context: Context, task: Task, adapted: Path) -> dict[str, Any]:
     maps = cache.maps[first_windows(cache.owner)]
     learnt, info = load_adapted(adapted)
     outputs, targets, clips = [], [], []
-    for fold, (data, test) in zip(learnt, folds(context.pack, task, drawn), strict=True):
+    parts = folds(context.pack, task, drawn, context.config.score_on)
+    for fold, (data, test) in zip(learnt, parts, strict=True):
         corner = fold.mixture.descriptors[fold.mixture.weights.argmax()]
         network = context.encoder.at(corner, cache.calibration).backbone
         model = finetune(network, maps, data, context.config.finetune, context.config.seed)

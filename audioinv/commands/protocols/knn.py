@@ -36,7 +36,8 @@ def row(context: Context, task: Task, adapted: Path) -> dict[str, Any]:
     cache, drawn = context.features.of(task)
     learnt, info = load_adapted(adapted)
     outputs, targets, clips = [], [], []
-    for fold, (data, test) in zip(learnt, folds(context.pack, task, drawn), strict=True):
+    parts = folds(context.pack, task, drawn, context.config.score_on)
+    for fold, (data, test) in zip(learnt, parts, strict=True):
         features = fold.mixture.features(cache)
         known = data.fit_rows
         outputs.append(
