@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import timm.optim
 import torch
@@ -144,7 +144,8 @@ def pretrain(
                 fabric.to_device(x), descriptor, generator(seed, "views", step, fabric.global_rank)
             )
         a, b, second_loss = model(views, params, descriptor.to(fabric.device))
-        loss = nt_xent(a.float(), b.float(), config.temperature)
+        a, b = gather(a.float(), fabric), gather(b.float(), fabric)
+        loss = nt_xent(a, b, config.temperature)
         loss = loss + config.predict_weight * second_loss
         stop_unless_finite(loss, step, descriptor, bank, run)
 
@@ -159,6 +160,18 @@ def pretrain(
             save_checkpoint(run / "checkpoints", done, training_state(model, optimiser, done))
         progress(done, loss.item(), lr)
     return encoder.eval()
+
+
+def gather(x: Tensor, fabric: Fabric) -> Tensor:
+    """The examples (B, d) of every process, (W B, d), in the order of ranks.
+
+    The gradient of a loss over all of them, computed on every process, flows back to the process
+    that an example came from; the mean that DDP takes over processes then makes it that of one
+    process with the joined batch, neither W times it nor a W-th.
+    """
+    if fabric.world_size == 1:
+        return x
+    return cast(Tensor, fabric.all_gather(x, sync_grads=True)).flatten(0, 1)
 
 
 def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
