@@ -286,7 +286,8 @@ def _add_table(commands: Any) -> None:
         "deviation over seeds, mean ranks over tasks, paired tests, published rows.",
     )
     command.add_argument("expdirs", nargs="+", type=Path, metavar="EXPDIR")
-    command.add_argument("--out", type=Path, help="write OUT.md and OUT.csv as well")
+    command.add_argument("--out", type=Path, help="write OUT.md, OUT.csv and OUT.html as well")
+    command.add_argument("--results", type=Path, help="also put the text into this Markdown file")
     command.add_argument("--against", help="name of a row: test every other against it")
     command.add_argument("--published", type=Path, help="CSV of published figures, shown apart")
     command.set_defaults(run=_table)
@@ -295,7 +296,11 @@ def _add_table(commands: Any) -> None:
 def _table(options: argparse.Namespace) -> int:
     from audioinv.commands import table
 
-    print(table.main(options.expdirs, options.out, options.against, options.published))
+    print(
+        table.main(
+            options.expdirs, options.out, options.against, options.published, options.results
+        )
+    )
     return 0
 
 

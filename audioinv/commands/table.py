@@ -9,8 +9,11 @@ import pandas as pd
 
 from audioinv.core.errors import UserError
 from audioinv.core.files import atomic_path, write_text
+from audioinv.report.collect import Experiment
 from audioinv.report.compare import comparisons, join, published, ranks, tidy
-from audioinv.report.tables import tables_markdown
+from audioinv.report.page import render
+from audioinv.report.sheet import Sheet
+from audioinv.report.tables import tables_markdown, write_results
 
 
 def main(
@@ -18,13 +21,16 @@ def main(
     out: Path | None = None,
     against: str | None = None,
     published_rows: Path | None = None,
+    results: Path | None = None,
 ) -> str:
     """Markdown of all tables, mean ranks, paired tests and published rows.
 
     Args:
-        out: without ending: OUT.md and OUT.csv (one line a protocol, task and row) are written.
+        out: without ending: OUT.md, OUT.html and OUT.csv (one line a protocol, task and row) are
+            written.
         against: label of the row that every other is tested against.
         published_rows: CSV of other people's figures, shown apart.
+        results: Markdown file that the text is put into, between its markers.
 
     Raises:
         UserError: nothing to tabulate, or an unreadable file.
@@ -33,47 +39,56 @@ def main(
     if not experiment.results:
         raise UserError(f"no run in {', '.join(map(str, expdirs))} has a result yet")
     values = tidy(experiment.results)
-    parts = [tables_markdown(experiment), rank_lines(ranks(values))]
-    if against:
-        parts.append(comparison_lines(comparisons(experiment.results, against), against))
-    if published_rows:
-        parts.append(published_lines(published(published_rows)))
-    text = "\n".join(part for part in parts if part)
+    sheets = sheets_of(experiment, values, against, published_rows)
+    text = "\n".join([tables_markdown(experiment), *(sheet.markdown() for sheet in sheets)])
     if out is not None:
-        write_text(out.with_suffix(".md"), text)
-        with atomic_path(out.with_suffix(".csv")) as temporary:
+        write_text(f"{out}.md", text)
+        write_text(f"{out}.html", render(experiment, sheets))
+        with atomic_path(f"{out}.csv") as temporary:
             values.to_csv(temporary, index=False)
+    if results is not None:
+        write_results(results, text)
     return text
 
 
-def rank_lines(values: pd.Series) -> str:
-    """Mean ranks as Markdown, the best first; "" with a single task a protocol."""
-    if values.empty:
-        return ""
-    lines = ["| mean rank over tasks | protocol | rank |", "| --- | --- | ---: |"]
-    table = values.sort_values().rename("rank").rename_axis(["protocol", "label"]).reset_index()
-    lines += [f"| {row.label} | {row.protocol} | {row.rank:.2f} |" for row in table.itertuples()]
-    return "\n".join(lines) + "\n"
+def sheets_of(
+    experiment: Experiment, values: pd.DataFrame, against: str | None, published_rows: Path | None
+) -> list[Sheet]:
+    """What stands below the main tables: those of ranks, of tests and of published figures."""
+    order = ranks(values)
+    sheets = [] if order.empty else [rank_sheet(order)]
+    if against:
+        sheets.append(comparison_sheet(comparisons(experiment.results, against), against))
+    if published_rows:
+        sheets.append(published_sheet(published(published_rows)))
+    return sheets
 
 
-def comparison_lines(table: pd.DataFrame, against: str) -> str:
-    """Paired tests as Markdown."""
-    head = f"| difference to {against} | task | difference | p | clips |"
-    lines = [head, "| --- | --- | ---: | ---: | ---: |"]
-    lines += [
-        f"| {row.label} | {row.task} | {row.difference:+.4f} | {row.p:.4f} | {row.clips} |"
-        for row in table.itertuples()
-    ]
+def rank_sheet(order: pd.Series) -> Sheet:
+    """Mean ranks, the best of each protocol first."""
+    table = order.rename("rank").rename_axis(["protocol", "label"]).reset_index()
+    table = table.sort_values(["protocol", "rank"], kind="stable")
+    shown = table.assign(rank=table["rank"].map("{:.2f}".format))
+    note = "Over the tasks that every row of the protocol has; 1 is the best, equals share a rank."
+    return Sheet("Mean ranks", ["protocol", "row", "rank"], _rows(shown), 1, note)
+
+
+def comparison_sheet(table: pd.DataFrame, against: str) -> Sheet:
+    """Paired tests."""
+    shown = table[["protocol", "label", "task", "difference", "p", "clips"]].assign(
+        difference=table["difference"].map("{:+.4f}".format), p=table["p"].map("{:.4f}".format)
+    )
+    head = ["protocol", "row", "task", "difference", "p", "clips"]
     note = "Scores by clip, averaged over seeds; p of a two-sided sign-flip test over clips."
-    return "\n".join([*lines, "", note]) + "\n"
+    return Sheet(f"Difference to {against}", head, _rows(shown), 3, note)
 
 
-def published_lines(table: pd.DataFrame) -> str:
-    """Published figures as Markdown, with their source."""
-    lines = ["| published, not ours | corpus | task | protocol | value | source |"]
-    lines += ["| --- | --- | --- | --- | ---: | --- |"]
-    lines += [
-        f"| {row.row} | {row.corpus} | {row.task} | {row.protocol} | {row.value} | {row.source} |"
-        for row in table.itertuples()
-    ]
-    return "\n".join(lines) + "\n"
+def published_sheet(table: pd.DataFrame) -> Sheet:
+    """Published figures, with their source."""
+    columns = ["row", "source", "corpus", "task", "protocol", "metric", "value"]
+    note = "Other people's figures, of their own protocols: for scale, not for ranks."
+    return Sheet("Published, not ours", columns, _rows(table[columns]), 1, note)
+
+
+def _rows(table: pd.DataFrame) -> list[list[str]]:
+    return [[str(cell) or "–" for cell in row] for row in table.to_numpy(dtype=object)]

@@ -148,7 +148,7 @@ def read_experiment(expdir: str | Path) -> Experiment:
     if not folders:
         raise UserError(f"{expdir} holds no run folder; {_RUN_FOLDER}")
     runs = sorted((_read_run(path) for path in folders), key=_run_order)
-    _check_distinct([result for run in runs for result in run.results])
+    check_distinct([result for run in runs for result in run.results])
     about = _read_mapping(expdir / "experiment.json") if _has(expdir, "experiment.json") else {}
     return Experiment(expdir, tuple(runs), _read_examples(expdir / "examples"), about)
 
@@ -311,7 +311,7 @@ def _clip(folder: Path, name: str) -> Path:
     return path
 
 
-def _check_distinct(results: list[Result]) -> None:
+def check_distinct(results: list[Result]) -> None:
     """One result per protocol, method, row, task and seed: two would be averaged like seeds."""
     seen: dict[tuple[str, str, str, str, int], Path] = {}
     for result in results:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,15 @@ from safetensors.numpy import load_file
 from scipy.stats import rankdata
 
 from audioinv.core.errors import UserError
-from audioinv.report.collect import Experiment, Result, read_experiment, unique
+from audioinv.report.collect import (
+    Experiment,
+    Result,
+    check_distinct,
+    read_experiment,
+    unique,
+)
 
-FLIPS = 10000
+FLIPS, CHUNK = 10000, 100
 PUBLISHED_COLUMNS = ("row", "corpus", "task", "protocol", "metric", "value", "source")
 
 
@@ -24,15 +31,27 @@ def join(expdirs: Sequence[str | Path]) -> Experiment:
     """The experiments as one; a task is called "corpus: task" where there are several corpora.
 
     Raises:
-        UserError: a folder that cannot be read (see `read_experiment`).
+        UserError: a folder that cannot be read (see `read_experiment`), or two results of one row,
+            task and seed, which would be averaged like seeds.
     """
     experiments = [read_experiment(expdir) for expdir in expdirs]
     corpora = unique(r.corpus for e in experiments for r in e.results)
+    if len(experiments) == 1 and len(corpora) <= 1:
+        return experiments[0]
     runs = [run for experiment in experiments for run in experiment.runs]
     if len(corpora) > 1:
-        named = {id(run): tuple(_with_corpus(r) for r in run.results) for run in runs}
-        runs = [replace(run, results=named[id(run)]) for run in runs]
-    return Experiment(Path(expdirs[0]), tuple(runs), (), experiments[0].about)
+        named = [tuple(_with_corpus(r) for r in run.results) for run in runs]
+        runs = [replace(run, results=results) for run, results in zip(runs, named, strict=True)]
+    about = {key: _joined(experiments, key) for key in ("title", "hardware", "command")}
+    about["command"] = about["command"] or shlex.join(["audioinv", "table", *map(str, expdirs)])
+    joined = Experiment(experiments[0].path.resolve().parent, tuple(runs), (), about)
+    check_distinct(joined.results)
+    return joined
+
+
+def _joined(experiments: Sequence[Experiment], key: str) -> str:
+    """What the experiments say of `key`, once each."""
+    return "; ".join(unique(str(e.about[key]) for e in experiments if e.about.get(key)))
 
 
 def _with_corpus(result: Result) -> Result:
@@ -57,11 +76,21 @@ def tidy(results: Iterable[Result]) -> pd.DataFrame:
 
 
 def ranks(table: pd.DataFrame) -> pd.Series:
-    """Mean rank of every row, 1 the best, over the tasks that all rows of its protocol have."""
+    """Mean rank of every row, 1 the best, over the tasks that all rows of its protocol have.
+
+    Equal means share the mean of their ranks. A protocol of one row, or with fewer than two such
+    tasks, has no ranks.
+
+    Args:
+        table: as `tidy` gives it.
+
+    Returns:
+        (protocol, label) -> mean rank.
+    """
     parts = []
     for protocol, group in table.groupby("protocol", sort=False):
         wide = group.pivot_table(index="label", columns="task", values="mean").dropna(axis=1)
-        if wide.shape[1] == 0:
+        if min(wide.shape) < 2:
             continue
         order = rankdata(-wide.to_numpy(), axis=0)
         keys = [(str(protocol), str(label)) for label in wide.index]
@@ -85,9 +114,12 @@ def paired(first: Sequence[Result], second: Sequence[Result]) -> tuple[float, fl
         raise UserError(f"{first[0].path} and {second[0].path} have no clip in common")
     difference = (a[common] - b[common]).to_numpy()
     observed = abs(difference.mean())
-    signs = np.random.default_rng(0).integers(0, 2, (FLIPS, len(difference)), dtype=np.int8)
-    flipped = np.abs((2 * signs - 1) @ difference) / len(difference)
-    p = (1 + np.count_nonzero(flipped >= observed - 1e-12)) / (1 + FLIPS)
+    draw, extreme = np.random.default_rng(0), 0
+    for _ in range(0, FLIPS, CHUNK):
+        kept = draw.integers(0, 2, (CHUNK, len(difference)), dtype=np.int8).astype(np.float64)
+        flipped = np.abs(2 * kept @ difference - difference.sum()) / len(difference)
+        extreme += int(np.count_nonzero(flipped >= observed - 1e-12))
+    p = (1 + extreme) / (1 + FLIPS)
     return float(difference.mean()), float(p), len(difference)
 
 
@@ -127,14 +159,19 @@ def comparisons(results: Sequence[Result], against: str) -> pd.DataFrame:
 def published(path: str | Path) -> pd.DataFrame:
     """Rows of other people's papers: row, corpus, task, protocol, metric, value, source.
 
+    Every cell is the text that stands there, so that 63.40 stays 63.40.
+
     Raises:
-        UserError: not such a table.
+        UserError: not such a table, or a value that is no number.
     """
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, dtype="str", keep_default_na=False)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
     missing = [name for name in PUBLISHED_COLUMNS if name not in table]
     if missing:
         raise UserError(f"{path} lacks the columns {', '.join(missing)}")
+    odd = table["value"][pd.to_numeric(table["value"], errors="coerce").isna()]
+    if len(odd):
+        raise UserError(f"{path}, line {odd.index[0] + 2}: value '{odd.iloc[0]}' is no number")
     return table

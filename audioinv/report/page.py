@@ -26,6 +26,7 @@ from audioinv.report.pictures import (
     loss_picture,
     measurement_pictures,
 )
+from audioinv.report.sheet import Sheet
 from audioinv.report.tables import hardware, results_table, show, tables, write_results
 
 CITATIONS = (
@@ -67,8 +68,12 @@ def write_report(expdir: str | Path, results: str | Path | None = None) -> Path:
     return page
 
 
-def render(experiment: Experiment) -> str:
-    """The whole page as HTML; everything read from files is escaped."""
+def render(experiment: Experiment, sheets: Sequence[Sheet] = ()) -> str:
+    """The whole page as HTML; everything read from files is escaped.
+
+    Args:
+        sheets: plain tables to stand below the results.
+    """
     environment = Environment(
         loader=PackageLoader("audioinv.report"),
         autoescape=True,
@@ -85,6 +90,7 @@ def render(experiment: Experiment) -> str:
         facts=facts(experiment),
         configs={run.path.resolve().name: _compact(run.config) for run in experiment.runs},
         tables=tables(experiment),
+        sheets=sheets,
         results=results,
         several=len({result.seed for result in results}) > 1,
         descriptors=descriptor_pictures(results),

@@ -133,7 +133,7 @@ def tables_markdown(experiment: Experiment) -> str:
 
 def markdown(table: Table, experiment: Experiment) -> str:
     """`table` as a GitHub Markdown table and a line on what it shows."""
-    heads = [f"{_escape(column.task)} ({column.metric})" for column in table.columns]
+    heads = [f"{escape(column.task)} ({column.metric})" for column in table.columns]
     lines = [
         _line(["", *heads, "seeds"]),
         _line(["---", *["---:"] * (len(heads) + 1)]),
@@ -245,7 +245,7 @@ def _span(shown: Iterable[str]) -> str:
 
 
 def _markdown_row(row: Row) -> str:
-    label = _escape(row.label)
+    label = escape(row.label)
     label = f"*{label}*" if row.method in SCEPTICS else label
     return _line([label, *(_markdown_cell(c, row) for c in row.cells), str(len(row.seeds))])
 
@@ -267,7 +267,7 @@ def _what_it_shows(table: Table, experiment: Experiment) -> str:
     spreads = ["mean ± standard deviation over seeds"] * several
     spreads += ["single seed with its 95% interval"] * single
     return (
-        f"Protocol {_escape(table.protocol)}; {'; '.join(spreads)}; seeds {seeds}. "
+        f"Protocol {escape(table.protocol)}; {'; '.join(spreads)}; seeds {seeds}. "
         "Bold: highest of its column. Italic rows use no pre-training."
     )
 
@@ -276,7 +276,7 @@ def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """`text` as plain words inside a Markdown table cell."""
     plain = html.escape(" ".join(text.split()), quote=False)
     return re.sub(r"([\\`*\[\]|])", r"\\\1", plain)

@@ -23,6 +23,7 @@ TAUGHT = {
     "embed": ["--descriptor", "--out", "KEY=VALUE"],
     "export": ["--descriptor", "--out", "KEY=VALUE"],
     "report": ["EXPDIR", "--results"],
+    "table": ["EXPDIR", "--out", "--against", "--published", "--results"],
 }
 
 
@@ -66,6 +67,7 @@ def test_every_key_is_described() -> None:
         ["pretrain", "a=b", "--steps"],
         ["pack"],
         ["report", "x", "y=1"],
+        ["table"],
     ],
 )
 def test_words_that_no_command_knows(
