@@ -77,7 +77,9 @@ def sweep(overrides: Sequence[str]) -> list[list[str]]:
             choices.append([text])
             continue
         key = override.get_key_element()
-        choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        values = [str(value) for value in override.sweep_string_iterator()]
+        plain = [v.replace("\\:", ":") if key == "method" else v for v in values]  # NAME:CORNER
+        choices.append([f"{key}={value}" for value in plain])
     return [list(job) for job in itertools.product(*choices)]
 
 

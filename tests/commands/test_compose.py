@@ -1,0 +1,103 @@
+"""KEY=VALUE words to configurations: corners as methods, sweeps, and what is refused."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audioinv.cli import main
+from audioinv.commands.compose import compose_config, sweep
+from audioinv.core.errors import UserError
+
+
+def test_any_corner_is_a_method() -> None:
+    config = compose_config(["method=simclr:pitch_shift+fade", "seed=3"])
+    assert config.method == "simclr:pitch_shift+fade"
+    assert config.pretrain.corners == "pitch_shift+fade"
+    assert config.conditioning.name == "none" and config.seed == 3
+    plain = compose_config(["method=simclr"])
+    assert (plain.method, plain.pretrain.corners) == ("simclr", "all")
+
+
+def test_a_corner_may_leave_components_out() -> None:
+    config = compose_config(["method=conditioned_allon:-pitch_shift"])
+    assert config.pretrain.corners == "-pitch_shift"
+    assert config.conditioning.name != "none"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["method=simclrr:all"], "simclrr"),
+        (["method=simclrr"], "simclrr"),
+        (["pretrain.stpes=3"], "stpes"),
+        (["pretrain.steps=many"], "many"),
+        (["seed"], "seed"),
+        (["seed=[1"], "[1"),
+    ],
+)
+def test_unknown_words_are_named_and_help_is_offered(words: list[str], told: str) -> None:
+    with pytest.raises(UserError, match="--help") as refused:
+        compose_config(words)
+    assert told in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_recipes_folder_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a folder"):
+        compose_config([], str(tmp_path / "conf"))
+
+
+def test_a_sweep_is_every_combination_in_order() -> None:
+    assert sweep(["seed=0,1", "pretrain.lr=choice(1e-3,3e-3)", "method=simclr"]) == [
+        ["seed=0", "pretrain.lr=0.001", "method=simclr"],
+        ["seed=0", "pretrain.lr=0.003", "method=simclr"],
+        ["seed=1", "pretrain.lr=0.001", "method=simclr"],
+        ["seed=1", "pretrain.lr=0.003", "method=simclr"],
+    ]
+
+
+def test_lists_and_quoted_commas_are_not_swept() -> None:
+    words = ["tasks=[digit,speaker]", "run='a,b'", "bank.ranges={fade: {low: 1}}"]
+    assert sweep(words) == [words]
+    assert sweep([]) == [[]]
+
+
+def test_every_job_of_a_sweep_composes_as_it_would_alone() -> None:
+    jobs = sweep(["seed=range(0,3)", "method=amortised,simclr:fade", "run='x_s${seed}'"])
+    configs = [compose_config(job) for job in jobs]
+    assert [(c.seed, c.method) for c in configs] == [
+        (seed, method) for seed in range(3) for method in ("amortised", "simclr:fade")
+    ]
+    assert [c.run for c in configs[::2]] == ["x_s0", "x_s1", "x_s2"]
+
+
+def test_a_broken_sweep_is_explained() -> None:
+    with pytest.raises(UserError, match="--help"):
+        sweep(["seed=choice(1"])
+
+
+def test_a_sweep_on_the_command_line_makes_a_run_a_job(
+    packed: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = [word for word in packed.settings() if not word.startswith("run=")]
+    run = f"run='{tmp_path}/random_s${{seed}}'"
+    with caplog.at_level(logging.INFO):
+        assert main(["pretrain", "-m", "seed=0,1", "method=random", run, *settings]) == 0
+    for seed in (0, 1):
+        text = (tmp_path / f"random_s{seed}" / "config.yaml").read_text()
+        assert f"seed: {seed}\n" in text
+        assert (tmp_path / f"random_s{seed}" / "encoder" / "encoder.json").exists()
+    assert "job 2 of 2: seed=1" in caplog.text
+
+
+def test_a_fault_in_any_job_stops_a_sweep_before_the_first(
+    packed: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [word for word in packed.settings() if not word.startswith("run=")]
+    run = f"run='{tmp_path}/a_s${{seed}}'"
+    assert main(["pretrain", "-m", "seed=0,one", "method=random", run, *words]) == 2
+    assert "one" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
