@@ -69,5 +69,5 @@ def prepare(root: str | Path, out: str | Path, seed: int = 0, subset: str = "esc
             "recording": table["src_file"],
         }
     )
-    corpus = Corpus(NAME, TITLE, SOURCE, LICENCE, "", SAMPLE_RATE, TASKS)
+    corpus = Corpus(subset, TITLE, SOURCE, LICENCE, "", SAMPLE_RATE, TASKS)
     return write_table(root, out, timed(root, rows), corpus)
