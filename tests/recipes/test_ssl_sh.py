@@ -359,7 +359,8 @@ def test_audioinv_of_the_path_is_found(driver: Driver) -> None:
     """A copy of the template outside a repository with .venv falls back to PATH."""
     copy = driver.folder / "clone" / "recipes" / "TEMPLATE" / "ssl1" / "ssl.sh"
     copy.parent.mkdir(parents=True)
-    copy.write_text(TEMPLATE.read_text())
+    for name in (TEMPLATE.name, "functions.sh"):
+        copy.with_name(name).write_text(TEMPLATE.with_name(name).read_text())
     path = f"{driver.fake.parent}:{os.environ['PATH']}"
     command = ["bash", str(copy), "--recipe", "recipe", "--corpus", "tones", "--stage", "8"]
     environment = {**driver.environment, "PATH": path}
