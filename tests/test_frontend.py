@@ -167,3 +167,14 @@ def test_log_frequency_needs_a_lowest_frequency_and_two_bins() -> None:
 def test_unknown_frontend_is_explained() -> None:
     with pytest.raises(UserError, match="log_mel, log_frequency"):
         build_frontend({"name": "mfcc"})
+
+
+def test_the_waveform_front_end_hands_samples_through() -> None:
+    frontend = build_frontend({"name": "waveform", "sample_rate": RATE, "clip_s": 0.5})
+    x = noise(seconds=0.5)
+    maps = frontend(x)
+    assert maps.shape == (3, *frontend.output_size) == (3, 1, 1, 4000)
+    assert torch.equal(maps[:, 0, 0], x)
+    assert frontend.fit([x]) == {"mean": 0.0, "std": 1.0}
+    assert torch.equal(frontend(x), maps)
+    assert frontend.fit([torch.zeros(1, 4000)])["std"] == 1.0, "silence is no fault here"

@@ -134,8 +134,9 @@ class Hear(nn.Module):
                 f"trusted_modules=[{module}]"
             )
         try:
-            self.api = import_module(module)
-            self.model = self.api.load_model(*([weights] if weights else []))
+            api = import_module(module)
+            self.model = api.load_model(*([weights] if weights else []))
+            self.get_scene_embeddings = api.get_scene_embeddings
             self.dim = int(self.model.scene_embedding_size)
         except (ImportError, AttributeError) as error:
             raise UserError(f"'{module}' is no module of the HEAR API: {error}") from error
@@ -143,7 +144,7 @@ class Hear(nn.Module):
     @torch.no_grad()
     def forward(self, x: Tensor, layers: str = "last") -> Tensor:
         """Scene embeddings (B, dim) of waveforms `x` (B, 1, 1, T); `layers` makes no difference."""
-        embeddings: Tensor = self.api.get_scene_embeddings(x[:, 0, 0], self.model)
+        embeddings: Tensor = self.get_scene_embeddings(x[:, 0, 0], self.model)
         return embeddings
 
 
@@ -158,7 +159,7 @@ def build_backbone(name: str, input_size: tuple[int, int, int], **options: Any) 
     return OTHERS.get(name, partial(Backbone, name))(input_size=input_size, **options)
 
 
-def load_trunk(backbone: Backbone, path: str | Path) -> int:
+def load_trunk(backbone: nn.Module, path: str | Path) -> int:
     """Loads a timm state dict (safetensors, or weights-only .pt/.pth) into the trunk.
 
     Tensors under other names or of other shapes are left out, such as a classifier's.
@@ -167,8 +168,10 @@ def load_trunk(backbone: Backbone, path: str | Path) -> int:
         how many of the trunk's tensors were loaded.
 
     Raises:
-        UserError: an unreadable file, or one of which nothing fits.
+        UserError: an unreadable file, one of which nothing fits, or a backbone without a trunk.
     """
+    if not isinstance(backbone, Backbone):
+        raise UserError(f"init_weights is for timm networks; this one is {type(backbone).__name__}")
     own = backbone.trunk.state_dict()
     try:
         if str(path).endswith(".safetensors"):
