@@ -1,0 +1,151 @@
+"""Predicting the augmentations from two views' features."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from audioinv.core.auxiliary import ParameterPredictor, applied, normalised
+from audioinv.core.bank import Augmentation, AugmentationBank, Parameter
+from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.errors import UserError
+from audioinv.core.randomness import generator, seeded
+
+
+class Named(Augmentation):
+    """Parameters only: nothing here is ever applied."""
+
+    def __init__(self, name: str, *parameters: Parameter) -> None:
+        self.name = name
+        self.parameters = parameters
+
+    def apply(self, x: Tensor, params: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+def make_bank(probability: float = 1.0) -> AugmentationBank:
+    """One parameter with its identity inside the range, two with theirs beyond it."""
+    shift = Named("shift", Parameter("semitones", "semitones", -12.0, 4.0, 0.0))
+    noise = Named(
+        "noise",
+        Parameter("snr", "dB", 3.0, 30.0, math.inf),
+        Parameter("decay", "", -2.0, 2.0, 0.0),
+    )
+    space = DescriptorSpace.single(["shift", "noise"])
+    return AugmentationBank([shift, noise], space, probability=probability)
+
+
+def pairs(n: int, probability: float = 1.0) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    bank = make_bank(probability)
+    return bank.sample_pair(n, bank.space.all_on(), generator(0, "pairs"))
+
+
+def naive_normalised(params: dict[str, Tensor], n: int) -> list[list[float]]:
+    ranges = {"shift": [(-12.0, 4.0)], "noise": [(3.0, 30.0), (-2.0, 2.0)]}
+    rows = []
+    for k in range(n):
+        row = []
+        for name, limits in ranges.items():
+            for p, (low, high) in enumerate(limits):
+                value = min(max(float(params[name][k, p]), low), high)
+                row.append((value - low) / (high - low))
+        rows.append(row)
+    return rows
+
+
+def test_parameters_are_told_in_units_of_their_ranges() -> None:
+    params, _ = pairs(20, probability=0.5)
+    ours = normalised(make_bank(), params)
+    torch.testing.assert_close(ours, torch.tensor(naive_normalised(params, 20)))
+    assert float(ours.min()) >= 0 and float(ours.max()) == 1.0, "no noise counts as its least"
+
+
+@torch.no_grad()
+def test_the_loss_on_differences_is_the_naive_mean() -> None:
+    n = 12
+    first, second = pairs(n)
+    a, b = torch.randn(2, n, 5, generator=generator(0, "features"))
+    with seeded(0, "predictor"):
+        predictor = ParameterPredictor(make_bank(), 5, 8, "differences")
+    one, two = naive_normalised(first, n), naive_normalised(second, n)
+    total = 0.0
+    for k in range(n):
+        told = predictor.head(torch.cat([a[k], b[k]]))
+        for p in range(3):
+            total += float(told[p] - (one[k][p] - two[k][p])) ** 2
+    assert float(predictor((a, b), (first, second))) == pytest.approx(total / (3 * n), rel=1e-4)
+
+
+def test_what_acted_is_what_is_not_at_its_identity() -> None:
+    bank = make_bank()
+    params = {
+        "shift": torch.tensor([[0.0], [3.0], [0.0], [0.0]]),
+        "noise": torch.tensor([[math.inf, 0.0], [math.inf, 0.0], [10.0, 0.0], [math.inf, 1.0]]),
+    }
+    assert applied(bank, params).tolist() == [[0, 0], [1, 0], [0, 1], [0, 1]]
+
+
+@torch.no_grad()
+def test_the_loss_on_what_acted_is_over_both_views() -> None:
+    params = pairs(10, probability=0.5)
+    views = torch.randn(2, 10, 5, generator=generator(0, "features"))
+    with seeded(0, "predictor"):
+        predictor = ParameterPredictor(make_bank(), 5, 8, "applied")
+    total, count = 0.0, 0
+    for view, made in zip(views, params, strict=True):
+        for k in range(10):
+            probability = torch.sigmoid(predictor.head(view[k]))
+            acted = [float(made["shift"][k, 0]) != 0, math.isfinite(float(made["noise"][k, 0]))]
+            for p, truth in zip(probability, acted, strict=True):
+                total -= math.log(float(p if truth else 1 - p))
+                count += 1
+    loss = predictor((views[0], views[1]), params)
+    assert float(loss) == pytest.approx(total / count, rel=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "at_most"), [("differences", 0.3), ("applied", 0.3)])
+def test_the_loss_falls_where_features_hold_the_parameters(kind: str, at_most: float) -> None:
+    """Relative to what the best constant gives; features of noise do not get there."""
+    params = pairs(512, probability=0.5)
+    bank = make_bank()
+    holding = tuple(torch.cat([normalised(bank, p), applied(bank, p)], dim=1) for p in params)
+    noise = tuple(torch.randn(2, 512, 5, generator=generator(0, "noise")))
+    if kind == "differences":
+        target = normalised(bank, params[0]) - normalised(bank, params[1])
+        constant = float(F.mse_loss(target.mean(0).expand_as(target), target))
+    else:
+        constant = math.log(2)
+    falls = {}
+    for name, (first, second) in (("holding", holding), ("noise", noise)):
+        with seeded(0, "predictor"):
+            predictor = ParameterPredictor(bank, 5, 12, kind)
+        optimiser = torch.optim.Adam(predictor.parameters(), 0.01)
+        for _ in range(100):
+            loss = predictor((first, second), params)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        falls[name] = loss.item() / constant
+    assert falls["holding"] < at_most < 0.5 < falls["noise"]
+
+
+def test_gradients_reach_the_features() -> None:
+    features = torch.randn(2, 6, 5, generator=generator(0, "f")).requires_grad_()
+    for kind in ("differences", "applied"):
+        (gradient,) = torch.autograd.grad(
+            ParameterPredictor(make_bank(), 5, 8, kind)((features[0], features[1]), pairs(6)),
+            features,
+        )
+        assert bool((gradient.abs().sum(2) > 0).all())
+
+
+def test_nothing_is_predicted_by_default_and_unknown_kinds_are_refused() -> None:
+    predictor = ParameterPredictor(make_bank(), 5)
+    assert list(predictor.parameters()) == []
+    assert float(predictor((torch.ones(4, 5), torch.ones(4, 5)), pairs(4))) == 0.0
+    with pytest.raises(UserError, match="'signs'; give one of none, differences, applied"):
+        ParameterPredictor(make_bank(), 5, kind="signs")
