@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from audioinv.core.errors import UserError
 
 STEMS = ("stock", "no_pool", "cifar")
-POOLS = ("time", "global")
+POOLS = ("time", "global", "both")
 LAYERS = ("last", "all")
 
 
@@ -31,7 +31,10 @@ class Backbone(nn.Module):
             "cifar" one 3x3 convolution of stride 1 and no pooling (He et al., CVPR 2016,
             section 4.2).
         pool: "global" averages over both map axes; "time" over the last axis only, and keeps the
-            rows apart, so that what stands where on the H axis survives.
+            rows apart, so that what stands where on the H axis survives; "both" gives the linear
+            layer the columns too, averaged over H, so that it can tell when (for clips of one
+            length). Earlier stages are pooled over time then: when is left to the last layer, which
+            the descriptor governs.
         dim: output features of the linear layer; 0 leaves it out.
         options: further keyword arguments of the timm model.
 
@@ -57,7 +60,7 @@ class Backbone(nn.Module):
         self.pool = pool
         self.trunk = _create(name, input_size[0], width, dict(options or {}))
         _set_stem(self.trunk, stem, input_size[0])
-        rows = self._pool(self._maps(torch.zeros(2, *input_size))[-1]).shape[1]
+        rows = self._pool_last(self._maps(torch.zeros(2, *input_size))[-1]).shape[1]
         self.linear = nn.Linear(rows, dim) if dim else nn.Identity()
         self.dim = dim or rows
 
@@ -68,13 +71,19 @@ class Backbone(nn.Module):
             layers: "last" gives (B, dim); "all" puts the pooled output of every stage before it.
         """
         maps = self._maps(x)
-        last = self.linear(self._pool(maps[-1]))
+        last = self.linear(self._pool_last(maps[-1]))
         if layers == "last":
             return last
         return torch.cat([self._pool(m) for m in maps] + [last], dim=1)
 
     def _maps(self, x: Tensor) -> list[Tensor]:
         return self.trunk.forward_intermediates(x, intermediates_only=True)
+
+    def _pool_last(self, maps: Tensor) -> Tensor:
+        pooled = self._pool(maps)
+        if self.pool != "both":
+            return pooled
+        return torch.cat([pooled, maps.mean(2).flatten(1)], dim=1)
 
     def _pool(self, maps: Tensor) -> Tensor:
         return maps.mean((2, 3)) if self.pool == "global" else maps.mean(3).flatten(1)

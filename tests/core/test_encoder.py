@@ -95,6 +95,21 @@ def test_layers_all_puts_every_stage_before_the_last_features() -> None:
     assert everything.shape[1] == 8 + 8 + 16 + 32 + 64 + 12
 
 
+def test_both_gives_the_last_layer_rows_and_columns() -> None:
+    """A shift along the last axis changes the mean over it little, and the columns much."""
+    x = maps()
+    for pool, inputs in (("global", 64), ("time", 64), ("both", 64 + 64)):  # 64 maps of 1 x 1
+        encoder = make(pool=pool)
+        assert encoder.backbone.linear.in_features == inputs
+        everything = encoder(x, SPACE.all_on(), "all")
+        torch.testing.assert_close(everything[:, -12:], encoder(x, SPACE.all_on()))
+    wide = make("none", "both").backbone
+    pooled = wide._pool_last(torch.arange(24.0).view(1, 2, 3, 4))
+    rows = [1.5, 5.5, 9.5, 13.5, 17.5, 21.5]
+    columns = [4.0, 5.0, 6.0, 7.0, 16.0, 17.0, 18.0, 19.0]
+    assert pooled[0].tolist() == rows + columns
+
+
 def test_saved_encoder_gives_the_same_features(tmp_path: Path) -> None:
     encoder, x = make(), maps()
     encoder.save(tmp_path, {"seed": 0})
