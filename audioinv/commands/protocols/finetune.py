@@ -7,16 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from audioinv.commands.build import modes_of
 from audioinv.commands.protocols import Context, Rows
-from audioinv.commands.protocols.linear import adapted_folder
-from audioinv.core.adapted import load_adapted
-from audioinv.core.features import first_windows
+from audioinv.commands.protocols.linear import adapted_folder, scored
+from audioinv.core.adapt import Labelled
+from audioinv.core.adapted import Adapted
+from audioinv.core.features import FeatureCache, first_windows
 from audioinv.core.finetune import finetune, predict
-from audioinv.core.scores import score_outputs
-from audioinv.data.folds import find_tasks, folds
+from audioinv.data.folds import find_tasks
 from audioinv.data.task import Task
 
 ID = "finetune-v1"
@@ -35,28 +35,21 @@ def rows(context: Context) -> Rows:
 def row(context: Context, task: Task, adapted: Path) -> dict[str, Any]:
     """Scores over the test rows of all folds together, on each clip's first window."""
     began = time.perf_counter()
-    cache, drawn = context.features.of(task)
-    maps = cache.maps[first_windows(cache.owner)]
-    learnt, info = load_adapted(adapted)
-    outputs, targets, clips = [], [], []
-    parts = folds(context.pack, task, drawn, context.config.score_on)
-    for fold, (data, test) in zip(learnt, parts, strict=True):
-        corner = fold.mixture.descriptors[fold.mixture.weights.argmax()]
-        network = context.encoder.at(corner, cache.calibration).backbone
-        model = finetune(network, maps, data, context.config.finetune, context.config.seed)
-        outputs.append(predict(model, maps[test]))
-        targets.append(data.targets[test])
-        clips.append(test)
     return {
+        **scored(context, task, adapted, partial(tuned_outputs, context)),
         "protocol": ID,
-        "task": task.name,
-        "kind": task.kind,
-        **score_outputs(torch.cat(outputs), torch.cat(targets), task.kind, torch.cat(clips)),
-        "mode": info["mode"],
-        "descriptor": info["descriptor"],
-        "n_train": info["n_train"],
         "layers": "last",
         "readout": "all weights",
-        "seed": info["seed"],
         "seconds": round(time.perf_counter() - began, 2),
     }
+
+
+def tuned_outputs(
+    context: Context, fold: Adapted, cache: FeatureCache, data: Labelled, test: Tensor
+) -> Tensor:
+    """Outputs (n, m) on test rows of the fold's network after fine-tuning."""
+    maps = cache.maps[first_windows(cache.owner)]
+    corner = fold.mixture.descriptors[fold.mixture.weights.argmax()]
+    network = context.encoder.at(corner, cache.calibration).backbone
+    model = finetune(network, maps, data, context.config.finetune, context.config.seed)
+    return predict(model, maps[test])

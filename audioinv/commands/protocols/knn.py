@@ -6,15 +6,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from audioinv.commands.build import modes_of
 from audioinv.commands.protocols import Context, Rows
-from audioinv.commands.protocols.linear import KEPT, adapted_folder
-from audioinv.core.adapted import load_adapted
+from audioinv.commands.protocols.linear import adapted_folder, scored
+from audioinv.conf.schema import KnnConfig
+from audioinv.core.adapt import Labelled
+from audioinv.core.adapted import Adapted
+from audioinv.core.features import FeatureCache
 from audioinv.core.neighbours import knn_scores
-from audioinv.core.scores import score_outputs
-from audioinv.data.folds import find_tasks, folds
+from audioinv.data.folds import find_tasks
 from audioinv.data.task import Task
 
 ID = "knn-v1"
@@ -32,31 +34,24 @@ def rows(context: Context) -> Rows:
 
 def row(context: Context, task: Task, adapted: Path) -> dict[str, Any]:
     """Accuracy over the test rows of all folds together."""
-    settings = context.config.knn
-    cache, drawn = context.features.of(task)
-    learnt, info = load_adapted(adapted)
-    outputs, targets, clips = [], [], []
-    parts = folds(context.pack, task, drawn, context.config.score_on)
-    for fold, (data, test) in zip(learnt, parts, strict=True):
-        features = fold.mixture.features(cache)
-        known = data.fit_rows
-        outputs.append(
-            knn_scores(
-                features[known],
-                data.targets[known],
-                features[test],
-                len(data.classes),
-                settings.k,
-                settings.temperature,
-            )
-        )
-        targets.append(data.targets[test])
-        clips.append(test)
+    knn = context.config.knn
     return {
+        **scored(context, task, adapted, partial(votes, knn)),
         "protocol": ID,
-        "task": task.name,
-        "kind": task.kind,
-        **score_outputs(torch.cat(outputs), torch.cat(targets), task.kind, torch.cat(clips)),
-        **{key: info[key] for key in KEPT},
-        "readout": f"knn k={settings.k} temperature={settings.temperature}",
+        "readout": f"knn k={knn.k} temperature={knn.temperature}",
     }
+
+
+def votes(
+    knn: KnnConfig, fold: Adapted, cache: FeatureCache, data: Labelled, test: Tensor
+) -> Tensor:
+    """Class scores (n, classes) of test rows by their neighbours among the others."""
+    features, known = fold.mixture.features(cache), data.fit_rows
+    return knn_scores(
+        features[known],
+        data.targets[known],
+        features[test],
+        len(data.classes),
+        knn.k,
+        knn.temperature,
+    )

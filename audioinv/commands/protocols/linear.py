@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from audioinv.commands.adapt import FEATURES_BY, already_adapted
 from audioinv.commands.build import modes_of
 from audioinv.commands.protocols import Context, Rows
 from audioinv.commands.run_folder import task_folder
-from audioinv.core.adapted import load_adapted
+from audioinv.core.adapt import Labelled
+from audioinv.core.adapted import Adapted, load_adapted
 from audioinv.core.errors import UserError
+from audioinv.core.features import FeatureCache
 from audioinv.core.scores import score_outputs
 from audioinv.data.folds import find_tasks, folds
 from audioinv.data.task import Task
 
 ID = "linear-v1"
+OutputsOf = Callable[[Adapted, FeatureCache, Labelled, Tensor], Tensor]
 KEPT = ("mode", "descriptor", "n_train", "layers", "readout", "seed", "seconds")
 
 
@@ -44,18 +49,29 @@ def adapted_folder(context: Context, task: Task, mode: str) -> Path:
 
 
 def row(context: Context, task: Task, adapted: Path) -> dict[str, Any]:
-    """Scores over the test rows of all folds together."""
+    """Scores of the fitted readouts over the test rows of all folds together."""
+    return {
+        "protocol": "regression-v1" if task.kind == "regression" else ID,
+        **scored(context, task, adapted, readout_outputs),
+    }
+
+
+def readout_outputs(fold: Adapted, cache: FeatureCache, data: Labelled, test: Tensor) -> Tensor:
+    """Outputs (n, m) of the readout on test rows."""
+    return fold.readout.scores(fold.mixture.features(cache)[test])
+
+
+def scored(context: Context, task: Task, adapted: Path, outputs_of: OutputsOf) -> dict[str, Any]:
+    """What `outputs_of` gives for each fold's test rows, scored together, and the adaptation."""
     cache, drawn = context.features.of(task)
     learnt, info = load_adapted(adapted)
     outputs, targets, clips = [], [], []
     parts = folds(context.pack, task, drawn, context.config.score_on)
     for fold, (data, test) in zip(learnt, parts, strict=True):
-        features = torch.cat([cache(d)[test] for d in fold.mixture.descriptors], dim=1)
-        outputs.append(fold.readout.scores(features))
+        outputs.append(outputs_of(fold, cache, data, test))
         targets.append(data.targets[test])
         clips.append(test)
     return {
-        "protocol": "regression-v1" if task.kind == "regression" else ID,
         "task": task.name,
         "kind": task.kind,
         **score_outputs(torch.cat(outputs), torch.cat(targets), task.kind, torch.cat(clips)),
