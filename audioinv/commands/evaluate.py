@@ -14,19 +14,11 @@ from audioinv.conf.schema import Config
 from audioinv.core.checkpoint import save_tensors
 from audioinv.core.errors import UserError
 from audioinv.core.files import read_json, write_json
+from audioinv.methods import ROW_NAMES
 
 log = logging.getLogger(__name__)
 PROTOCOLS = ("linear", "knn", "fewshot", "factors", "finetune")
 
-METHODS = {
-    "amortised": "Amortised",
-    "simclr": "SimCLR, all augmentations",
-    "simclr_frequency": "SimCLR, frequency group only",
-    "simclr_time": "SimCLR, time group only",
-    "conditioned_allon": "Conditioned network, trained all-on only",
-    "random": "Random encoder",
-    "logmel": "Spectrum mean and std, no network",
-}
 MODES = {
     "fixed:all": "all on",
     "search": "best corner by evidence",
@@ -71,7 +63,7 @@ def main(config: Config) -> None:
 
 def row_label(method: str, mode: str, detail: str | None = None) -> str:
     """How a table names a row."""
-    name = METHODS.get(method, method)
+    name = ROW_NAMES.get(method, method)
     if detail is not None:
         return f"{name}, {detail}"
     if method != "amortised":

@@ -13,21 +13,9 @@ import yaml  # type: ignore[import-untyped]
 
 from audioinv.core.errors import UserError
 from audioinv.core.files import read_json
+from audioinv.methods import SCEPTICS, SHORT_NAMES
 
 T = TypeVar("T")
-
-METHODS = {
-    "amortised": "Amortised",
-    "simclr": "SimCLR",
-    "simclr_frequency": "SimCLR frequency",
-    "simclr_time": "SimCLR time",
-    "conditioned_allon": "Conditioned all-on",
-    "random": "Random encoder",
-    "logmel": "Spectrum statistics",
-}
-"""Method -> its name for people, in the order of the table."""
-SCEPTICS = ("random", "logmel")
-"""Methods without pre-training: what a method must beat to have learned anything."""
 
 AUDIO_TYPES = {".wav": "audio/wav", ".ogg": "audio/ogg"}
 _RUN_FOLDER = (
@@ -155,13 +143,13 @@ def read_experiment(expdir: str | Path) -> Experiment:
 
 def method_order(method: str) -> tuple[bool, int, str]:
     """Sort key: known methods in their order, then others by name, the sceptic's rows last."""
-    known = list(METHODS).index(method) if method in METHODS else len(METHODS)
+    known = list(SHORT_NAMES).index(method) if method in SHORT_NAMES else len(SHORT_NAMES)
     return method in SCEPTICS, known, method
 
 
 def method_name(method: str) -> str:
     """The method's name for people."""
-    return METHODS.get(method, method.replace("_", " "))
+    return SHORT_NAMES.get(method, method.replace("_", " "))
 
 
 def unique(values: Iterable[T]) -> list[T]:

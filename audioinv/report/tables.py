@@ -12,8 +12,8 @@ import numpy as np
 
 from audioinv.core.errors import UserError
 from audioinv.core.files import write_text
+from audioinv.methods import SCEPTICS
 from audioinv.report.collect import (
-    SCEPTICS,
     Experiment,
     Result,
     method_order,

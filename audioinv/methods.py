@@ -1,0 +1,24 @@
+"""The methods of `method=NAME` and what tables and figures call them, in the order of a table."""
+
+from __future__ import annotations
+
+# name -> (row of a table, short name for figures)
+_NAMES = {
+    "amortised": ("Amortised", "Amortised"),
+    "simclr": ("SimCLR, all augmentations", "SimCLR"),
+    "simclr_frequency": ("SimCLR, frequency group only", "SimCLR frequency"),
+    "simclr_time": ("SimCLR, time group only", "SimCLR time"),
+    "concat_groups": ("The two group encoders side by side", "Joined groups"),
+    "conditioned_allon": ("Conditioned network, trained all-on only", "Conditioned all-on"),
+    "looc": ("LooC-style subspaces", "LooC"),
+    "augself": ("AugSelf, predicts differences", "AugSelf"),
+    "mt_slvr": ("MT-SLVR, multi-head", "MT-SLVR"),
+    "hear": ("HEAR module", "HEAR"),
+    "timm": ("timm network", "timm"),
+    "random": ("Random encoder", "Random encoder"),
+    "logmel": ("Spectrum mean and std, no network", "Spectrum statistics"),
+}
+ROW_NAMES = {name: row for name, (row, _) in _NAMES.items()}
+SHORT_NAMES = {name: short for name, (_, short) in _NAMES.items()}
+SCEPTICS = ("random", "logmel")
+"""Methods without pre-training: what a method must beat to have learned anything."""
