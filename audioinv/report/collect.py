@@ -176,9 +176,16 @@ def _read_run(path: Path) -> Run:
     results = tuple(_read_result(file) for file in sorted(path.glob("tasks/**/result.json")))
     config = _read_config(path / "config.yaml") if _has(path, "config.yaml") else {}
     method, seed = _identity(path, config, results)
+    config = _with_own_settings(config, method)
     loss = _read_loss(path / "metrics.jsonl") if _has(path, "metrics.jsonl") else ()
     measured = _read_measurement(path / "measure.json") if _has(path, "measure.json") else None
     return Run(path, method, seed, config, loss, measured, results)
+
+
+def _with_own_settings(config: dict[str, Any], method: str) -> dict[str, Any]:
+    """The configuration with the `pretrain` keys in which the method differs, as it was run."""
+    own = (config.get("method_pretrain") or {}).get(method) or {}
+    return {**config, "pretrain": {**config["pretrain"], **own}} if own else config
 
 
 def _identity(

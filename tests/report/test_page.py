@@ -12,6 +12,8 @@ import pytest
 
 from audioinv.core.errors import UserError
 from audioinv.report import write_report
+from audioinv.report.collect import read_experiment
+from audioinv.report.page import facts
 
 VOID = {"meta", "img", "br", "link", "input"}
 LOADING = {"src", "href", "srcset", "poster", "data", "action"}
@@ -231,3 +233,17 @@ def test_searched_variants_are_learned_and_fixed_ones_are_not(without_figures: P
     alternatives = [image["alt"] for image in _page(without_figures).all("img")]
     assert len(alternatives) == 1
     assert alternatives[0].startswith("Learned descriptor of amortised, all invariant")
+
+
+def test_a_method_s_own_settings_are_told(without_figures: Path) -> None:
+    """As it was pre-trained, not as the common part of the configuration says."""
+    for path in without_figures.glob("*_s*/config.yaml"):
+        path.unlink()
+    for method in ("amortised", "simclr"):
+        common = {"pretrain": {"temperature": 1.0, "lr": 0.003}}
+        own = {"method_pretrain": {"simclr": {"temperature": 0.5}}}
+        path = without_figures / f"{method}_s0" / "config.yaml"
+        path.write_text(json.dumps({**common, **own}))
+    told = facts(read_experiment(without_figures))
+    assert told["Temperature"] in ("1.0; 0.5 (SimCLR)", "0.5 (SimCLR); 1.0")
+    assert told["Peak learning rate"] == "0.003"
