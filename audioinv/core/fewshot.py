@@ -193,12 +193,12 @@ def logistic_scores(support: Tensor, query: Tensor, inverse_l2: float = 1.0) -> 
         support: (T, N, K, d). query: (T, M, d).
     """
     t, n_way, k_shot, _ = support.shape
-    x = support.flatten(1, 2).double()
+    x = support.flatten(1, 2)
     centre = x.mean(1, keepdim=True)
     x = x - centre
-    kernel = x @ x.mT
-    y = torch.eye(n_way, dtype=x.dtype).repeat_interleave(k_shot, 0).expand(t, -1, -1)
-    eye = torch.eye(kernel.shape[1], dtype=x.dtype)
+    kernel = (x @ x.mT).double()
+    y = torch.eye(n_way, dtype=kernel.dtype).repeat_interleave(k_shot, 0).expand(t, -1, -1)
+    eye = torch.eye(kernel.shape[1], dtype=kernel.dtype)
     bound = torch.linalg.inv(kernel / 2 + eye / inverse_l2)
     a = torch.zeros_like(y)
     for _ in range(ITERATIONS):
@@ -206,7 +206,7 @@ def logistic_scores(support: Tensor, query: Tensor, inverse_l2: float = 1.0) -> 
         a = a - change
         if change.abs().max() < 1e-7 * inverse_l2:
             break
-    return ((query.double() - centre) @ x.mT @ a).float()
+    return (((query - centre) @ x.mT).double() @ a).float()
 
 
 def _vote(scores: Tensor, there: Tensor, shape: torch.Size) -> Tensor:
