@@ -125,13 +125,13 @@ def results_table(expdir: str | Path) -> str:
 
 def tables_markdown(experiment: Experiment) -> str:
     """A table a protocol, learnt descriptors, measured invariance, hardware and command."""
-    parts = [markdown(table, experiment) for table in tables(experiment)]
+    parts = [markdown(table) for table in tables(experiment)]
     parts += [descriptor_table(experiment), invariance_table(experiment)]
     made = f"Hardware: {hardware(experiment)}. Command: {_code(command(experiment))}"
     return "\n".join([part for part in parts if part] + [made]) + "\n"
 
 
-def markdown(table: Table, experiment: Experiment) -> str:
+def markdown(table: Table) -> str:
     """`table` as a GitHub Markdown table and a line on what it shows."""
     heads = [f"{escape(column.task)} ({column.metric})" for column in table.columns]
     lines = [
@@ -141,7 +141,7 @@ def markdown(table: Table, experiment: Experiment) -> str:
         _line(["*chance*", *(column.chance for column in table.columns), ""]),
         _line([f"*test {_tested(table)}*", *(column.n_test for column in table.columns), ""]),
         "",
-        _what_it_shows(table, experiment),
+        _what_it_shows(table),
     ]
     return "\n".join(lines) + "\n"
 
@@ -260,8 +260,8 @@ def _markdown_cell(cell: Cell | None, row: Row) -> str:
     return text if cell.n == len(row.seeds) else f"{text} (n = {cell.n})"
 
 
-def _what_it_shows(table: Table, experiment: Experiment) -> str:
-    seeds = ", ".join(map(str, sorted(unique(r.seed for r in experiment.results))))
+def _what_it_shows(table: Table) -> str:
+    seeds = ", ".join(map(str, sorted(unique(seed for row in table.rows for seed in row.seeds))))
     single = any(c and c.n == 1 for row in table.rows for c in row.cells)
     several = any(c and c.n > 1 for row in table.rows for c in row.cells)
     spreads = ["mean ± standard deviation over seeds"] * several
