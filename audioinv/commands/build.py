@@ -46,6 +46,11 @@ def need(value: str | None, key: str, example: str) -> Path:
     return Path(value)
 
 
+def run_of(config: Config) -> Path:
+    """The run folder that `run=` names."""
+    return need(config.run, "run", "exp/demo/amortised_s0")
+
+
 def pack_of(config: Config) -> Pack:
     """The pack that `pack=` names."""
     return open_pack(need(config.pack, "pack", "packs/fsdd"))
@@ -142,7 +147,7 @@ def sibling_encoders(config: Config) -> list[AmortisedEncoder]:
     Raises:
         UserError: one is not finished, or is conditioned: a descriptor would have to be chosen.
     """
-    run = need(config.run, "run", "exp/demo/amortised_s0")
+    run = run_of(config)
     found = []
     for method in config.backbone.options.get("parts", []):
         folder = run.with_name(f"{method}_s{config.seed}") / "encoder"
@@ -161,7 +166,7 @@ def sibling_encoders(config: Config) -> list[AmortisedEncoder]:
 
 def load_run(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, Pack]:
     """A finished run's encoder and bank, and the pack to use them on."""
-    run = need(config.run, "run", "exp/demo/amortised_s0")
+    run = run_of(config)
     if not (run / "encoder" / "encoder.json").exists():
         raise UserError(f"{run} holds no encoder; run audioinv pretrain run={run} first")
     TRUSTED_MODULES.update(config.trusted_modules)
@@ -173,7 +178,7 @@ def load_run(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, Pack]:
 
 def results_of(config: Config) -> Path:
     """The folder that tasks and results go to."""
-    return Path(config.out) if config.out else need(config.run, "run", "exp/demo/amortised_s0")
+    return Path(config.out) if config.out else run_of(config)
 
 
 def encoder_clips(encoder: AmortisedEncoder, pack: Pack, rows: Sequence[int]) -> Tensor:
@@ -203,7 +208,7 @@ def saved_config(run: Path) -> Config:
 
 def is_amortised(config: Config) -> bool:
     """Whether the run's encoder knows more corners than one."""
-    saved = saved_config(need(config.run, "run", "exp/demo/amortised_s0"))
+    saved = saved_config(run_of(config))
     return saved.conditioning.name != "none" and saved.pretrain.corners == "space"
 
 

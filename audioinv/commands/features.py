@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from audioinv.commands.build import encoder_clips, need, saved_config
+from audioinv.commands.build import encoder_clips, run_of, saved_config
 from audioinv.conf.schema import Config
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
@@ -41,8 +42,12 @@ class TaskFeatures:
         self.bank = bank
         self.pack = pack
         self.config = config
-        self.calibration = calibration_maps(encoder, pack, config.features.calibration_clips)
         self.caches: dict[str, tuple[FeatureCache, Tensor | None]] = {}
+
+    @cached_property
+    def calibration(self) -> Tensor:
+        """Maps of the training clips that BatchNorm is recomputed from; made when first needed."""
+        return calibration_maps(self.encoder, self.pack, self.config.features.calibration_clips)
 
     def of(self, task: Task) -> tuple[FeatureCache, Tensor | None]:
         """The features, and the targets (n,) of a task over an augmentation.
@@ -82,9 +87,7 @@ class TaskFeatures:
 
     def _views(self, change: Change) -> Callable[[Tensor], Iterable[Tensor]]:
         """Maps of every draw under a descriptor; an encoder of one corner uses that one."""
-        corners = saved_config(
-            need(self.config.run, "run", "exp/demo/amortised_s0")
-        ).pretrain.corners
+        corners = saved_config(run_of(self.config)).pretrain.corners
 
         def views(descriptor: Tensor) -> Iterator[Tensor]:
             active = descriptor if corners == "space" else self.bank.space.parse(corners)

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from audioinv import __version__
-from audioinv.commands.build import bank_of, encoder_of, fabric_of, need, pack_of, random_crops
+from audioinv.commands.build import bank_of, encoder_of, fabric_of, pack_of, random_crops, run_of
 from audioinv.commands.progress import training_progress
 from audioinv.conf.schema import Config
 from audioinv.core.errors import UserError
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def main(config: Config) -> None:
     """Pre-trains into `run`, resuming what is there; a finished run is left as it is."""
-    run = need(config.run, "run", "exp/demo/amortised_s0")
+    run = run_of(config)
     settings = OmegaConf.to_yaml(OmegaConf.structured(config), resolve=True)
     started = refuse_other_settings(run, settings)
     if (run / "encoder" / "encoder.json").exists():

@@ -176,7 +176,9 @@ def fit(mixture: Mixture, features_at: FeaturesAt, data: Labelled, config: Adapt
     logistic = config.readout == "logistic" or data.kind == "multilabel"
     strength = 1.0
     if logistic and data.kind != "regression" and len(data.valid):
-        strength = max(STRENGTHS, key=lambda c: _validated(features, data, scales, c))
+        strength = max(
+            STRENGTHS, key=lambda c: validation_score(features, data, "logistic", c, scales)
+        )
     return fit_readout(
         features[rows],
         data.targets[rows],
@@ -186,19 +188,6 @@ def fit(mixture: Mixture, features_at: FeaturesAt, data: Labelled, config: Adapt
         strength,
         scales,
     )
-
-
-def _validated(features: Tensor, data: Labelled, scales: Tensor, strength: float) -> float:
-    fitted = fit_readout(
-        features[data.train],
-        data.targets[data.train],
-        data.kind,
-        data.classes,
-        "logistic",
-        strength,
-        scales,
-    )
-    return score(fitted.predict(features[data.valid]), data.targets[data.valid], data.kind)
 
 
 def search_by_validation(
@@ -233,11 +222,16 @@ def search_by_validation(
         best = candidate
 
 
-def validation_score(features: Tensor, data: Labelled, readout: str) -> float:
+def validation_score(
+    features: Tensor,
+    data: Labelled,
+    readout: str,
+    strength: float = 1.0,
+    scales: Tensor | None = None,
+) -> float:
     """Score on validation rows of a readout fitted on training rows of `features` (n, d)."""
-    fitted = fit_readout(
-        features[data.train], data.targets[data.train], data.kind, data.classes, readout
-    )
+    x, y = features[data.train], data.targets[data.train]
+    fitted = fit_readout(x, y, data.kind, data.classes, readout, strength, scales)
     return score(fitted.predict(features[data.valid]), data.targets[data.valid], data.kind)
 
 

@@ -72,7 +72,7 @@ def applied(bank: AugmentationBank, params: dict[str, Tensor]) -> Tensor:
     """(B, A) of 0 and 1: which augmentations are not at their identity."""
     return torch.stack(
         [
-            params[name].ne(augmentation.identity(1)).any(1).float()
+            augmentation.acts(params[name]).float()
             for name, augmentation in bank.augmentations.items()
         ],
         dim=1,

@@ -49,6 +49,10 @@ class Augmentation(ABC):
         high = torch.tensor([p.high for p in self.parameters])
         return low + (high - low) * torch.rand(n, len(self.parameters), generator=generator)
 
+    def acts(self, params: Tensor) -> Tensor:
+        """(B,) bool: which rows of `params` (B, P) are not the identity."""
+        return params.ne(self.identity(1)).any(1)
+
     def identity(self, n: int) -> Tensor:
         """`n` rows, (n, P), that change nothing."""
         return torch.tensor([p.identity for p in self.parameters]).expand(n, -1).clone()
@@ -135,7 +139,7 @@ class AugmentationBank:
             x: (B, ...). params: as returned by `sample`.
         """
         for name, augmentation in self.augmentations.items():
-            rows = params[name].ne(augmentation.identity(1)).any(1).nonzero().flatten()
+            rows = augmentation.acts(params[name]).nonzero().flatten()
             if len(rows):
                 x = _apply_to_rows(augmentation, x, params[name], rows)
         return x

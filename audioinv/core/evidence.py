@@ -46,14 +46,19 @@ def log_evidence(k: Tensor, y: Tensor, log_noise: Tensor) -> Tensor:
 
 def best_noise(k: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """(log evidence, log noise) at the best noise of a grid, from one eigendecomposition of `k`."""
-    n, m = y.shape
-    values, vectors = torch.linalg.eigh(k)
-    power = (vectors.T @ y).square().sum(1)
-    a = values.clamp_min(0)[None] + LOG_NOISE_GRID.to(k.dtype).exp()[:, None]
-    fit = n * ((power / a).sum(1) / (n * m)).log()
-    evidence = -0.5 * m * (fit + a.log().sum(1))
+    evidence = evidence_on_grid(k, y)
     best = int(evidence.argmax())
     return evidence[best], LOG_NOISE_GRID[best].to(k.dtype)
+
+
+def evidence_on_grid(k: Tensor, y: Tensor) -> Tensor:
+    """Log evidence (..., G) of centred targets `y` (n, m) under `k` (..., n, n), by noise."""
+    n, m = y.shape
+    values, vectors = torch.linalg.eigh(k)
+    power = (vectors.mT @ y).square().sum(-1)
+    a = values.clamp_min(0)[..., None, :] + LOG_NOISE_GRID.to(k.dtype).exp()[:, None]
+    fit = n * ((power[..., None, :] / a).sum(-1) / (n * m)).log()
+    return -0.5 * m * (fit + a.log().sum(-1))
 
 
 def corner_weights(q: Tensor, corners: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from audioinv.core.errors import UserError
-from audioinv.core.evidence import LOG_NOISE_GRID
+from audioinv.core.evidence import evidence_on_grid
 from audioinv.core.features import first_windows
 from audioinv.core.randomness import generator
 from audioinv.core.scores import Z
@@ -239,20 +239,13 @@ def best_corner_of_episodes(features: list[Windows], episodes: Episodes, seed: i
 def support_evidence(support: Tensor) -> Tensor:
     """Log evidence, up to a constant, of the one-hot classes of supports (T, N, K, d): (T,).
 
-    As `evidence.best_noise`, for many small kernels at once. The features' scale matters, so that
-    they come standardised over the whole corpus.
+    The features' scale matters, so they come standardised over the whole corpus.
     """
     n_way, k_shot, d = support.shape[1:]
     x = support.flatten(1, 2).double()
     x = x - x.mean(1, keepdim=True)
     y = torch.eye(n_way, dtype=x.dtype).repeat_interleave(k_shot, 0)
-    y = y - y.mean(0)
-    values, vectors = torch.linalg.eigh(x @ x.mT / d)
-    power = (vectors.mT @ y).square().sum(2)
-    n, m = y.shape
-    a = values.clamp_min(0)[:, None] + LOG_NOISE_GRID.double().exp()[:, None]
-    fit = n * ((power[:, None] / a).sum(2) / (n * m)).log()
-    return (-0.5 * m * (fit + a.log().sum(2))).amax(1)
+    return evidence_on_grid(x @ x.mT / d, y - y.mean(0)).amax(1)
 
 
 def interval(accuracies: Tensor) -> list[float]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from audioinv.core.adapt import Labelled, score, task_loss
 from audioinv.core.errors import UserError
+from audioinv.core.probes import decide
 from audioinv.core.randomness import generator, seeded
 
 
@@ -93,14 +94,8 @@ def finetune(
 
 def validation_value(model: Finetuned, maps: Tensor, data: Labelled) -> float:
     """The task's score on validation rows: higher is better."""
-    outputs = predict(model, maps[data.valid])
-    if data.kind == "classification":
-        outputs = outputs.argmax(1)
-    elif data.kind == "multilabel":
-        outputs = (outputs > 0).float()
-    else:
-        outputs = outputs[:, 0]
-    return score(outputs, data.targets[data.valid], data.kind)
+    predicted = decide(predict(model, maps[data.valid]), data.kind)
+    return score(predicted, data.targets[data.valid], data.kind)
 
 
 @torch.no_grad()

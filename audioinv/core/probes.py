@@ -25,6 +25,13 @@ ALPHAS = np.logspace(-2, 6, 17)
 NEVER = -1e9  # bias of a class that training lacks
 
 
+def decide(outputs: Tensor, kind: str) -> Tensor:
+    """Outputs (n, m) -> class indices (n,), 0/1 labels (n, m), or values (n,)."""
+    if kind == "classification":
+        return outputs.argmax(1)
+    return (outputs > 0).float() if kind == "multilabel" else outputs[:, 0]
+
+
 @dataclass
 class Readout:
     """scores = ((features - mean) / std) @ weight.T + bias.
@@ -48,10 +55,7 @@ class Readout:
 
     def predict(self, features: Tensor) -> Tensor:
         """Class indices (n,), 0/1 labels (n, classes), or values (n,)."""
-        scores = self.scores(features)
-        if self.kind == "classification":
-            return scores.argmax(1)
-        return (scores > 0).float() if self.kind == "multilabel" else scores[:, 0]
+        return decide(self.scores(features), self.kind)
 
     def tensors(self) -> dict[str, Tensor]:
         """What to store, beside kind and classes."""
