@@ -67,25 +67,27 @@ class TaskFeatures:
                 return x
             return self.bank.augmentations[task.augmentation].apply(x, params[clips])
 
-        maps, owner = self._maps(change)
+        # Where a short clip is repeated to fill the window, none can tell how far it was shifted.
+        repeat = self.encoder.frontend.repeats and params is None
+        maps, owner = self._maps(change, repeat)
         settings = self.config.features
-        views = self._views(change) if settings.views else None
+        views = self._views(change, repeat) if settings.views else None
         cache = FeatureCache(
             self.encoder, maps, self.calibration, settings.layers, owner, settings.pool, views
         )
         return cache, None if params is None else params[:, 0]
 
-    def _maps(self, change: Change) -> tuple[Tensor, Tensor]:
+    def _maps(self, change: Change, repeat: bool) -> tuple[Tensor, Tensor]:
         """Maps (m, C, H, W) of all windows and the clip of each, (m,)."""
-        parts = [(maps_of(self.encoder, change(x, clips)), clips) for x, clips in self._batches()]
+        batches = self._batches(repeat)
+        parts = [(maps_of(self.encoder, change(x, clips)), clips) for x, clips in batches]
         return torch.cat([maps for maps, _ in parts]), torch.cat([clips for _, clips in parts])
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        frontend = self.encoder.frontend
+    def _batches(self, repeat: bool) -> Iterator[tuple[Tensor, Tensor]]:
         hop = round(self.config.features.hop_s * self.pack.sample_rate)
-        return windows(self.pack, frontend.n_samples, hop, frontend.repeats)
+        return windows(self.pack, self.encoder.frontend.n_samples, hop, repeat)
 
-    def _views(self, change: Change) -> Callable[[Tensor], Iterable[Tensor]]:
+    def _views(self, change: Change, repeat: bool) -> Callable[[Tensor], Iterable[Tensor]]:
         """Maps of every draw under a descriptor; an encoder of one corner uses that one."""
         corners = saved_config(run_of(self.config)).pretrain.corners
 
@@ -94,7 +96,7 @@ class TaskFeatures:
             for draw in range(self.config.features.views):
                 keyed = generator(0, "feature averaging", draw)
                 parts = []
-                for x, clips in self._batches():
+                for x, clips in self._batches(repeat):
                     params = self.bank.sample(len(x), active.round(), keyed)
                     parts.append(maps_of(self.encoder, self.bank.apply(change(x, clips), params)))
                 yield torch.cat(parts)
