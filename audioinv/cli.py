@@ -191,11 +191,20 @@ def _add_pack(commands: Any) -> None:
     command = commands.add_parser(
         "pack",
         help="decode and resample a manifest's audio once",
-        description="Writes memory-mapped Arrow shards; does nothing if they are up to date.",
+        description="Writes memory-mapped Arrow shards; does nothing if they are up to date. "
+        "Sounds are packed at --sample_rate, images at --image_size.",
     )
     command.add_argument("manifest", type=Path)
     command.add_argument("--out", required=True, type=Path, help="folder of the pack")
-    command.add_argument("--sample_rate", required=True, type=int, help="of the pack, in Hz")
+    command.add_argument("--sample_rate", type=int, help="of a pack of sounds, in Hz")
+    command.add_argument("--image_size", type=int, help="of a pack of images, in pixels a side")
+    command.add_argument(
+        "--image_fit",
+        choices=("crop", "squash"),
+        default="crop",
+        help="of images that are not square: their centre, or the whole in other proportions, "
+        "which leaves positions as fractions of width and height true (default crop)",
+    )
     command.add_argument("--root", type=Path, help="folder of the audio, if not corpus.json's")
     command.add_argument("--nj", type=int, default=2, help="processes (default 2)")
     command.add_argument(
@@ -209,10 +218,14 @@ def _add_pack(commands: Any) -> None:
 
 def _pack(options: argparse.Namespace) -> int:
     from audioinv.data.manifest import read_manifest
+    from audioinv.data.media import media_of
     from audioinv.data.pack import build_pack
 
     manifest = read_manifest(options.manifest, options.root)
-    build_pack(manifest, options.out, options.sample_rate, options.nj, options.on_error)
+    media = media_of(
+        manifest.corpus.modality, options.sample_rate, options.image_size, options.image_fit
+    )
+    build_pack(manifest, options.out, media, options.nj, options.on_error)
     return 0
 
 

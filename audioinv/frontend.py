@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -174,19 +174,6 @@ FRONTENDS: dict[str, type[Frontend]] = {
     "log_frequency": LogFrequency,
     "waveform": Waveform,
 }
-
-
-def build_frontend(config: Mapping[str, Any]) -> Frontend:
-    """The front end described by `config`: "name" and its keyword arguments.
-
-    Raises:
-        UserError: unknown name.
-    """
-    options = dict(config)
-    name = options.pop("name", None)
-    if name not in FRONTENDS:
-        raise UserError(f"frontend is '{name}'; give one of {', '.join(FRONTENDS)}")
-    return FRONTENDS[name](**options)
 
 
 def _check(

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from audioinv.core.errors import UserError
 from audioinv.core.randomness import generator
-from audioinv.frontend import LogFrequency, LogMel, build_frontend
+from audioinv.frontend import LogFrequency, LogMel
+from audioinv.modality import build_frontend
 
 RATE = 8000
 

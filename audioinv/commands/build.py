@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from inspect import signature
@@ -11,26 +10,24 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from hydra.errors import HydraException
-from hydra.utils import instantiate
 from lightning.fabric import Fabric
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from torch import Tensor
+from torch import Tensor, nn
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from audioinv.augment import AudiomentationsAugmentation, build_bank
-from audioinv.conf.schema import BankConfig, Config
+from audioinv.conf.schema import Config
 from audioinv.core.backbone import OTHERS, TRUSTED_MODULES, load_trunk
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.files import read_json
+from audioinv.core.pretrain import ClipSource
 from audioinv.core.randomness import seeded
-from audioinv.data.dataset import RandomCrops, check_rate, fixed_clips, training_rows
+from audioinv.data.dataset import training_rows
 from audioinv.data.pack import Pack, open_pack
-from audioinv.frontend import Frontend, build_frontend
+from audioinv.modality import Modality, build_frontend, modality_of
 
 log = logging.getLogger(__name__)
 
@@ -56,53 +53,14 @@ def pack_of(config: Config) -> Pack:
     return open_pack(need(config.pack, "pack", "packs/fsdd"))
 
 
-def bank_of(config: BankConfig, sample_rate: int) -> AugmentationBank:
-    """The audio bank at a sample rate, with any audiomentations transforms at its end."""
-    extra = [
-        AudiomentationsAugmentation(transform_of(entry), sample_rate)
-        for entry in config.audiomentations
-    ]
-    return build_bank(
-        sample_rate,
-        names=config.names,
-        groups=config.groups,
-        min_active=config.min_active,
-        inactive=config.inactive,
-        probability=config.probability,
-        ranges=config.ranges,
-        extra=extra,
-    )
+def run_modality(config: Config) -> Modality:
+    """The modality that the run of `run=` was pre-trained on."""
+    return modality_of(saved_config(run_of(config)).modality)
 
 
-def transform_of(entry: dict[str, Any]) -> Any:
-    """The audiomentations transform that a Hydra entry describes.
-
-    Raises:
-        UserError: a target that is no audiomentations transform (a saved run's settings must not
-            run other code), or arguments that it refuses.
-    """
-    for target in _targets(entry) or [""]:
-        if not re.fullmatch(r"audiomentations\.[A-Z]\w*", target):
-            raise UserError(
-                f"bank.audiomentations takes _target_: audiomentations.X, got '{target}'"
-            )
-    try:
-        return instantiate(entry)
-    except HydraException as error:
-        raise UserError(f"bank.audiomentations: {error}") from error
-
-
-def _targets(value: Any) -> list[str]:
-    """Every `_target_` in a nested entry."""
-    if isinstance(value, dict):
-        own = [str(value["_target_"])] if "_target_" in value else []
-        return own + [target for part in value.values() for target in _targets(part)]
-    return [t for part in value for t in _targets(part)] if isinstance(value, list) else []
-
-
-def frontend_of(config: Config) -> Frontend:
+def frontend_of(config: Config) -> nn.Module:
     """The front end, with the statistics of `statistics=` if that is given."""
-    frontend = build_frontend(asdict(config.frontend))
+    frontend: Any = build_frontend(asdict(config.frontend))
     if config.statistics:
         values = read_json(config.statistics)
         try:
@@ -172,8 +130,10 @@ def load_run(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, Pack]:
     TRUSTED_MODULES.update(config.trusted_modules)
     encoder = AmortisedEncoder.load(run / "encoder", build_frontend)
     pack = pack_of(config)
-    check_rate(pack, encoder.frontend.config["sample_rate"])
-    return encoder, bank_of(saved_config(run).bank, pack.sample_rate), pack
+    saved = saved_config(run)
+    modality = modality_of(saved.modality)
+    modality.check(pack, encoder.frontend)
+    return encoder, modality.bank(saved.bank, pack), pack
 
 
 def results_of(config: Config) -> Path:
@@ -182,14 +142,13 @@ def results_of(config: Config) -> Path:
 
 
 def encoder_clips(encoder: AmortisedEncoder, pack: Pack, rows: Sequence[int]) -> Tensor:
-    """Clips (n, n_samples) as the encoder's front end wants them."""
-    return fixed_clips(pack, rows, encoder.frontend.n_samples, encoder.frontend.repeats)
+    """Clips (n, ...) as the encoder's front end wants them."""
+    return modality_of(pack.corpus.modality).clips(encoder.frontend, pack, rows)
 
 
-def random_crops(encoder: AmortisedEncoder, pack: Pack) -> RandomCrops:
-    """The training clips of a pack as the encoder's front end wants them."""
-    frontend = encoder.frontend
-    return RandomCrops(pack, training_rows(pack), frontend.n_samples, frontend.repeats)
+def training_clips(encoder: AmortisedEncoder, pack: Pack) -> ClipSource:
+    """The clips of a pack to pre-train on, as the encoder's front end wants them."""
+    return modality_of(pack.corpus.modality).crops(encoder.frontend, pack, training_rows(pack))
 
 
 def saved_config(run: Path) -> Config:
@@ -200,7 +159,9 @@ def saved_config(run: Path) -> Config:
     """
     path = run / "config.yaml"
     try:
-        saved = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
+        loaded = OmegaConf.load(path)
+        schema = modality_of(str(OmegaConf.select(loaded, "modality", default="audio"))).SCHEMA
+        saved = OmegaConf.merge(OmegaConf.structured(schema), loaded)
         return cast(Config, OmegaConf.to_object(saved))
     except (OSError, OmegaConfBaseException, YAMLError) as error:
         raise UserError(f"cannot read {path}: {error}") from error

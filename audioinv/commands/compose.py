@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import cast
 
 from hydra import compose, initialize_config_module
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from audioinv.conf import schema
+from audioinv.conf.schema import Config
 from audioinv.core.errors import UserError
+from audioinv.modality import modality_of
 
 
-def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> schema.Config:
+def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> Config:
     """The configuration that the groups, the recipe's `config_dir` and the overrides give.
 
     Args:
@@ -28,23 +30,31 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> s
     Raises:
         UserError: a key that does not exist, a value of the wrong type, or an unknown group choice.
     """
-    schema.register()
-    extra = []
+    modality = modality_of(_last(overrides, "modality", "audio"))
+    ConfigStore.instance().store(name="schema", node=modality.SCHEMA)
+    folders = ["pkg://audioinv.conf"]
     if config_dir:
         folder = Path(config_dir).resolve()
         if not folder.is_dir():
             raise UserError(f"--config_dir {config_dir} is not a folder")
         quoted = str(folder).replace("'", r"\'")
-        extra = [f"hydra.searchpath=['file://{quoted}']"]
+        folders.insert(0, f"file://{quoted}")
+    path = "hydra.searchpath=[{}]".format(",".join(f"'{folder}'" for folder in folders))
     try:
-        with initialize_config_module("audioinv.conf", version_base="1.3"):
-            composed = compose("config", [*extra, *_at_corners(overrides)])
-        config = cast(schema.Config, OmegaConf.to_object(composed))
+        with initialize_config_module(modality.CONF, version_base="1.3"):
+            composed = compose("config", [path, *_at_corners(overrides)])
+        config = cast(Config, OmegaConf.to_object(composed))
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(_explain(error)) from error
     for name in (word.removeprefix("method=") for word in overrides if word.startswith("method=")):
         config.method = name if ":" in name else config.method
     return config
+
+
+def _last(overrides: Sequence[str], key: str, default: str) -> str:
+    """The value that the overrides give a key."""
+    given = [word.partition("=")[2] for word in overrides if word.startswith(f"{key}=")]
+    return given[-1] if given else default
 
 
 def _at_corners(overrides: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from audioinv.commands.build import load_run
+from audioinv.commands.build import encoder_clips, load_run
 from audioinv.commands.features import calibration_maps
 from audioinv.conf.schema import Config
 from audioinv.core.files import atomic_path
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 
 
 def main(config: Config, descriptor: str, out: Path) -> None:
-    """Writes waveforms (B, n_samples) -> features (B, d), batch size free, to `out` (.pt2)."""
+    """Writes clips (B, ...) -> features (B, d), batch size free, to `out` (.pt2)."""
     encoder, _, pack = load_run(config)
     maps = calibration_maps(encoder, pack, config.features.calibration_clips)
     plain = encoder.at(encoder.space.parse(descriptor), maps.split(256) if len(maps) else ())
-    example = torch.zeros(2, encoder.frontend.n_samples)
+    example = torch.zeros_like(encoder_clips(encoder, pack, [0, 0]))
     program = torch.export.export(
         plain, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},)
     )
@@ -29,4 +29,5 @@ def main(config: Config, descriptor: str, out: Path) -> None:
     torch.export.save(program, buffer)
     with atomic_path(out) as temporary:
         temporary.write_bytes(buffer.getbuffer())
-    log.info("%s: (batch, %d) -> (batch, %d)", out, example.shape[1], encoder.dim)
+    shape = ", ".join(map(str, example.shape[1:]))
+    log.info("%s: (batch, %s) -> (batch, %d)", out, shape, encoder.dim)

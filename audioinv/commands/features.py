@@ -15,10 +15,11 @@ from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.features import FeatureCache, maps_of
 from audioinv.core.randomness import generator
-from audioinv.data.dataset import sample_rows, training_rows, windows
+from audioinv.data.dataset import sample_rows, training_rows
 from audioinv.data.folds import task_parameters
 from audioinv.data.pack import Pack
 from audioinv.data.task import Task
+from audioinv.modality import modality_of
 
 Change = Callable[[Tensor, Tensor], Tensor]
 
@@ -68,7 +69,7 @@ class TaskFeatures:
             return self.bank.augmentations[task.augmentation].apply(x, params[clips])
 
         # Where a short clip is repeated to fill the window, none can tell how far it was shifted.
-        repeat = self.encoder.frontend.repeats and params is None
+        repeat = params is None
         maps, owner = self._maps(change, repeat)
         settings = self.config.features
         views = self._views(change, repeat) if settings.views else None
@@ -84,8 +85,8 @@ class TaskFeatures:
         return torch.cat([maps for maps, _ in parts]), torch.cat([clips for _, clips in parts])
 
     def _batches(self, repeat: bool) -> Iterator[tuple[Tensor, Tensor]]:
-        hop = round(self.config.features.hop_s * self.pack.sample_rate)
-        return windows(self.pack, self.encoder.frontend.n_samples, hop, repeat)
+        windows = modality_of(self.pack.corpus.modality).windows
+        return windows(self.encoder.frontend, self.pack, self.config.features.hop_s, repeat)
 
     def _views(self, change: Change, repeat: bool) -> Callable[[Tensor], Iterable[Tensor]]:
         """Maps of every draw under a descriptor; an encoder of one corner uses that one."""

@@ -1,4 +1,4 @@
-"""audioinv pretrain: one encoder over all descriptors, from unlabelled audio."""
+"""audioinv pretrain: one encoder over all descriptors, from clips without labels."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from audioinv import __version__
-from audioinv.commands.build import bank_of, encoder_of, fabric_of, pack_of, random_crops, run_of
+from audioinv.commands.build import encoder_of, fabric_of, pack_of, run_of, training_clips
 from audioinv.commands.progress import training_progress
 from audioinv.conf.schema import Config
 from audioinv.core.errors import UserError
 from audioinv.core.files import write_text
 from audioinv.core.pretrain import PretrainConfig, pretrain
-from audioinv.data.dataset import check_rate
+from audioinv.modality import modality_of
 
 log = logging.getLogger(__name__)
 
@@ -31,13 +31,14 @@ def main(config: Config) -> None:
         return
     config.pretrain = own_settings(config)
     pack = pack_of(config)
-    check_rate(pack, config.frontend.sample_rate)
-    bank = bank_of(config.bank, pack.sample_rate)
+    modality = modality_of(config.modality)
+    bank = modality.bank(config.bank, pack)
     encoder = encoder_of(config, bank)
+    modality.check(pack, encoder.frontend)
     if not started:
         write_text(run / "config.yaml", settings)
     if config.trained:
-        clips = random_crops(encoder, pack)
+        clips = training_clips(encoder, pack)
         with training_progress(config.pretrain.steps, run.name) as progress:
             pretrain(
                 encoder, bank, clips, config.pretrain, run, fabric_of(config), config.seed, progress

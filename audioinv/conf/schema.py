@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-
 from audioinv.core.adapt import AdaptConfig
 from audioinv.core.features import FeatureConfig
 from audioinv.core.fewshot import FewShotConfig
@@ -99,7 +97,8 @@ class Config:
     """The whole configuration of a run.
 
     Args:
-        run: run folder. pack: packed audio. statistics: JSON of `audioinv statistics`.
+        modality: audio or image; says what the groups frontend and bank offer.
+        run: run folder. pack: packed clips. statistics: JSON of `audioinv statistics`.
         method: name shown in tables; set by the method group.
         out: folder of a run's results; null means the run folder itself. Give one to judge the same
             encoder on several packs.
@@ -114,6 +113,7 @@ class Config:
         accelerator, devices, precision: as in Lightning Fabric.
     """
 
+    modality: str = "audio"
     run: str | None = None
     pack: str | None = None
     statistics: str | None = None
@@ -142,8 +142,3 @@ class Config:
     knn: KnnConfig = field(default_factory=KnnConfig)
     factors: FactorsConfig = field(default_factory=FactorsConfig)
     measure: MeasureConfig = field(default_factory=MeasureConfig)
-
-
-def register() -> None:
-    """Makes the schema known to Hydra."""
-    ConfigStore.instance().store(name="schema", node=Config)

@@ -10,7 +10,40 @@ from torch import Tensor
 
 from audioinv.core.errors import UserError
 from audioinv.core.randomness import generator
+from audioinv.data.audio_io import FULL_SCALE
 from audioinv.data.pack import Pack
+
+
+def waveforms(
+    pack: Pack,
+    indices: Sequence[int],
+    n_samples: int,
+    offsets: Sequence[int] | None = None,
+    repeat: bool = False,
+) -> Tensor:
+    """`n_samples` of each clip, from sample `offsets[b]` (default 0).
+
+    Args:
+        repeat: what follows the end of a clip: itself again (True) or zeros (False).
+
+    Returns:
+        (B, n_samples) float32 in [-1, 1).
+
+    Raises:
+        IndexError: no such clip, or an offset outside its clip.
+    """
+    starts = [0] * len(indices) if offsets is None else [int(offset) for offset in offsets]
+    pcm = np.zeros((len(indices), n_samples), np.int16)
+    for row, index, start in zip(pcm, indices, starts, strict=True):
+        clip = pack.samples(int(index))
+        if not 0 <= start < len(clip):
+            raise IndexError(f"offset {start} in clip {index}, which has {len(clip)} samples")
+        part = clip[start : start + n_samples]
+        if repeat:
+            row[:] = np.resize(part, n_samples)
+        else:
+            row[: len(part)] = part
+    return torch.from_numpy(pcm).to(torch.float32).div_(FULL_SCALE)
 
 
 class RandomCrops:
@@ -39,15 +72,15 @@ class RandomCrops:
         position = torch.rand(len(chosen), generator=generator).double().numpy()
         offsets = (position * (self.spare[chosen] + 1)).astype(int)
         rows = self.rows[chosen].tolist()
-        return self.pack.batch(rows, self.n_samples, offsets.tolist(), self.repeat)
+        return waveforms(self.pack, rows, self.n_samples, offsets.tolist(), self.repeat)
 
 
 def fixed_clips(pack: Pack, rows: Sequence[int], n_samples: int, repeat: bool = False) -> Tensor:
     """The first `n_samples` of each clip, (n, n_samples): what tasks and measurements see."""
-    return pack.batch([int(row) for row in rows], n_samples, repeat=repeat)
+    return waveforms(pack, [int(row) for row in rows], n_samples, repeat=repeat)
 
 
-def windows(
+def windows_of(
     pack: Pack, n_samples: int, hop: int = 0, repeat: bool = False, batch_size: int = 256
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Windows of every clip, in batches: waveforms (b, n_samples) and the clip of each, (b,).
@@ -63,7 +96,7 @@ def windows(
     for start in range(0, len(owner), batch_size):
         rows = owner[start : start + batch_size]
         offsets = (place[start : start + batch_size] * hop).tolist()
-        x = pack.batch(rows.tolist(), n_samples, offsets, repeat)
+        x = waveforms(pack, rows.tolist(), n_samples, offsets, repeat)
         yield x, torch.from_numpy(rows)
 
 
@@ -89,8 +122,8 @@ def sample_rows(rows: Sequence[int], n: int, seed: int, purpose: str) -> list[in
 
 def check_rate(pack: Pack, sample_rate: int) -> None:
     """Raises a UserError unless the pack has the front end's sample rate."""
-    if pack.sample_rate != sample_rate:
+    if pack.size != sample_rate:
         raise UserError(
-            f"the pack is at {pack.sample_rate} Hz and the front end wants {sample_rate} Hz; "
+            f"the pack is at {pack.size} Hz and the front end wants {sample_rate} Hz; "
             f"pack again with --sample_rate {sample_rate}"
         )

@@ -40,6 +40,7 @@ class Corpus:
             or absolute.
         sample_rate: in Hz, of the audio as published.
         tasks: what can be learnt from the labels.
+        modality: audio or image.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Corpus:
     root: str
     sample_rate: int
     tasks: tuple[Task, ...] = ()
+    modality: str = "audio"
 
     def to_json(self) -> dict[str, Any]:
         """The fields as a dictionary."""
@@ -169,7 +171,7 @@ def table_problems(frame: pd.DataFrame, corpus: Corpus) -> list[Problem]:
     text = _as_text(frame)
     wanted = [*COLUMNS, *_label_columns(corpus)]
     missing = [name for name in wanted if name not in text]
-    reserved = [name for name in ("audio", "n_samples") if name in text]
+    reserved = [name for name in ("samples", "n_samples") if name in text]
     if "split" not in text and "fold" not in text:
         missing.append("split (or fold)")
     problems = [Problem("", "", "column", f"column {name} is missing") for name in missing]

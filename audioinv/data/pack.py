@@ -1,8 +1,9 @@
-"""The pack: a manifest's audio, decoded and resampled once, memory-mapped ever after.
+"""The pack: a manifest's clips, decoded and brought to one size once, memory-mapped ever after.
 
-A folder of Arrow IPC shards (the manifest's columns, `n_samples`, and `audio`: 16-bit mono) and
-`pack.json`, written last: a folder without it is no pack. Each shard carries the key of what it was
-made from, so an interrupted build goes on where it stopped and a changed clip costs one shard.
+A folder of Arrow IPC shards (the manifest's columns, `n_samples`, and `samples`: 16-bit mono of a
+sound, 8-bit pixels of an image) and `pack.json`, written last: a folder without it is no pack. Each
+shard carries the key of what it was made from, so an interrupted build goes on where it stopped and
+a changed clip costs one shard.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,45 +26,42 @@ import pyarrow as pa
 
 from audioinv.core.errors import UserError
 from audioinv.core.files import atomic_path, read_json, write_json, write_text
-from audioinv.data.audio_io import FULL_SCALE, Pcm, read_mono, to_int16
 from audioinv.data.manifest import Corpus, Manifest, path_inside
+from audioinv.data.media import Media, Samples
 from audioinv.data.parallel import map_all
 
-if TYPE_CHECKING:
-    import torch
-
-FORMAT = "audioinv-pack-v1"
+FORMAT = "audioinv-pack-v2"
 SHARD_BYTES = 128 << 20  # a worker holds twice this
 ON_ERROR = ("fail", "skip")
 
 
 @dataclass(frozen=True)
 class _Shard:
-    """A shard to be made: rows of the manifest, where their audio is, and the key of all that."""
+    """A shard to be made: rows of the manifest, where their files are, and the key of all that."""
 
     file: Path
     frame: pd.DataFrame
     root: Path
-    sample_rate: int
+    media: Media
     key: str
 
 
 @dataclass(frozen=True)
-class _Audio:
+class _Clips:
     """The samples of a shard's clips, end to end: clip c is values[offsets[c]:offsets[c + 1]]."""
 
-    values: Pcm
+    values: Samples
     offsets: np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
 class Pack:
-    """Clips at one sample rate, read by slices of a memory map.
+    """Clips at one size, read by slices of a memory map.
 
     Args:
         directory: of the shards and pack.json.
         frame: the manifest's columns and `n_samples`; row c is clip c.
-        sample_rate: in Hz.
+        size: sample_rate in Hz of sounds, image_size in pixels of images.
         corpus: with its tasks.
         content_key: SHA-256 (hex) of what the pack was made from.
         skipped: id -> reason, of the clips that could not be read.
@@ -72,12 +70,12 @@ class Pack:
 
     directory: Path
     frame: pd.DataFrame
-    sample_rate: int
+    size: int
     corpus: Corpus
     content_key: str
     skipped: dict[str, str]
     reused: bool = False
-    _shards: Sequence[_Audio] = field(default=(), repr=False)
+    _shards: Sequence[_Clips] = field(default=(), repr=False)
     _starts: Sequence[int] = field(default=(), repr=False)
 
     def __len__(self) -> int:
@@ -86,8 +84,8 @@ class Pack:
     def __reduce__(self) -> tuple[Any, ...]:
         return open_pack, (self.directory,)  # a loader's worker maps the files again
 
-    def samples(self, index: int) -> Pcm:
-        """Clip `index`: (n_samples,) int16, a read-only view of the memory map.
+    def samples(self, index: int) -> Samples:
+        """Clip `index`: (n_samples,), a read-only view of the memory map.
 
         Raises:
             IndexError: there is no such clip.
@@ -98,56 +96,23 @@ class Pack:
         shard, clip = self._shards[at], index - self._starts[at]
         return shard.values[shard.offsets[clip] : shard.offsets[clip + 1]]
 
-    def batch(
-        self,
-        indices: Sequence[int],
-        n_samples: int,
-        offsets: Sequence[int] | None = None,
-        repeat: bool = False,
-    ) -> torch.Tensor:
-        """`n_samples` of each clip, from sample `offsets[b]` (default 0).
-
-        Args:
-            repeat: what follows the end of a clip: itself again (True) or zeros (False).
-
-        Returns:
-            (B, n_samples) float32 in [-1, 1).
-
-        Raises:
-            IndexError: no such clip, or an offset outside its clip.
-        """
-        import torch  # here, so that the processes which build packs start without it
-
-        starts = [0] * len(indices) if offsets is None else [int(offset) for offset in offsets]
-        pcm = np.zeros((len(indices), n_samples), np.int16)
-        for row, index, start in zip(pcm, indices, starts, strict=True):
-            clip = self.samples(int(index))
-            if not 0 <= start < len(clip):
-                raise IndexError(f"offset {start} in clip {index}, which has {len(clip)} samples")
-            part = clip[start : start + n_samples]
-            if repeat:
-                row[:] = np.resize(part, n_samples)
-            else:
-                row[: len(part)] = part
-        return torch.from_numpy(pcm).to(torch.float32).div_(FULL_SCALE)
-
 
 def build_pack(
     manifest: Manifest,
     out: str | Path,
-    sample_rate: int,
+    media: Media,
     workers: int = 1,
     on_error: str = "fail",
     shard_clips: int = 1000,
 ) -> Pack:
-    """Decodes, mixes to mono and resamples every clip into `out`; at once if that is done already.
+    """Decodes every clip and brings it to one size, into `out`; at once if that is done already.
 
     Finished shards of an interrupted build are kept; shards of anything else are made again.
 
     Args:
         manifest: rows in the order the pack will have.
         out: folder of the pack; made if need be.
-        sample_rate: of the pack, in Hz.
+        media: how a clip is read, and its size in the pack.
         workers: processes.
         on_error: at a clip that cannot be read, "fail" stops; "skip" leaves it out and lists it in
             pack.json and skipped.csv.
@@ -159,15 +124,15 @@ def build_pack(
     """
     if on_error not in ON_ERROR:
         raise UserError(f"on_error is '{on_error}'; give {' or '.join(ON_ERROR)}")
-    if sample_rate < 1 or shard_clips < 1:
-        raise UserError(f"sample_rate is {sample_rate}, shard_clips {shard_clips}; give 1 or more")
+    if media.size < 1 or shard_clips < 1:
+        raise UserError(f"{media.unit} is {media.size}, shard_clips {shard_clips}; give 1 or more")
     out = Path(out)
-    shards = _plan(manifest, out, sample_rate, shard_clips)
+    shards = _plan(manifest, out, media, shard_clips)
     key = hashlib.sha256(" ".join([manifest.corpus.name, *(s.key for s in shards)]).encode())
     description = {
         "format": FORMAT,
         "key": key.hexdigest(),
-        "sample_rate": sample_rate,
+        "size": media.size,
         "corpus": manifest.corpus.to_json(),
         "shards": [{"file": shard.file.name, "key": shard.key} for shard in shards],
     }
@@ -175,7 +140,9 @@ def build_pack(
     if reused is None:
         _build(out, description, shards, workers, on_error)
     pack = open_pack(out) if reused is None else reused
-    print(f"{out}: {len(pack)} clips at {sample_rate} Hz, {_outcome(pack)}", file=sys.stderr)
+    print(
+        f"{out}: {len(pack)} clips of {media.unit} {media.size}, {_outcome(pack)}", file=sys.stderr
+    )
     return pack
 
 
@@ -192,23 +159,23 @@ def open_pack(directory: str | Path) -> Pack:
     if description.get("format") != FORMAT:
         raise UserError(f"{directory}/pack.json is not of format {FORMAT}; pack again")
     tables = [_map_shard(directory / s["file"], s["key"]) for s in description["shards"]]
-    frames = [table.drop_columns("audio").to_pandas() for table in tables]
+    frames = [table.drop_columns("samples").to_pandas() for table in tables]
     counts = [len(frame) for frame in frames]
     return Pack(
         directory,
         pd.concat(frames, ignore_index=True),
-        description["sample_rate"],
+        description["size"],
         Corpus.from_json(description["corpus"]),
         description["key"],
         {clip["id"]: clip["reason"] for clip in description["skipped"]},
-        _shards=[_audio(table) for table in tables],
+        _shards=[_clips(table) for table in tables],
         _starts=list(np.cumsum([0, *counts[:-1]])),
     )
 
 
-def _plan(manifest: Manifest, out: Path, sample_rate: int, shard_clips: int) -> list[_Shard]:
+def _plan(manifest: Manifest, out: Path, media: Media, shard_clips: int) -> list[_Shard]:
     """The shards to make: runs of rows of at most `shard_clips` clips and about SHARD_BYTES."""
-    sizes = manifest.frame["duration"].to_numpy() * sample_rate * 2
+    sizes = media.n_bytes(manifest.frame)
     ends, clips, size = [], 0, 0.0
     for row, extra in enumerate(sizes):
         if clips == shard_clips or (clips and size + extra > SHARD_BYTES):
@@ -219,20 +186,20 @@ def _plan(manifest: Manifest, out: Path, sample_rate: int, shard_clips: int) -> 
     shards = []
     for number, (first, last) in enumerate(pairwise(bounds)):
         frame = manifest.frame.iloc[first:last].reset_index(drop=True)
-        key = _shard_key(frame, manifest.root, sample_rate)
+        key = _shard_key(frame, manifest.root, media)
         file = out / f"shard-{number:05d}.arrow"
-        shards.append(_Shard(file, frame, manifest.root, sample_rate, key))
+        shards.append(_Shard(file, frame, manifest.root, media, key))
     return shards
 
 
-def _shard_key(frame: pd.DataFrame, root: Path, sample_rate: int) -> str:
-    """SHA-256 of rows, rate, and each file's size and time of change.
+def _shard_key(frame: pd.DataFrame, root: Path, media: Media) -> str:
+    """SHA-256 of rows, size, and each file's size and time of change.
 
-    Those two stand for a file's content: hashing that would read all the audio at every start.
+    Those two stand for a file's content: hashing that would read all the files at every start.
     """
-    digest = hashlib.sha256(f"{FORMAT} {sample_rate}\n".encode())
+    digest = hashlib.sha256(f"{FORMAT} {media!r}\n".encode())
     digest.update(frame.to_csv(index=False, quoting=csv.QUOTE_ALL).encode())
-    for name in frame["path"]:
+    for name in frame["path"].unique():
         try:
             stat = (root / name).stat()
             digest.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())
@@ -298,33 +265,33 @@ def _make_shard(shard: _Shard, on_error: str) -> list[dict[str, str]]:
     done = _skipped_in(shard)
     if done is not None and not (done and on_error == "fail"):
         return done
-    audio: list[Pcm] = []
+    read: list[Samples] = []
     skipped: list[dict[str, str]] = []
     bad: list[int] = []
-    columns = (shard.frame[name] for name in ("id", "path", "start", "duration"))
-    for row, (clip, relative, start_s, duration_s) in enumerate(zip(*columns, strict=True)):
+    rows: list[Any] = shard.frame.to_dict("records")
+    for number, row in enumerate(rows):
         try:
-            path = path_inside(shard.root, relative)
-            audio.append(to_int16(read_mono(path, shard.sample_rate, start_s, duration_s)))
+            read.append(shard.media.read(path_inside(shard.root, row["path"]), row))
         except UserError as error:
+            reason = f"clip {row['id']}: {error}"
             if on_error == "fail":
-                raise UserError(f"clip {clip}: {error}; --on-error skip leaves it out") from None
-            skipped.append({"id": clip, "reason": str(error)})
-            bad.append(row)
-    _write_shard(shard, shard.frame.drop(index=bad), audio, skipped)
+                raise UserError(f"{reason}; --on-error skip leaves it out") from None
+            skipped.append({"id": row["id"], "reason": str(error)})
+            bad.append(number)
+    _write_shard(shard, shard.frame.drop(index=bad), read, skipped)
     return skipped
 
 
 def _write_shard(
-    shard: _Shard, frame: pd.DataFrame, audio: list[Pcm], skipped: list[dict[str, str]]
+    shard: _Shard, frame: pd.DataFrame, read: list[Samples], skipped: list[dict[str, str]]
 ) -> None:
-    """One record batch: the rows, `n_samples`, `audio`; key and skipped clips in the schema."""
-    lengths = np.array([len(samples) for samples in audio], np.int64)
-    values = np.concatenate([np.empty(0, np.int16), *audio])
+    """One record batch: the rows, `n_samples`, `samples`; key and skipped clips in the schema."""
+    lengths = np.array([len(samples) for samples in read], np.int64)
+    values = np.concatenate([np.empty(0, shard.media.dtype), *read])
     rows = pa.RecordBatch.from_pandas(frame.assign(n_samples=lengths), preserve_index=False)
     column = pa.LargeListArray.from_arrays(np.concatenate([[0], np.cumsum(lengths)]), values)
     metadata = {"key": shard.key, "skipped": json.dumps(skipped)}
-    batch = rows.append_column("audio", column).replace_schema_metadata(metadata)
+    batch = rows.append_column("samples", column).replace_schema_metadata(metadata)
     with (
         atomic_path(shard.file) as temporary,
         pa.OSFile(str(temporary), "wb") as sink,
@@ -359,8 +326,8 @@ def _map_shard(file: Path, key: str) -> pa.Table:
     return table
 
 
-def _audio(table: pa.Table) -> _Audio:
-    column = table["audio"].chunk(0)
-    return _Audio(
+def _clips(table: pa.Table) -> _Clips:
+    column = table["samples"].chunk(0)
+    return _Clips(
         column.values.to_numpy(zero_copy_only=True), column.offsets.to_numpy(zero_copy_only=True)
     )

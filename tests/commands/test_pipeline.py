@@ -21,7 +21,7 @@ from audioinv.cli import main
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.dataset import fixed_clips
 from audioinv.data.pack import open_pack
-from audioinv.frontend import build_frontend
+from audioinv.modality import build_frontend
 
 Snapshot = Callable[[Path], dict[str, str]]
 FOLDERS = {

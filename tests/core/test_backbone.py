@@ -26,7 +26,7 @@ from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.randomness import generator, seeded
-from audioinv.frontend import build_frontend
+from audioinv.modality import build_frontend
 
 SIZE = (1, 32, 20)
 LAYERS = [1, 1, 1, 1]

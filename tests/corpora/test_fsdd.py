@@ -12,6 +12,7 @@ from audioinv.core.errors import UserError
 from audioinv.corpora import CORPORA, fsdd
 from audioinv.data.audio_io import write_wav
 from audioinv.data.manifest import read_manifest
+from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack
 
 
@@ -54,7 +55,7 @@ def tiny(root: Path) -> Path:
 
 def test_prepare_then_pack(tmp_path: Path) -> None:
     manifest = read_manifest(fsdd.prepare(tiny(tmp_path / "fsdd"), tmp_path / "data"))
-    pack = build_pack(manifest, tmp_path / "pack", 16000)
+    pack = build_pack(manifest, tmp_path / "pack", Sounds(16000))
     assert len(pack) == 40
     assert pack.frame["n_samples"].tolist() == [1600] * 40
     tasks = {task.name: (task.label, task.groups, task.augmentation) for task in pack.corpus.tasks}

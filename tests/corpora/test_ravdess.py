@@ -11,6 +11,7 @@ from audioinv.core.errors import UserError
 from audioinv.corpora import ravdess
 from audioinv.data.folds import folds
 from audioinv.data.manifest import Manifest
+from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack
 
 
@@ -48,7 +49,7 @@ def test_emotion_is_tested_on_actors_that_were_not_heard(
     tmp_path: Path, write_audio: Callable[..., None], read_valid: Callable[[Path], Manifest]
 ) -> None:
     manifest = read_valid(ravdess.prepare(tiny(tmp_path / "ravdess", write_audio), tmp_path))
-    pack = build_pack(manifest, tmp_path / "pack", 8000)
+    pack = build_pack(manifest, tmp_path / "pack", Sounds(8000))
     actor = pack.frame["actor"].to_numpy()
     parts = list(folds(pack, ravdess.TASKS[0], None))
     assert len(parts) == 5

@@ -16,6 +16,7 @@ from audioinv.data import dataset
 from audioinv.data.dataset import training_rows
 from audioinv.data.folds import MOST_GROUP_FOLDS, find_tasks, folds, task_parameters
 from audioinv.data.manifest import Corpus, Manifest, read_manifest, write_manifest
+from audioinv.data.media import Sounds
 from audioinv.data.pack import Pack, build_pack
 from audioinv.data.task import Task
 
@@ -56,7 +57,7 @@ def make_pack(folder: Path, column: str) -> Pack:
     )
     corpus = Corpus("toy", "Toy", "made here", "none", ".", RATE, TASKS)
     manifest = write_manifest(folder, frame, corpus)
-    return build_pack(read_manifest(manifest), folder / "pack", RATE)
+    return build_pack(read_manifest(manifest), folder / "pack", Sounds(RATE))
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +181,7 @@ def test_finding_tasks(split_pack: Pack) -> None:
 def repacked(pack: Pack, folder: Path, **columns: object) -> Pack:
     frame = pack.frame.drop(columns="n_samples").assign(**columns)
     manifest = Manifest(frame, pack.corpus, pack.directory.parent)
-    return build_pack(manifest, folder, RATE)
+    return build_pack(manifest, folder, Sounds(RATE))
 
 
 def test_too_few_groups(split_pack: Pack, tmp_path: Path) -> None:

@@ -155,14 +155,14 @@ prepare() {  # prepare FOLDER COMMAND...: runs a command that writes FOLDER/mani
     [[ $dry_run == true ]] || quoted "${@:3}" >"$1/.prepared"
 }
 
-validate_and_pack() {  # validate_and_pack FOLDER PACK SAMPLE_RATE
+validate_and_pack() {  # validate_and_pack FOLDER PACK SIZE_OPTION...: such as --sample_rate 8000
     if [[ $dry_run == false && $1/.validated -nt $1/manifest.csv ]]; then
         log "already validated: $1/manifest.csv"
     else
         run "$audioinv" validate "$1/manifest.csv" --nj "$nj"
         [[ $dry_run == true ]] || touch "$1/.validated"
     fi
-    run "$audioinv" pack "$1/manifest.csv" --out "$2" --sample_rate "$3" --nj "$nj"
+    run "$audioinv" pack "$1/manifest.csv" --out "$2" "${@:3}" --nj "$nj"
 }
 
 # -------------------------------------------------------------------------------- several runs at once

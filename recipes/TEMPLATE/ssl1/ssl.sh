@@ -11,11 +11,14 @@ recipe=              # folder of the recipe, with conf/ in it (run.sh gives it)
 corpus=              # name of the corpus, as 'audioinv prepare --help' lists them
 title=               # of the report; empty: the name of the corpus
 config=cpu_quick     # experiment: conf/experiment/<config>.yaml, for example debug, cpu_quick or gpu
-data_root=           # folder of the corpus's audio; empty: downloads/<corpus>, to which it is downloaded
-sample_rate=16000    # of the pack and the models, in Hz
+modality=audio       # audio or image: what the corpus holds
+data_root=           # folder of the corpus's files; empty: downloads/<corpus>, to which it is downloaded
+sample_rate=16000    # of the pack and the models, in Hz (audio)
+image_size=32        # of the pack and the models, in pixels a side (image)
 download=true        # false: the corpus has nothing to download
 download_opts=       # more options for 'audioinv download', separated by spaces
 prepare_opts=        # more options for 'audioinv prepare', separated by spaces
+pack_opts=           # more options for 'audioinv pack', separated by spaces: "--image_fit squash"
 expdir=              # folder of the experiment; empty: exp/<config>
 results=             # Markdown file for the table of results; empty: none
 stage=1              # first stage, by number or name
@@ -29,7 +32,7 @@ measured="amortised simclr conditioned_allon"  # the methods among them whose in
 seeds=0              # one run for each method and seed: "0 1 2"
 jobs=2               # runs that go on at once (stages 4 to 7)
 threads=1            # CPU threads of each run
-nj=2                 # processes that read audio (stage 2)
+nj=2                 # processes that read the files (stage 2)
 ngpu=0               # GPUs, which the runs take in turn; 0: CPU
 audioinv_opts=       # Hydra overrides for stages 3 to 7, separated by spaces: "train.steps=10"
 audioinv=            # the audioinv command; empty: the one in the repository's .venv, else the one on PATH
@@ -45,10 +48,11 @@ source "$(dirname -- "$script")/functions.sh"
 
 check_options() {
     local name
-    for name in nj jobs threads sample_rate; do check_number "$name" 1; done
+    for name in nj jobs threads sample_rate image_size; do check_number "$name" 1; done
     check_number ngpu 0
     check_given recipe corpus config methods seeds
     [[ -d $recipe ]] || die "--recipe is '$recipe', which is not a folder"
+    [[ $modality == audio || $modality == image ]] || die "--modality is '$modality'; give audio or image"
     check_true_or_false dry_run download
 }
 
@@ -73,9 +77,10 @@ choose_gpus() {  # the first --ngpu of the GPUs that CUDA_VISIBLE_DEVICES allows
 # ------------------------------------------------------------------------------ commands and runs
 
 hydra_command() {  # hydra_command SUBCOMMAND [OVERRIDE...]: sets the array `command`
-    local more
+    local more of_modality=()
     words more "$audioinv_opts"
-    command=("$audioinv" "$1" --config_dir conf "$(override experiment "$config")" "$(override pack "packs/$corpus")"
+    [[ $modality == audio ]] || of_modality=("modality=$modality")
+    command=("$audioinv" "$1" --config_dir conf "${of_modality[@]}" "$(override experiment "$config")" "$(override pack "packs/$corpus")"
         "$(override statistics "$expdir/statistics.json")" "${@:2}" "${more[@]}")
 }
 
@@ -110,7 +115,12 @@ stage_prepare() {
     prepare "$folder" "${command[@]}"
 }
 
-stage_pack() { validate_and_pack "data/$corpus" "packs/$corpus" "$sample_rate"; }
+stage_pack() {
+    local size=(--sample_rate "$sample_rate") more
+    words more "$pack_opts"
+    [[ $modality == audio ]] || size=(--image_size "$image_size")
+    validate_and_pack "data/$corpus" "packs/$corpus" "${size[@]}" "${more[@]}"
+}
 
 stage_statistics() {
     local command

@@ -117,7 +117,7 @@ stage_prepare() {
 
 stage_pack() {
     local name
-    for name in "${found[@]}"; do validate_and_pack "data/$name" "packs/${name}_$sample_rate" "$sample_rate"; done
+    for name in "${found[@]}"; do validate_and_pack "data/$name" "packs/${name}_$sample_rate" --sample_rate "$sample_rate"; done
 }
 
 for_each_corpus() {  # for_each_corpus SUBCOMMAND [OVERRIDE...]: the subcommand on every corpus

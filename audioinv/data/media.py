@@ -1,0 +1,85 @@
+"""What a pack holds of each kind of file: how a row of a manifest becomes an array.
+
+Nothing here imports torch, so that the processes which build packs start quickly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from audioinv.core.errors import UserError
+from audioinv.data.audio_io import read_mono, to_int16
+
+Samples = NDArray[Any]
+
+
+class Media(Protocol):
+    """How clips are read; an object that can be pickled.
+
+    `unit` names what `size` is: the one number that all clips of a pack share.
+    """
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def dtype(self) -> Any: ...
+
+    def n_bytes(self, frame: pd.DataFrame) -> NDArray[Any]:
+        """About how many bytes each row of a manifest will take, (n,)."""
+        ...
+
+    def read(self, path: Path, row: Mapping[str, Any]) -> Samples:
+        """The samples (n,) of a row.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """16-bit mono at a sample rate (Hz)."""
+
+    size: int
+    unit: str = "sample_rate"
+    dtype: Any = np.int16
+
+    def n_bytes(self, frame: pd.DataFrame) -> NDArray[Any]:
+        """Two for each sample."""
+        return frame["duration"].to_numpy() * self.size * 2
+
+    def read(self, path: Path, row: Mapping[str, Any]) -> Samples:
+        """The row's stretch of the file, mixed to mono and resampled, (n,) int16."""
+        return to_int16(read_mono(path, self.size, row["start"], row["duration"]))
+
+
+def media_of(
+    modality: str, sample_rate: int | None, image_size: int | None, image_fit: str = "crop"
+) -> Media:
+    """How the clips of a corpus are packed.
+
+    Raises:
+        UserError: the size that its modality needs was not given, or the other was.
+    """
+    wanted, other = ("sample_rate", "image_size")[:: 1 if modality == "audio" else -1]
+    sizes = {"sample_rate": sample_rate, "image_size": image_size}
+    size = sizes[wanted]
+    if size is None or sizes[other] is not None:
+        raise UserError(f"the manifest is of modality {modality}; give --{wanted}, not --{other}")
+    if modality == "audio":
+        return Sounds(size)
+    media: Media = import_module("vision.data.media").Images(size, image_fit)
+    return media

@@ -1,0 +1,84 @@
+"""Sounds or images: what the commands must know of either, in one place.
+
+The modality `audio` is the module `audioinv.audio`, `image` is `vision.image`; both offer what
+`Modality` lists. Everything else in `audioinv.commands` and `audioinv.core` is the same for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from audioinv.core.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from audioinv.core.bank import Augmentation, AugmentationBank
+    from audioinv.core.pretrain import ClipSource
+    from audioinv.data.pack import Pack
+
+MODALITIES = {"audio": "audioinv.audio", "image": "vision.image"}
+
+
+class Modality(Protocol):
+    """What a modality's module offers.
+
+    `SCHEMA` is the dataclass of all settings, `CONF` the package with its Hydra groups. Clips are
+    whatever its bank and its front ends take: (n, ...).
+    """
+
+    SCHEMA: type[Any]
+    CONF: str
+    FRONTENDS: Mapping[str, type[nn.Module]]
+    bank: Callable[[Any, Pack], AugmentationBank]
+    """Settings of the bank, and the pack -> the bank."""
+    task_augmentation: Callable[[str, Pack], Augmentation]
+    """An augmentation that a task is over and the bank may lack, at its default ranges."""
+    check: Callable[[Pack, nn.Module], None]
+    """Raises a UserError unless the front end fits the pack."""
+    crops: Callable[[nn.Module, Pack, Sequence[int]], ClipSource]
+    """The clips to pre-train on, of the given rows."""
+    clips: Callable[[nn.Module, Pack, Sequence[int]], Tensor]
+    """One clip of each row, (n, ...), the same in every command."""
+    windows: Callable[[nn.Module, Pack, float, bool], Iterator[tuple[Tensor, Tensor]]]
+    """Front end, pack, seconds between windows, whether the clips may be filled up by repetition ->
+    batches of windows (b, ...) and the clip of each, (b,)."""
+    write_example: Callable[[Augmentation, nn.Module, Pack, Path], dict[str, Any]]
+    """Shows one augmentation by files in a folder; gives what examples.json says of it."""
+
+
+def modality_of(name: str) -> Modality:
+    """The module of a modality.
+
+    Raises:
+        UserError: an unknown one, or its package is not installed.
+    """
+    if name not in MODALITIES:
+        raise UserError(f"modality is '{name}'; give one of {', '.join(MODALITIES)}")
+    try:
+        return cast(Modality, import_module(MODALITIES[name]))
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"modality {name} needs {error.name}; install audioinv with its extra: "
+            "pip install 'audioinv[vision]'"
+        ) from error
+
+
+def build_frontend(config: Mapping[str, Any]) -> nn.Module:
+    """The front end described by `config`: "name" and its keyword arguments, of any modality.
+
+    Raises:
+        UserError: unknown name.
+    """
+    options = dict(config)
+    name = options.pop("name", None)
+    known: list[str] = []
+    for modality in MODALITIES:
+        kinds = modality_of(modality).FRONTENDS
+        if name in kinds:
+            return kinds[name](**options)
+        known += kinds
+    raise UserError(f"frontend is '{name}'; give one of {', '.join(known)}")

@@ -1,0 +1,1 @@
+"""Hydra groups of the modality `image`; those of `audioinv.conf` stand behind them."""

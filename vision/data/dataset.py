@@ -1,0 +1,46 @@
+"""Images of a pack as batches of float tensors (B, 3, H, W) in [0, 1]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audioinv.data.pack import Pack
+
+
+def pixels(pack: Pack, rows: Sequence[int]) -> Tensor:
+    """The images at `rows`, (n, 3, size, size).
+
+    Raises:
+        IndexError: there is no such row.
+    """
+    size = pack.size
+    values = np.empty((len(rows), 3 * size * size), np.uint8)
+    for image, row in zip(values, rows, strict=True):
+        image[:] = pack.samples(int(row))
+    return torch.from_numpy(values).view(-1, 3, size, size).float().div_(255)
+
+
+class TrainingImages:
+    """The images to pre-train on: whole ones, for cropping is the bank's business."""
+
+    def __init__(self, pack: Pack, rows: Sequence[int]) -> None:
+        self.pack = pack
+        self.rows = np.asarray(rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        """Images (B, 3, size, size) at `indices` (B,) of `rows`; nothing is drawn."""
+        return pixels(self.pack, self.rows[indices.numpy()].tolist())
+
+
+def batches(pack: Pack, batch_size: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
+    """All images in order, (b, 3, size, size), and the row of each, (b,)."""
+    for start in range(0, len(pack), batch_size):
+        rows = list(range(start, min(start + batch_size, len(pack))))
+        yield pixels(pack, rows), torch.tensor(rows)

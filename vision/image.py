@@ -1,0 +1,105 @@
+"""The modality `image`: what `audioinv.modality.Modality` asks for, for images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from vision.augment import AUGMENTATIONS, build_bank
+
+from audioinv.core.bank import Augmentation, AugmentationBank
+from audioinv.core.errors import UserError
+from audioinv.core.files import atomic_path
+from audioinv.core.randomness import generator
+from audioinv.data.dataset import sample_rows, test_rows
+from audioinv.data.pack import Pack
+from vision.conf.schema import BankConfig, Config
+from vision.data.dataset import TrainingImages, batches, pixels
+from vision.frontend import FRONTENDS, Pixels
+
+__all__ = ["CONF", "FRONTENDS", "SCHEMA"]
+SCHEMA = Config
+CONF = "vision.conf"
+SHOWN = 8  # images of an example
+
+
+def bank(config: BankConfig, pack: Pack) -> AugmentationBank:
+    """The image bank; it is the same for every size of image."""
+    return build_bank(
+        names=config.names,
+        groups=config.groups,
+        min_active=config.min_active,
+        inactive=config.inactive,
+        probability=config.probability,
+        probabilities=config.probabilities,
+        ranges=config.ranges,
+    )
+
+
+def task_augmentation(name: str, pack: Pack) -> Augmentation:
+    """The augmentation `name` at its default ranges.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in AUGMENTATIONS:
+        raise UserError(f"there is no augmentation {name}; tasks may be over {list(AUGMENTATIONS)}")
+    return build_bank(names=[name]).augmentations[name]
+
+
+def check(pack: Pack, frontend: Pixels) -> None:
+    """Raises a UserError unless the pack has the front end's image size."""
+    wanted = frontend.config["image_size"]
+    if pack.size != wanted:
+        raise UserError(
+            f"the pack's images have {pack.size} pixels a side and the front end wants {wanted}; "
+            f"pack again with --image_size {wanted}"
+        )
+
+
+def crops(frontend: Pixels, pack: Pack, rows: Sequence[int]) -> TrainingImages:
+    """Whole images: the bank crops them."""
+    return TrainingImages(pack, rows)
+
+
+def clips(frontend: Pixels, pack: Pack, rows: Sequence[int]) -> Tensor:
+    """The images (n, 3, size, size)."""
+    return pixels(pack, rows)
+
+
+def windows(
+    frontend: Pixels, pack: Pack, hop_s: float, repeat: bool = True
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every image once, in batches, and the row of each; an image has one window."""
+    return batches(pack)
+
+
+def write_example(
+    augmentation: Augmentation, frontend: Pixels, pack: Pack, folder: Path
+) -> dict[str, Any]:
+    """A row of test images before and after, as PNG files in `folder`."""
+    rows = test_rows(pack) or list(range(len(pack)))
+    x = pixels(pack, sample_rows(rows, SHOWN, 0, "examples"))
+    name = augmentation.name
+    with torch.no_grad():
+        changed = augmentation.apply(x, augmentation.sample(len(x), generator(0, "examples", name)))
+    files = {"before": f"{name}_before.png", "after": f"{name}_after.png"}
+    for file, images in zip(files.values(), (x, changed), strict=True):
+        with atomic_path(folder / file) as temporary:
+            _strip(images).save(temporary, format="PNG")
+    ranges = {p.name: f"{p.low:g} to {p.high:g} {p.unit}" for p in augmentation.parameters}
+    return {"augmentation": name, "parameters": ranges, **files}
+
+
+def _strip(images: Tensor, gap: int = 2) -> Image.Image:
+    """Images (n, 3, H, W) side by side, small ones enlarged to 64 pixels or a little more."""
+    scale = max(1, -(-64 // images.shape[2]))
+    padded = torch.nn.functional.pad(images, (0, gap, 0, 0), value=1.0)
+    row = padded.permute(1, 2, 0, 3).flatten(2)[..., :-gap]
+    values = (row.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    return Image.fromarray(np.ascontiguousarray(values.repeat(scale, 0).repeat(scale, 1)))
