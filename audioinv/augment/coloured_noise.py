@@ -7,8 +7,8 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from audioinv.augment.noise_bank import OFFSET, read_noise, sample_offsets
-from audioinv.augment.signal import check_range, working
 from audioinv.augment.white_noise import add_at_snr
+from audioinv.core.augmenting import check_range, working
 from audioinv.core.bank import Augmentation, Parameter
 
 

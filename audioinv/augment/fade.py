@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from audioinv.augment.signal import check_range
+from audioinv.core.augmenting import check_range
 from audioinv.core.bank import Augmentation, Parameter
 
 SHAPES = ("linear", "logarithmic", "exponential")

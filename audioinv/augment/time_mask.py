@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from audioinv.augment.noise_bank import OFFSET, read_noise, sample_offsets
-from audioinv.augment.signal import check_range, rms, working
+from audioinv.augment.signal import rms
+from audioinv.core.augmenting import check_range, working
 from audioinv.core.bank import Augmentation, Parameter
 
 EDGE = 16  # samples over which the mask opens and closes

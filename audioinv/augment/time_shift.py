@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from audioinv.augment.signal import check_range, restore, working
+from audioinv.core.augmenting import check_range, restore, working
 from audioinv.core.bank import Augmentation, Parameter
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from audioinv.augment.signal import check_range, check_sample_rate, restore, working
+from audioinv.augment.signal import check_sample_rate
 from audioinv.augment.vocoder import in_chunks, vocode, window_length
+from audioinv.core.augmenting import check_range, restore, working
 from audioinv.core.bank import Augmentation, Parameter
 
 

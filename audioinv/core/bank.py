@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -79,9 +79,12 @@ class AugmentationBank:
         probability: with which an active augmentation acts on an example of a view. Below 1, views
             with and without it meet, so the encoder also learns that a clean clip equals its
             augmented self.
+        probabilities: the probabilities that differ from `probability` at some corners: label of
+            the corner (as `DescriptorSpace.label` gives it) -> augmentation -> probability, 0 to 1.
 
     Raises:
-        UserError: bank and space do not name the same augmentations, or an unknown `inactive`.
+        UserError: bank and space do not name the same augmentations, an unknown `inactive`, a
+            probability out of range, or one for a corner or augmentation that it cannot concern.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class AugmentationBank:
         space: DescriptorSpace,
         inactive: str = "identity",
         probability: float = 1.0,
+        probabilities: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
         self.augmentations = {augmentation.name: augmentation for augmentation in augmentations}
         if sorted(a.name for a in augmentations) != sorted(space.augmentations):
@@ -104,6 +108,9 @@ class AugmentationBank:
         self.space = space
         self.inactive = inactive
         self.probability = probability
+        self.probabilities = probabilities or {}
+        for label, own in self.probabilities.items():
+            _check_probabilities(space, label, own)
 
     def sample(self, n: int, descriptor: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Parameters of one view of `n` examples under `descriptor`, (K,) or (n, K).
@@ -112,10 +119,10 @@ class AugmentationBank:
             Augmentation name -> (n, P). Components below 0.5 give identity rows, and so do the
             examples that `probability` leaves out.
         """
-        active = self._active(n, descriptor)
+        active, chance = self._active(n, descriptor), self._chance(n, descriptor)
         params = {}
         for name, augmentation in self.augmentations.items():
-            acts = active[name] & (torch.rand(n, 1, generator=generator) < self.probability)
+            acts = active[name] & (torch.rand(n, 1, generator=generator) < chance[name])
             drawn = augmentation.sample(n, generator)
             params[name] = torch.where(acts, drawn, augmentation.identity(n))
         return params
@@ -155,6 +162,29 @@ class AugmentationBank:
         """Augmentation name -> (n, 1) bool."""
         bits = self.space.expand(self.space.check(descriptor.cpu())).expand(n, -1) >= 0.5
         return {name: bits[:, k, None] for k, name in enumerate(self.space.augmentations)}
+
+    def _chance(self, n: int, descriptor: Tensor) -> dict[str, Tensor]:
+        """Augmentation name -> (n, 1), the probability with which it acts if it is active."""
+        chance = {name: torch.full((n, 1), self.probability) for name in self.augmentations}
+        corners = self.space.round(descriptor.cpu()).expand(n, -1)
+        for label, own in self.probabilities.items():
+            here = (corners == self.space.parse(label)).all(1)
+            for name, probability in own.items():
+                chance[name][here] = probability
+        return chance
+
+
+def _check_probabilities(space: DescriptorSpace, label: str, own: Mapping[str, float]) -> None:
+    corner = space.parse(label)
+    if label != space.label(corner):
+        raise UserError(f"probabilities has a corner '{label}'; it is called {space.label(corner)}")
+    bits = space.expand(corner).tolist()
+    active = [name for name, bit in zip(space.augmentations, bits, strict=True) if bit]
+    for name, probability in own.items():
+        if name not in active:
+            raise UserError(f"probabilities of {label} name {name}; active there: {active}")
+        if not 0 <= probability <= 1:
+            raise UserError(f"probability of {name} at {label} is {probability}; give 0 to 1")
 
 
 def _apply_to_rows(augmentation: Augmentation, x: Tensor, params: Tensor, rows: Tensor) -> Tensor:

@@ -77,3 +77,69 @@ def test_probability_leaves_that_share_of_examples_alone() -> None:
     assert 0.2 < (acted & acted_too).float().mean() < 0.3  # the two views are drawn apart
     with pytest.raises(UserError, match="probability"):
         AugmentationBank(augmentations, space, probability=0.0)
+
+
+def paper(
+    probabilities: dict[str, dict[str, float]] | None = None, probability: float = 1.0
+) -> AugmentationBank:
+    """Two groups, of one and of two augmentations, whose amounts tell which of them acted."""
+    augmentations = [Add("one", 1, 1), Add("ten", 10, 10), Add("hundred", 100, 100)]
+    space = DescriptorSpace({"low": ("one",), "high": ("ten", "hundred")})
+    return AugmentationBank(
+        augmentations, space, probability=probability, probabilities=probabilities
+    )
+
+
+def shares(view: Tensor) -> list[float]:
+    """How often "one", "ten" and "hundred" acted on a view of zeros (n, 1)."""
+    digits = [view.flatten().long() // base % 10 for base in (1, 10, 100)]
+    return [float(digit.float().mean()) for digit in digits]
+
+
+def test_probabilities_of_a_corner_hold_at_that_corner_only() -> None:
+    bank = paper({"high": {"hundred": 0.5}, "all": {"one": 0.8, "ten": 0.0}}, probability=0.9)
+    expected = {"low": [0.9, 0, 0], "high": [0, 0.9, 0.5], "all": [0.8, 0.0, 0.9]}
+    for label, shares_there in expected.items():
+        descriptor = 0.7 * bank.space.parse(label)  # stands for the corner it rounds to
+        views, _ = bank.views(torch.zeros(4000, 1), descriptor, generator(6, label))
+        for view in views:
+            assert shares(view) == pytest.approx(shares_there, abs=0.03)
+
+
+def test_probabilities_follow_a_descriptor_per_example() -> None:
+    bank = paper({"high": {"ten": 0.25}, "all": {"ten": 0.75, "hundred": 0.5}})
+    corners = bank.space.corners.repeat(4000, 1)  # high, low, all, high, ...
+    (view, _), _ = bank.views(torch.zeros(12000, 1), corners, generator(7, "t"))
+    expected = {"high": [0, 0.25, 1], "low": [1, 0, 0], "all": [1, 0.75, 0.5]}
+    for k, corner in enumerate(bank.space.corners):
+        assert shares(view[k::3]) == pytest.approx(expected[bank.space.label(corner)], abs=0.03)
+
+
+def test_probabilities_change_no_draw_where_they_do_not_hold() -> None:
+    """Without them, and at other corners, the parameters are those of one draw after the other."""
+    descriptor = torch.tensor([1.0, 0.0]).repeat(50, 1)
+    for bank in (paper(probability=0.7), paper({"all": {"one": 0.1}}, probability=0.7)):
+        params = bank.sample(50, descriptor, generator(8, "t"))
+        draw = generator(8, "t")
+        for name, low in {"one": 1.0, "ten": 0.0, "hundred": 0.0}.items():
+            acts = torch.rand(50, 1, generator=draw) < 0.7
+            torch.rand(50, 1, generator=draw)
+            assert torch.equal(params[name], torch.where(acts, low, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "message"),
+    [
+        ({"middle": {"one": 0.5}}, "unknown component middle; this space has low, high"),
+        ({"low+high": {"one": 0.5}}, r"a corner 'low\+high'; it is called all"),
+        ({"low": {"two": 0.5}}, r"of low name two; active there: \['one'\]"),
+        ({"low": {"ten": 0.5}}, r"of low name ten; active there: \['one'\]"),
+        ({"all": {"ten": 1.5}}, "probability of ten at all is 1.5; give 0 to 1"),
+        ({"all": {"ten": float("nan")}}, "probability of ten at all is nan"),
+    ],
+)
+def test_a_mistake_in_probabilities_is_named(
+    probabilities: dict[str, dict[str, float]], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        paper(probabilities)

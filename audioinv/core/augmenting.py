@@ -1,0 +1,123 @@
+"""What the banks of all modalities share: building one from names, range checks, exact identity."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from audioinv.core.bank import Augmentation, AugmentationBank
+from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.errors import UserError
+
+
+def build_bank(
+    kinds: Mapping[str, type[Augmentation]],
+    names: Sequence[str] | None = None,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    min_active: int = 1,
+    inactive: str = "identity",
+    probability: float = 1.0,
+    probabilities: Mapping[str, Mapping[str, float]] | None = None,
+    ranges: Mapping[str, Mapping[str, float]] | None = None,
+    extra: Sequence[Augmentation] = (),
+    common: Mapping[str, Any] | None = None,
+) -> AugmentationBank:
+    """A bank of some of `kinds`, and the descriptor space over them.
+
+    Args:
+        kinds: name -> class, in the order in which they are applied.
+        names: which of `kinds`; by default those in `groups`, or all. Whatever order they are
+            given in, they run in the order of `kinds`.
+        groups: component -> names of the augmentations it switches; by default every augmentation
+            is a component of its own.
+        min_active: the fewest components that are 1 in a corner drawn for pre-training.
+        inactive, probability, probabilities: see `AugmentationBank`.
+        ranges: name -> arguments of its constructor.
+        extra: further augmentations, already built, that run last.
+        common: arguments for every constructor that has them; `ranges` may not set them.
+
+    Raises:
+        UserError: an unknown name or option, or groups that do not cover the names.
+    """
+    ranges, common = ranges or {}, common or {}
+    chosen = _choose(kinds, names, groups, [augmentation.name for augmentation in extra])
+    _check_known(ranges, chosen, "ranges")
+    built = [_build(kinds[name], common, ranges.get(name, {})) for name in chosen] + list(extra)
+    if groups is None:
+        space = DescriptorSpace.single([a.name for a in built], min_active)
+    else:
+        space = DescriptorSpace({k: tuple(v) for k, v in groups.items()}, min_active)
+    return AugmentationBank(built, space, inactive, probability, probabilities)
+
+
+def check_range(
+    name: str, low: float, high: float, allowed: tuple[float, float], unit: str
+) -> None:
+    """Checks the range that an augmentation draws from.
+
+    Raises:
+        UserError: not `allowed[0] <= low <= high <= allowed[1]`, or a value that is not finite.
+    """
+    bottom, top = allowed
+    if not (math.isfinite(low) and math.isfinite(high) and bottom <= low <= high <= top):
+        raise UserError(
+            f"{name} ranges from {low} to {high} {unit}; "
+            f"give two numbers in rising order between {bottom} and {top}"
+        )
+
+
+def working(x: Tensor) -> Tensor:
+    """`x` in at least single precision, which Fourier transforms and resampling need."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def restore(x: Tensor, y: Tensor, rows: Tensor) -> Tensor:
+    """`y` (B, ...) with the values of `x` (B, ...) where `rows` (B, 1, ...) is true.
+
+    Gradients stay those of `y`: an example at the identity is returned unchanged and still tells
+    how it would change with the parameter.
+    """
+    return torch.where(rows, x.detach() + (y - y.detach()), y)
+
+
+def _choose(
+    kinds: Mapping[str, type[Augmentation]],
+    names: Sequence[str] | None,
+    groups: Mapping[str, Sequence[str]] | None,
+    extra: Sequence[str],
+) -> list[str]:
+    """The names to build, in the order of `kinds`."""
+    if groups is not None:
+        members = [name for group in groups.values() for name in group]
+        _check_known(members, [*kinds, *extra], "groups")
+        names = names or [name for name in members if name not in extra]
+    names = list(kinds) if names is None else names
+    _check_known(names, list(kinds), "names")
+    return [name for name in kinds if name in names]
+
+
+def _check_known(
+    names: Sequence[str] | Mapping[str, Any], known: Sequence[str], where: str
+) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UserError(f"unknown augmentation {', '.join(unknown)} in {where}; give {list(known)}")
+
+
+def _build(
+    kind: type[Augmentation], common: Mapping[str, Any], options: Mapping[str, float]
+) -> Augmentation:
+    accepted = set(inspect.signature(kind).parameters)
+    allowed = accepted - set(common)
+    unknown = sorted(set(options) - allowed)
+    if unknown:
+        raise UserError(
+            f"unknown option {', '.join(unknown)} of {kind.name}; give {', '.join(sorted(allowed))}"
+        )
+    given = {name: value for name, value in common.items() if name in accepted}
+    return kind(**given, **options)
