@@ -1,0 +1,41 @@
+"""Hue shift alone: every colour turns on the colour circle by the same angle."""
+
+from __future__ import annotations
+
+import math
+
+from kornia.enhance import adjust_hue
+from torch import Tensor
+
+from audioinv.core.augmenting import check_range, restore, working
+from audioinv.core.bank import Augmentation, Parameter
+
+
+class Hue(Augmentation):
+    """Shifts the hue; greys stay what they are.
+
+    Args:
+        min_turns, max_turns: what `sample` draws from, in turns of the colour circle, within -0.5
+            to 0.5; a third of a turn makes red green, and 0.5 the complementary colour.
+
+    Raises:
+        UserError: a range that is not allowed.
+    """
+
+    name = "hue"
+
+    def __init__(self, min_turns: float = -0.25, max_turns: float = 0.25) -> None:
+        check_range("hue", min_turns, max_turns, (-0.5, 0.5), "turns")
+        self.parameters = (Parameter("shift", "turns", min_turns, max_turns, 0.0),)
+
+    def apply(self, x: Tensor, params: Tensor) -> Tensor:
+        """Shifts `x` (B, 3, H, W) by `params` (B, 1) turns; differentiable in both."""
+        clean = working(x)
+        shift = params[:, 0].to(clean.dtype)
+        y = shift_hue(clean, shift)
+        return restore(clean, y, (shift == 0).view(-1, 1, 1, 1)).to(x.dtype)
+
+
+def shift_hue(x: Tensor, turns: Tensor) -> Tensor:
+    """`x` (B, 3, H, W) with its HSV hue shifted by `turns` (B,)."""
+    return adjust_hue(x, 2 * math.pi * turns).clamp(0, 1)
