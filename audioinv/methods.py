@@ -8,6 +8,12 @@ _NAMES = {
     "simclr": ("SimCLR, all augmentations", "SimCLR"),
     "simclr_frequency": ("SimCLR, frequency group only", "SimCLR frequency"),
     "simclr_time": ("SimCLR, time group only", "SimCLR time"),
+    "simclr_spatial": ("SimCLR, spatial group only", "SimCLR spatial"),
+    "simclr_appearance": ("SimCLR, appearance group only", "SimCLR appearance"),
+    "moco": ("Amortised MoCo-v2, two groups", "Amortised MoCo-v2"),
+    "moco_plain": ("MoCo-v2, all augmentations", "MoCo-v2"),
+    "moco_spatial": ("MoCo-v2, spatial group only", "MoCo-v2 spatial"),
+    "moco_appearance": ("MoCo-v2, appearance group only", "MoCo-v2 appearance"),
     "concat_groups": ("The two group encoders side by side", "Joined groups"),
     "conditioned_allon": ("Conditioned network, trained all-on only", "Conditioned all-on"),
     "looc": ("LooC-style subspaces", "LooC"),
@@ -17,8 +23,9 @@ _NAMES = {
     "timm": ("timm network", "timm"),
     "random": ("Random encoder", "Random encoder"),
     "logmel": ("Spectrum mean and std, no network", "Spectrum statistics"),
+    "pixels": ("Pixel mean and std by row, no network", "Pixel statistics"),
 }
 ROW_NAMES = {name: row for name, (row, _) in _NAMES.items()}
 SHORT_NAMES = {name: short for name, (_, short) in _NAMES.items()}
-SCEPTICS = ("random", "logmel")
+SCEPTICS = ("random", "logmel", "pixels")
 """Methods without pre-training: what a method must beat to have learned anything."""

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from vision.augment import AUGMENTATIONS, build_bank
 
 from audioinv.core.bank import Augmentation, AugmentationBank
 from audioinv.core.errors import UserError
@@ -18,6 +17,7 @@ from audioinv.core.files import atomic_path
 from audioinv.core.randomness import generator
 from audioinv.data.dataset import sample_rows, test_rows
 from audioinv.data.pack import Pack
+from vision.augment import AUGMENTATIONS, build_bank
 from vision.conf.schema import BankConfig, Config
 from vision.data.dataset import TrainingImages, batches, pixels
 from vision.frontend import FRONTENDS, Pixels

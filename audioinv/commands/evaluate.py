@@ -6,7 +6,7 @@ import logging
 from importlib import import_module
 from pathlib import Path
 
-from audioinv.commands.build import load_run, results_of
+from audioinv.commands.build import is_amortised, load_run, results_of
 from audioinv.commands.features import TaskFeatures
 from audioinv.commands.protocols import Context
 from audioinv.commands.run_folder import command_line, versions
@@ -50,7 +50,7 @@ def main(config: Config) -> None:
             log.info("%s: already done", folder)
             continue
         row = make()
-        label = row_label(method, row["mode"], row.pop("mode_label", None))
+        label = row_label(method, row["mode"], row.pop("mode_label", None), is_amortised(config))
         row |= {"method": method, "label": label, "corpus": pack.corpus.name}
         if config.score_on == "valid":
             row["protocol"] += " on validation clips"
@@ -61,13 +61,13 @@ def main(config: Config) -> None:
         log.info("%s, %s: %s %.4f", row["task"], label, row["metric"], row["value"])
 
 
-def row_label(method: str, mode: str, detail: str | None = None) -> str:
-    """How a table names a row."""
+def row_label(method: str, mode: str, detail: str | None = None, amortised: bool = True) -> str:
+    """How a table names a row; a method that knows one corner only needs no word about it."""
     name = ROW_NAMES.get(method, method)
     if detail is not None:
         return f"{name}, {detail}"
-    if method != "amortised":
-        return name if mode == "fixed:all" else f"{name}, {MODES.get(mode, mode)}"
+    if mode == "fixed:all" and not amortised:
+        return name
     if mode.startswith("fixed:-"):
         return f"{name}, {mode.removeprefix('fixed:-').replace('_', ' ')} off"
     if mode.startswith("fixed:") and mode not in MODES:

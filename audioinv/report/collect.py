@@ -17,7 +17,7 @@ from audioinv.methods import SCEPTICS, SHORT_NAMES
 
 T = TypeVar("T")
 
-AUDIO_TYPES = {".wav": "audio/wav", ".ogg": "audio/ogg"}
+MEDIA_TYPES = {".wav": "audio/wav", ".ogg": "audio/ogg", ".png": "image/png"}
 _RUN_FOLDER = (
     "a run folder is what `audioinv pretrain`, `evaluate` and `measure` write: "
     "it holds config.yaml, metrics.jsonl, measure.json or tasks/TASK/MODE/PROTOCOL/result.json"
@@ -299,8 +299,8 @@ def _read_examples(folder: Path) -> tuple[Example, ...]:
 def _clip(folder: Path, name: str) -> Path:
     """The clip's path; it must lie in `folder`, so that a report embeds nothing else."""
     path = folder / Path(name).name
-    if path.suffix.lower() not in AUDIO_TYPES:
-        raise ValueError(f"clip '{name}' is not one of {', '.join(AUDIO_TYPES)}")
+    if path.suffix.lower() not in MEDIA_TYPES:
+        raise ValueError(f"clip '{name}' is not one of {', '.join(MEDIA_TYPES)}")
     if not path.is_file() or path.resolve().parent != folder.resolve():
         raise ValueError(f"clip '{name}' is not a file in {folder}")
     return path

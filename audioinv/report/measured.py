@@ -20,10 +20,14 @@ def descriptor_table(experiment: Experiment) -> str:
         return ""
     names = unique(name for r in learned for name in r.descriptor or ())
     lines = [_line(["learnt descriptor", *map(words, names)]), _rule(len(names))]
-    for task, mode in unique((r.task, r.mode) for r in learned):
-        same = [r for r in learned if (r.task, r.mode) == (task, mode)]
-        values = [[(r.descriptor or {}).get(name, np.nan) for r in same] for name in names]
-        lines.append(_line([f"{words(task)}, {mode}", *(_spread(v, 2) for v in values)]))
+    several = len({r.method for r in learned}) > 1
+    for method, task, mode in unique((r.method, r.task, r.mode) for r in learned):
+        same = [r for r in learned if (r.method, r.task, r.mode) == (method, task, mode)]
+        values = [
+            [r.descriptor[name] for r in same if name in (r.descriptor or {})] for name in names
+        ]
+        head = f"{method_name(method)}: " if several else ""
+        lines.append(_line([f"{head}{words(task)}, {mode}", *(_spread(v, 2) for v in values)]))
     return (
         "\n".join(lines) + "\n\n1: invariant, 0: sensitive; mean ± standard deviation over seeds.\n"
     )
@@ -46,7 +50,7 @@ def invariance_table(experiment: Experiment) -> str:
     names = unique(name for several in measured.values() for m in several for name in m.names)
     lines = [_line(["measured invariance", *heads]), _rule(len(heads))]
     for name in names:
-        cells = [[values.get(name, np.nan) for values in column] for column in columns]
+        cells = [[values[name] for values in column if name in values] for column in columns]
         lines.append(_line([words(name), *(_spread(cell, 3) for cell in cells)]))
     clips = ", ".join(map(str, unique(m.n_clips for s in measured.values() for m in s)))
     seeds = max(len(several) for several in measured.values())
@@ -57,6 +61,8 @@ def invariance_table(experiment: Experiment) -> str:
 
 
 def _spread(values: Sequence[float], decimals: int) -> str:
+    if not values:
+        return ""  # a component of another method's bank
     shown = f"{np.mean(values):.{decimals}f}"
     if len(values) > 1:
         shown += f" ± {np.std(values, ddof=1):.{decimals}f}"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from audioinv.data import audio_io
 from audioinv.report import figures
 from audioinv.report.collect import (
-    AUDIO_TYPES,
+    MEDIA_TYPES,
     Example,
     Experiment,
     Measurement,
@@ -52,7 +52,7 @@ class MeasurementPictures:
 
 @dataclass(frozen=True)
 class Clip:
-    """One side of an example: its spectrogram and its audio."""
+    """One side of an example: the spectrogram of a sound and its audio, or an image ("" then)."""
 
     side: str
     picture: Picture
@@ -173,13 +173,14 @@ def _matrix(method: str, several: Sequence[Measurement], low: float) -> Picture 
 
 
 def _clip(example: Example, side: str, path: Path) -> Clip:
+    kind = MEDIA_TYPES[path.suffix.lower()]
+    embedded = f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    said = f"{side} {words(example.augmentation)}"
+    if kind.startswith("image/"):
+        return Clip(side, Picture(embedded, f"Images {said}"), "")
     samples, sample_rate = audio_io.read(path)
-    picture = Picture(
-        figures.data_uri(figures.spectrogram(samples.mean(axis=1), sample_rate)),
-        f"Mel spectrogram of a clip {side} {words(example.augmentation)}",
-    )
-    audio = base64.b64encode(path.read_bytes()).decode()
-    return Clip(side, picture, f"data:{AUDIO_TYPES[path.suffix.lower()]};base64,{audio}")
+    spectrogram = figures.data_uri(figures.spectrogram(samples.mean(axis=1), sample_rate))
+    return Clip(side, Picture(spectrogram, f"Mel spectrogram of a clip {said}"), embedded)
 
 
 def _gather(mappings: Sequence[Mapping[K, float]]) -> dict[K, list[float]]:
