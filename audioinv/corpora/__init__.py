@@ -4,7 +4,7 @@ a NAME, so that a new corpus is a new file."""
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -18,10 +18,11 @@ class CorpusModule(Protocol):
 
     `downloads(**options)` names the public files of the corpus: none where a form or a login stands
     before them, which `ACCESS` then tells. `prepare(root, out, seed=0, **options)` writes a
-    manifest of the audio under `root` into `out` and returns its path. `add_arguments` declares the
+    manifest of the files under `root` into `out` and returns its path. `add_arguments` declares the
     options; their names are those of the two functions' parameters.
 
-    HOURS of audio and SAMPLE_RATE (Hz) are as published, 0 where nobody says or where they vary.
+    A corpus of audio also has HOURS and SAMPLE_RATE (Hz), one of images IMAGES (how many), each as
+    published, 0 where nobody says or where they vary.
     """
 
     NAME: str
@@ -30,22 +31,20 @@ class CorpusModule(Protocol):
     SOURCE: str
     DESCRIPTION: str
     ACCESS: str
-    HOURS: float
-    SAMPLE_RATE: int
     downloads: Callable[..., tuple[Download, ...]]
     prepare: Callable[..., Path]
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
 
 
-_HELPERS = {"sonograph_synthesis"}  # imports torch, for which no list of corpora should wait
-
-
-def _find() -> dict[str, CorpusModule]:
-    names = [found.name for found in iter_modules(__path__) if found.name not in _HELPERS]
-    modules = [import_module(f"{__name__}.{name}") for name in names]
+def find_corpora(package: str, without: Collection[str] = ()) -> dict[str, CorpusModule]:
+    """NAME -> module, of every module of `package` that has a NAME; `without` are not imported."""
+    path = import_module(package).__path__
+    names = [found.name for found in iter_modules(path) if found.name not in without]
+    modules = [import_module(f"{package}.{name}") for name in names]
     corpora = [cast(CorpusModule, module) for module in modules if hasattr(module, "NAME")]
     return {corpus.NAME: corpus for corpus in corpora}
 
 
-CORPORA: dict[str, CorpusModule] = _find()
+# sonograph_synthesis imports torch, for which no list of corpora should wait.
+CORPORA = find_corpora(__name__, without={"sonograph_synthesis"})

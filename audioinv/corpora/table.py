@@ -89,20 +89,29 @@ def read_lines(path: str | Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
+def files_of(root: Path, paths: Sequence[str]) -> list[Path]:
+    """The files at `paths`, relative to `root`.
+
+    Raises:
+        UserError: some are missing or lie outside the root.
+    """
+    files = [path_inside(root, path) for path in paths]
+    missing = [path for path, file in zip(paths, files, strict=True) if not file.is_file()]
+    if missing:
+        raise UserError(
+            f"{len(missing)} of {len(files)} files of the corpus are not under {root}, "
+            f"such as {missing[0]}; unpack it again"
+        )
+    return files
+
+
 def timed(root: Path, rows: pd.DataFrame) -> pd.DataFrame:
     """`rows` (with id and path) with start 0, duration and sample_rate of each whole file.
 
     Raises:
         UserError: files are missing, cannot be read or lie outside the root.
     """
-    files = [path_inside(root, path) for path in rows["path"]]
-    missing = [path for path, file in zip(rows["path"], files, strict=True) if not file.is_file()]
-    if missing:
-        raise UserError(
-            f"{len(missing)} of {len(files)} files of the corpus are not under {root}, "
-            f"such as {missing[0]}; unpack it again"
-        )
-    infos = probe_all(files)
+    infos = probe_all(files_of(root, list(rows["path"])))
     first = rows[["id", "path"]].assign(
         start=0.0,
         duration=[info.frames / info.sample_rate for info in infos],

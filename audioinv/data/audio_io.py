@@ -6,6 +6,7 @@ error here, so nothing downstream has to ask.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 from collections.abc import Iterator, Sequence
@@ -19,9 +20,9 @@ import numpy.typing as npt
 import soundfile
 import soxr  # type: ignore[import-untyped]
 
-from audioinv.core.errors import UserError
+from audioinv.core.errors import FileError, UserError
 from audioinv.core.files import atomic_path
-from audioinv.data.parallel import map_all
+from audioinv.data.parallel import probe_files
 
 Samples = npt.NDArray[np.float32]
 Pcm = npt.NDArray[np.int16]
@@ -41,20 +42,11 @@ _BLOCK_FRAMES = 1 << 20
 _BUFFER_BYTES = 1 << 13  # what a decoder may leave unread of a whole file
 
 
-class AudioError(UserError):
+class AudioError(FileError):
     """Something is wrong with one audio file.
 
-    Args:
-        kind: one of missing, unreadable, empty, truncated, non-finite, length.
-        message: names the file and says what is wrong.
+    Its kind is one of missing, unreadable, empty, truncated, non-finite, length, sample_rate.
     """
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(kind, message)  # both as arguments, so that it survives pickling
-        self.kind = kind
-
-    def __str__(self) -> str:
-        return str(self.args[1])
 
 
 @dataclass(frozen=True)
@@ -76,25 +68,13 @@ def probe(path: str | Path) -> AudioInfo:
         return AudioInfo(frames, file.samplerate, file.channels)
 
 
-def probe_all(paths: Sequence[Path], threads: int = 8) -> list[AudioInfo]:
+def probe_all(paths: Sequence[Path]) -> list[AudioInfo]:
     """`probe` of every file, in parallel.
 
     Raises:
         UserError: files that cannot be read; the message names them all.
     """
-    found = map_all(_probe_or_error, paths, threads, "reading headers", threads=True)
-    infos = [info for info in found if isinstance(info, AudioInfo)]
-    if len(infos) < len(found):
-        errors = [str(error) for error in found if isinstance(error, AudioError)]
-        raise UserError(f"{len(errors)} unreadable file(s): {'; '.join(errors)}")
-    return infos
-
-
-def _probe_or_error(path: Path) -> AudioInfo | AudioError:
-    try:
-        return probe(path)
-    except AudioError as error:
-        return error
+    return probe_files(probe, paths)
 
 
 def read(
@@ -116,6 +96,25 @@ def read(
         if not np.isfinite(samples).all():
             raise AudioError("non-finite", f"{path}: has NaN or infinite samples; repair it")
         return samples, file.samplerate
+
+
+def check(
+    path: Path, start_s: float, duration_s: float, sample_rate: float
+) -> tuple[str, AudioError | None]:
+    """Reads what a manifest's row promises.
+
+    Returns:
+        a hash of the samples, and an error where the file's rate is not `sample_rate` Hz.
+
+    Raises:
+        AudioError: as `read`.
+    """
+    samples, rate = read(path, start_s, duration_s)
+    digest = hashlib.sha256(f"{rate} {samples.shape}".encode() + samples.tobytes()).hexdigest()
+    if rate == sample_rate:
+        return digest, None
+    message = f"{path}: sample rate is {rate} Hz, {sample_rate:g} is declared"
+    return digest, AudioError("sample_rate", message)
 
 
 def read_mono(

@@ -1,8 +1,11 @@
-"""The manifest: one row a clip, and the corpus it belongs to.
+"""The manifest: one row an example (a clip or an image), and the corpus it belongs to.
 
 `<dir>/manifest.csv` (small, readable in a diff) or `.parquet` (large), beside `<dir>/corpus.json`.
-Columns: id, path (posix, relative to the corpus' root), start and duration in seconds, sample_rate
-in Hz, split (train, valid or test) or fold, and one column per label.
+Columns: id, path (posix, relative to the corpus' root), what `NUMBERS` has for the modality, split
+(train, valid or test) or fold, and one column per label.
+
+Of audio the numbers are start and duration in seconds and sample_rate in Hz; of images, index: the
+record's number in a file that holds many, 0 in an ordinary image file.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ from audioinv.core.errors import UserError
 from audioinv.core.files import atomic_path, read_json, write_json
 from audioinv.data.task import Task
 
-COLUMNS = ("id", "path", "start", "duration", "sample_rate")
+NUMBERS = {"audio": ("start", "duration", "sample_rate"), "image": ("index",)}
+WHOLE = {"sample_rate", "index"}
 SPLITS = ("train", "valid", "test")
 SHOWN_PROBLEMS = 20
 
@@ -35,12 +39,15 @@ class Corpus:
         name: for folders, for example "fsdd".
         title: for people.
         source: where to get it.
-        licence: of the audio.
+        licence: of the audio or the images.
         root: folder the manifest's paths are relative to; itself relative to the manifest's folder,
             or absolute.
-        sample_rate: in Hz, of the audio as published.
+        sample_rate: in Hz, of the audio as published; 0 of images.
         tasks: what can be learnt from the labels.
         modality: audio or image.
+
+    Raises:
+        UserError: another modality.
     """
 
     name: str
@@ -51,6 +58,11 @@ class Corpus:
     sample_rate: int
     tasks: tuple[Task, ...] = ()
     modality: str = "audio"
+
+    def __post_init__(self) -> None:
+        if self.modality not in NUMBERS:
+            known = ", ".join(NUMBERS)
+            raise UserError(f"corpus {self.name}: modality is '{self.modality}'; give {known}")
 
     def to_json(self) -> dict[str, Any]:
         """The fields as a dictionary."""
@@ -72,7 +84,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with a clip (or, with id "", with the whole table)."""
+    """Something wrong with a row (or, with id "", with the whole table)."""
 
     id: str
     path: str
@@ -85,7 +97,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A table of clips, its corpus, and the folder the paths are relative to."""
+    """A table of examples, its corpus, and the folder the paths are relative to."""
 
     frame: pd.DataFrame
     corpus: Corpus
@@ -95,7 +107,7 @@ class Manifest:
         return len(self.frame)
 
     def path(self, row: Mapping[str, Any] | pd.Series) -> Path:
-        """The audio file of a row.
+        """The file of a row.
 
         Raises:
             UserError: the path, or a symbolic link on it, leaves the root.
@@ -122,12 +134,12 @@ def read_manifest(
 ) -> Manifest:
     """Reads a manifest (CSV or Parquet, by its ending) and the corpus.json beside it.
 
-    Start, duration and labels of regression tasks come as float64, sample_rate as int64, all others
-    as strings; a missing label is "".
+    Start, duration and labels of regression tasks come as float64, sample_rate and index as int64,
+    all others as strings (also regression labels of several numbers); a missing label is "".
 
     Args:
         path: of the table.
-        root: folder of the audio; None takes the one in corpus.json.
+        root: folder of the files; None takes the one in corpus.json.
         strict: raise on a bad table; False leaves that to `validate`.
 
     Raises:
@@ -138,7 +150,7 @@ def read_manifest(
     corpus = Corpus.from_json(read_json(path.parent / "corpus.json"))
     folder = Path(root) if root is not None else path.parent / corpus.root
     if not folder.is_dir():
-        raise UserError(f"the audio's root {folder} is not a folder; give --root")
+        raise UserError(f"the files' root {folder} is not a folder; give --root")
     text = _read_table(path)
     if strict:
         _refuse(path, table_problems(text, corpus))
@@ -167,9 +179,9 @@ def write_manifest(
 
 
 def table_problems(frame: pd.DataFrame, corpus: Corpus) -> list[Problem]:
-    """Everything wrong with the table itself; the audio is `validate`'s."""
+    """Everything wrong with the table itself; the files are `validate`'s."""
     text = _as_text(frame)
-    wanted = [*COLUMNS, *_label_columns(corpus)]
+    wanted = ["id", "path", *NUMBERS[corpus.modality], *_label_columns(corpus)]
     missing = [name for name in wanted if name not in text]
     reserved = [name for name in ("samples", "n_samples") if name in text]
     if "split" not in text and "fold" not in text:
@@ -179,7 +191,7 @@ def table_problems(frame: pd.DataFrame, corpus: Corpus) -> list[Problem]:
     if len(text) == 0:
         problems.append(Problem("", "", "empty", "the table has no rows"))
     else:
-        for column, kind, is_bad, advice in [*RULES, *_label_rules(corpus)]:
+        for column, kind, is_bad, advice in [*_rules(corpus), *_label_rules(corpus)]:
             if column in text:
                 rows = text[is_bad(text[column]).astype(bool)]
                 problems += [_problem(row, column, kind, advice) for _, row in rows.iterrows()]
@@ -197,7 +209,7 @@ def stratified_validation(
 
     A stratum is one value of `label` (one combination, with several columns; everything, with
     none). Each gives its share, rounded up or down, chosen by a hash of seed and id; none its only
-    clip.
+    row.
 
     Raises:
         UserError: the fraction is not in (0, 1).
@@ -206,18 +218,19 @@ def stratified_validation(
         raise UserError(f"the validation fraction is {fraction}; give one in (0, 1)")
     columns = [label] if isinstance(label, str) else list(label)
     train = frame[frame["split"] == "train"]
-    order = train[columns].assign(_key=[_hash(seed, name) for name in train["id"]])
+    order = train[columns].assign(_key=[keyed_hash(seed, name) for name in train["id"]])
     if columns:
         order = order[order.groupby(columns)["_key"].transform("size") > 1]
     order = order.sort_values([*columns, "_key"])
-    # Every 1/fraction-th clip down the strata: each gets its share, and the whole its share too.
+    # Every 1/fraction-th row down the strata: each gets its share, and the whole its share too.
     steps = np.floor(np.arange(len(order) + 1) * fraction + 1e-9)
     marked = frame.copy()
     marked.loc[order.index[np.diff(steps) > 0], "split"] = part
     return marked
 
 
-def _hash(seed: int, name: str) -> str:
+def keyed_hash(seed: int, name: str) -> str:
+    """By which rows are put into a random order: the same for a name wherever it stands."""
     return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
 
 
@@ -255,23 +268,49 @@ def _not(good: Callable[[float], bool]) -> Callable[[pd.Series], pd.Series]:
 # (column, kind, what is bad, what to give)
 Rule = tuple[str, str, Callable[[pd.Series], pd.Series], str]
 RULES: tuple[Rule, ...] = (
-    ("id", "id", lambda c: c == "", "give every clip an id"),
-    ("id", "duplicate id", lambda c: c.duplicated() & (c != ""), "another clip has it"),
+    ("id", "id", lambda c: c == "", "give every row an id"),
+    ("id", "duplicate id", lambda c: c.duplicated() & (c != ""), "another row has it"),
     ("path", "path", lambda c: (c == "") | c.map(leaves_root), "give a path inside the root"),
+    ("split", "split", lambda c: ~c.isin(SPLITS), f"give {', '.join(SPLITS)}"),
+    ("fold", "fold", lambda c: c == "", "give every row a fold"),
+)
+NUMBER_RULES: tuple[Rule, ...] = (
     ("start", "number", _not(lambda v: v >= 0), "give seconds, 0 or more"),
     ("duration", "number", _not(lambda v: v > 0), "give seconds, more than 0"),
     ("sample_rate", "number", _not(lambda v: v > 0 and v == int(v)), "give a whole number of Hz"),
-    ("split", "split", lambda c: ~c.isin(SPLITS), f"give {', '.join(SPLITS)}"),
-    ("fold", "fold", lambda c: c == "", "give every clip a fold"),
+    ("index", "number", _not(lambda v: v >= 0 and v == int(v)), "give a whole number, 0 or more"),
 )
 
 
+def _rules(corpus: Corpus) -> list[Rule]:
+    """Of the columns that every manifest of the modality has."""
+    return [*RULES, *(rule for rule in NUMBER_RULES if rule[0] in NUMBERS[corpus.modality])]
+
+
+def readable(manifest: Manifest) -> pd.DataFrame:
+    """The rows whose path and numbers allow an attempt to read them, the numbers as numbers."""
+    frame, numbers = _as_text(manifest.frame), NUMBERS[manifest.corpus.modality]
+    good = pd.Series(True, frame.index)
+    for column, _, is_bad, _ in _rules(manifest.corpus):
+        if column == "path" or column in numbers:
+            good &= ~is_bad(frame[column]).astype(bool)
+    return frame[good].assign(**{name: frame.loc[good, name].map(float) for name in numbers})
+
+
 def _label_rules(corpus: Corpus) -> list[Rule]:
-    """Every label that a task reads is there; a multilabel one may be "" (none of them)."""
+    """Every label that a task reads is there; a multilabel one may be "" (none of them).
+
+    A regression label is a number, or several joined by ";": as many in every row.
+    """
     regression = _regression_columns(corpus)
     multilabel = {task.label for task in corpus.tasks if task.kind == "multilabel"}
     rules: list[Rule] = [
-        (name, "label", _not(lambda v: True), "a regression task needs a number")
+        (
+            name,
+            "label",
+            _is_no_vector,
+            "a regression task needs a number (or several joined by ';', as many in every row)",
+        )
         for name in regression
     ]
     return rules + [
@@ -279,6 +318,13 @@ def _label_rules(corpus: Corpus) -> list[Rule]:
         for name in _label_columns(corpus)
         if name not in multilabel and name not in regression
     ]
+
+
+def _is_no_vector(column: pd.Series) -> pd.Series:
+    """True where a text is not finite numbers joined by ";", as many as most rows have."""
+    finite = column.map(lambda text: all(math.isfinite(_number(v)) for v in text.split(";")))
+    counts = column.str.count(";")
+    return ~finite | (counts != counts.mode()[0])
 
 
 def _refuse(path: Path, problems: Sequence[Problem]) -> None:
@@ -290,7 +336,7 @@ def _refuse(path: Path, problems: Sequence[Problem]) -> None:
 
 
 def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every value as a string, a missing one as "", the index 0..n-1."""
+    """Every value as a string, a missing one as "", the rows numbered 0..n-1."""
     columns = {str(name): frame[name].map(str, na_action="ignore") for name in frame.columns}
     return pd.DataFrame(columns).astype("str").fillna("").reset_index(drop=True)
 
@@ -298,10 +344,10 @@ def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
 def _typed(text: pd.DataFrame, corpus: Corpus) -> pd.DataFrame:
     """Columns of numbers as numbers; one with a bad value (`strict` let it through) stays text."""
     typed = text.copy()
-    for name in ("start", "duration", "sample_rate", *_regression_columns(corpus)):
+    for name in (*NUMBERS[corpus.modality], *_regression_columns(corpus)):
         numbers = text[name].map(_number) if name in text else pd.Series(math.nan)
         if np.isfinite(numbers.astype("float64")).all():
-            typed[name] = numbers.astype("int64" if name == "sample_rate" else "float64")
+            typed[name] = numbers.astype("int64" if name in WHOLE else "float64")
     return typed
 
 

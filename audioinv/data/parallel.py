@@ -7,18 +7,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import track
 
-from audioinv.core.errors import UserError
+from audioinv.core.errors import FileError, UserError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LINE_EVERY_S = 10.0
+PROBE_THREADS = 8
 
 
 def map_all(
@@ -51,6 +54,28 @@ def map_all(
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def probe_files(probe: Callable[[Path], Result], paths: Sequence[Path]) -> list[Result]:
+    """`probe` of every file, in threads.
+
+    Raises:
+        UserError: files that `probe` raises a FileError of; the message names them all.
+    """
+    found = map_all(
+        partial(_or_error, probe), paths, PROBE_THREADS, "reading headers", threads=True
+    )
+    errors = [str(error) for error in found if isinstance(error, FileError)]
+    if errors:
+        raise UserError(f"{len(errors)} unreadable file(s): {'; '.join(errors)}")
+    return [result for result in found if not isinstance(result, FileError)]
+
+
+def _or_error(probe: Callable[[Path], Result], path: Path) -> Result | FileError:
+    try:
+        return probe(path)
+    except FileError as error:
+        return error
 
 
 def _pool(workers: int, threads: bool) -> Executor:

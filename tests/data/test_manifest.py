@@ -114,8 +114,8 @@ def test_every_problem_is_told_in_one_go(tmp_path: Path) -> None:
     message = str(caught.value)
     for told in (
         "column tags is missing",
-        "same: id is 'same'; another clip has it",
-        "row 3: id is ''; give every clip an id",
+        "same: id is 'same'; another row has it",
+        "row 3: id is ''; give every row an id",
         "start is '-1'",
         "duration is 'much'; give seconds, more than 0",
         "duration is '0'",

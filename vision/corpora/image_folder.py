@@ -1,0 +1,56 @@
+"""Your own images: any folder tree, its first folder names as labels.
+
+root/dog/a.jpg, root/cat/2024/b.png      labels dog and cat; split 80/10/10 by a keyed hash
+root/train/dog/a.jpg, root/test/...      train, valid, test at the top are the split
+root/a.jpg, root/b.png                   no labels: the derived tasks alone
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from audioinv.corpora.download import Download
+from audioinv.corpora.table import files_of
+from audioinv.corpora.tree import read_tree
+from audioinv.data.task import Task
+from vision.corpora.images import write_images
+from vision.data.image_io import ENDINGS, probe_all
+
+NAME = "image_folder"
+TITLE = "A folder of images"
+LICENCE = "as its owner says"
+SOURCE = "your own folder"
+DESCRIPTION = "any folder tree of images; the first folder name below the root is the label"
+ACCESS = "your own: give its folder as --root to 'audioinv prepare'"
+IMAGES = 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A folder has no options: its shape says all."""
+
+
+def downloads() -> tuple[Download, ...]:
+    """Nothing: the images are the user's own."""
+    return ()
+
+
+def prepare(root: str | Path, out: str | Path, seed: int = 0) -> Path:
+    """Writes manifest.csv and corpus.json of the images under `root` into `out`.
+
+    The tree is read as `read_tree` says.
+
+    Returns:
+        the manifest's path.
+
+    Raises:
+        UserError: no images, files beside label folders, unclear split folders, or files whose
+            headers cannot be read.
+    """
+    root = Path(root)
+    rows = read_tree(root, ENDINGS, "images", seed)
+    probe_all(files_of(root, list(rows["path"])))
+    tasks: tuple[Task, ...] = ()
+    if "label" in rows and rows["label"].nunique() > 1:
+        tasks = (Task("label", "label"),)
+    return write_images(root, out, rows, (NAME, root.resolve().name, SOURCE, LICENCE), tasks)
