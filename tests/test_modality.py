@@ -15,8 +15,7 @@ from audioinv.modality import MODALITIES, Modality, build_frontend, modality_of
 REPOSITORY = Path(__file__).parents[1]
 CORE = sorted((REPOSITORY / "audioinv" / "core").rglob("*.py"))
 OF_SOUND_OR_SIGHT = re.compile(
-    r"(?<!torch)\b(audio|waves?|waveforms?|sounds?|images?|pixels?|spectr\w+|mels?|photo\w*)\b",
-    re.I,
+    r"\b(audio|waves?|waveforms?|sounds?|images?|pixels?|spectr\w+|mels?|photo\w*)\b", re.I
 )
 
 

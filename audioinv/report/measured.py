@@ -23,9 +23,8 @@ def descriptor_table(experiment: Experiment) -> str:
     several = len({r.method for r in learned}) > 1
     for method, task, mode in unique((r.method, r.task, r.mode) for r in learned):
         same = [r for r in learned if (r.method, r.task, r.mode) == (method, task, mode)]
-        values = [
-            [r.descriptor[name] for r in same if name in (r.descriptor or {})] for name in names
-        ]
+        learnt = [r.descriptor or {} for r in same]
+        values = [[d[name] for d in learnt if name in d] for name in names]
         head = f"{method_name(method)}: " if several else ""
         lines.append(_line([f"{head}{words(task)}, {mode}", *(_spread(v, 2) for v in values)]))
     return (

@@ -56,10 +56,8 @@ def test_images_of_the_right_size_are_packed_as_they_are(
 
 
 def test_another_fit_is_another_pack(manifest: Manifest, tmp_path: Path) -> None:
-    keys = {
-        build_pack(manifest, tmp_path / f, Images(8, f)).content_key for f in ("crop", "squash")
-    }
-    assert len(keys) == 2
+    packs = [build_pack(manifest, tmp_path / f, Images(8, f)) for f in ("crop", "squash")]
+    assert packs[0].content_key != packs[1].content_key
 
 
 def test_crop_takes_the_centre_and_squash_the_whole() -> None:
