@@ -38,4 +38,4 @@ class Hue(Augmentation):
 
 def shift_hue(x: Tensor, turns: Tensor) -> Tensor:
     """`x` (B, 3, H, W) with its HSV hue shifted by `turns` (B,)."""
-    return adjust_hue(x, 2 * math.pi * turns).clamp(0, 1)
+    return adjust_hue(x, 2 * math.pi * turns)

@@ -61,6 +61,12 @@ def test_hue_moves_around_the_colour_circle_only(turns: float, pictures: Picture
         assert after == pytest.approx(colorsys.hsv_to_rgb((h + turns) % 1, s, v), abs=1e-6)
 
 
+def test_jitter_may_change_the_hue_alone(pictures: Pictures) -> None:
+    x, turns = pictures(2, 8, 8), torch.tensor([[0.1], [-0.3]])
+    jittered = ColourJitter().apply(x, torch.cat([torch.ones(2, 3), turns], 1))
+    torch.testing.assert_close(jittered, Hue().apply(x, turns), atol=1e-6, rtol=0)
+
+
 def test_a_third_of_a_turn_makes_red_green_and_grey_stays_grey() -> None:
     red_and_grey = torch.tensor([[1.0, 0.4], [0.0, 0.4], [0.0, 0.4]]).view(1, 3, 1, 2)
     y = Hue(-0.5, 0.5).apply(red_and_grey, torch.tensor([[1 / 3]])).view(3, 2)

@@ -78,6 +78,13 @@ def test_ratios_that_never_fit_become_one() -> None:
     torch.testing.assert_close(rows, torch.tensor([[1.0, 0.0, 0.5, 0.5]]).expand(50, -1))
 
 
+@pytest.mark.parametrize("kind", [Crop, Rotation, HorizontalFlip])
+def test_a_uniform_image_has_no_edge_to_show(kind: type) -> None:
+    x = torch.tensor([0.2, 0.6, 1.0]).view(1, 3, 1, 1).expand(100, 3, 11, 14)
+    y = kind().apply(x, kind().sample(100, torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(y, x)
+
+
 @pytest.mark.parametrize("quarters", [-1, 1, 2])
 @pytest.mark.parametrize("side", [12, 13])
 def test_quarter_turns_are_exact_and_counter_clockwise(
