@@ -67,6 +67,7 @@ class ConditioningConfig:
     scale: float = 1.0
     signed: bool = False
     hidden: int = 64
+    mlps: int = 1
 
 
 @dataclass

@@ -11,6 +11,7 @@ from typing import Any, cast
 import timm
 import torch
 from safetensors.torch import load_file
+from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from audioinv.core.errors import UserError
@@ -18,6 +19,7 @@ from audioinv.core.errors import UserError
 STEMS = ("stock", "no_pool", "cifar")
 POOLS = ("time", "global", "both")
 LAYERS = ("last", "all")
+QUERY_ENCODERS = ("module.base_encoder.", "module.encoder_q.", "module.")  # MoCo-v3, MoCo-v2, DDP
 
 
 class Backbone(nn.Module):
@@ -43,6 +45,7 @@ class Backbone(nn.Module):
     """
 
     trunk: Any
+    pools = POOLS
 
     def __init__(
         self,
@@ -55,9 +58,10 @@ class Backbone(nn.Module):
         options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if pool not in POOLS:
-            raise UserError(f"pool is '{pool}'; give {' or '.join(POOLS)}")
+        if pool not in self.pools:
+            raise UserError(f"pool is '{pool}'; {name} takes {' or '.join(self.pools)}")
         self.pool = pool
+        self.input_size = input_size
         self.trunk = _create(name, input_size[0], width, dict(options or {}))
         _set_stem(self.trunk, stem, input_size[0])
         rows = self._pool_last(self._maps(torch.zeros(2, *input_size))[-1]).shape[1]
@@ -87,6 +91,61 @@ class Backbone(nn.Module):
 
     def _pool(self, maps: Tensor) -> Tensor:
         return maps.mean((2, 3)) if self.pool == "global" else maps.mean(3).flatten(1)
+
+
+class Vit(Backbone):
+    """A timm vision transformer (Dosovitskiy et al., ICLR 2021) as a backbone.
+
+    Its maps are the patches after each block, through the final norm, (B, D, H/p, W/p) for patches
+    of p x p. One more `pool`, "token", takes the class token of each block in their place. Where it
+    has a `prompt` (1, 1, D), that is one more token, after the patches, never pooled.
+
+    Args:
+        options: as in `Backbone`; `img_size` is `input_size`'s unless given.
+
+    Raises:
+        UserError: as in `Backbone`, and pool "token" where there is no class token.
+    """
+
+    pools = (*POOLS, "token")
+
+    def __init__(
+        self,
+        name: str,
+        input_size: tuple[int, int, int],
+        options: Mapping[str, Any] | None = None,
+        **others: Any,
+    ) -> None:
+        options = {"img_size": tuple(input_size[1:]), **(options or {})}
+        super().__init__(name, input_size, options=options, **others)
+        if self.pool == "token" and self.trunk.cls_token is None:
+            raise UserError(f"{name} has no class token; set pool to global")
+
+    def add_prompt(self) -> None:
+        """Gives it a prompt of zeros, for a conditioning to add to."""
+        self.prompt = nn.Parameter(torch.zeros(1, 1, self.trunk.embed_dim))
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """What the first block sees of maps `x` (B, C, H, W): (B, tokens, D)."""
+        trunk = self.trunk
+        tokens = trunk.norm_pre(trunk.patch_drop(trunk._pos_embed(trunk.patch_embed(x))))
+        if not hasattr(self, "prompt"):
+            return tokens
+        return torch.cat([tokens, self.prompt.expand(len(x), -1, -1)], dim=1)
+
+    def _maps(self, x: Tensor) -> list[Tensor]:
+        tokens, maps = self.tokens(x), []
+        for block in self.trunk.blocks:
+            tokens = block(tokens)
+            maps.append(self._map(tokens, x.shape[2:]))
+        return maps
+
+    def _map(self, tokens: Tensor, size: Sequence[int]) -> Tensor:
+        if self.pool == "token":
+            return self.trunk.norm(tokens[:, 0])[:, :, None, None]
+        height, width = self.trunk.patch_embed.dynamic_feat_size(size)
+        patches = tokens[:, self.trunk.num_prefix_tokens :][:, : height * width]
+        return self.trunk.norm(patches).transpose(1, 2).unflatten(2, (height, width))
 
 
 class Statistics(nn.Module):
@@ -165,29 +224,32 @@ OTHERS = {"statistics": Statistics, "concat": Concat, "hear": Hear}
 
 def build_backbone(name: str, input_size: tuple[int, int, int], **options: Any) -> nn.Module:
     """The backbone called `name`: a timm model, or one of `OTHERS` with its own options."""
-    return OTHERS.get(name, partial(Backbone, name))(input_size=input_size, **options)
+    kind = Vit if timm.models.is_model_in_modules(name, ["vision_transformer"]) else Backbone
+    return OTHERS.get(name, partial(kind, name))(input_size=input_size, **options)
 
 
 def load_trunk(backbone: nn.Module, path: str | Path) -> int:
-    """Loads a timm state dict (safetensors, or weights-only .pt/.pth) into the trunk.
+    """Loads a state dict (safetensors, or weights-only .pt, .pth, .tar) into the trunk.
 
-    Tensors under other names or of other shapes are left out, such as a classifier's.
+    Under timm's names, or as a MoCo-v2 or MoCo-v3 checkpoint, of which the query encoder is taken,
+    as its authors do. Tensors under other names or of other shapes are left out, such as a
+    classifier's or projector's; position embeddings of another grid are interpolated.
 
     Returns:
         how many of the trunk's tensors were loaded.
 
     Raises:
-        UserError: an unreadable file, one of which nothing fits, or a backbone without a trunk.
+        UserError: an unreadable file, one of which nothing fits, one made for other attention
+            heads, or a backbone without a trunk.
     """
     if not isinstance(backbone, Backbone):
         raise UserError(f"init_weights is for timm networks; this one is {type(backbone).__name__}")
     own = backbone.trunk.state_dict()
     try:
-        if str(path).endswith(".safetensors"):
-            given = load_file(path)
-        else:
-            given = torch.load(path, map_location="cpu", weights_only=True)
+        given = _read_weights(Path(path), backbone.trunk)
         fitting = {k: v for k, v in given.items() if k in own and v.shape == own[k].shape}
+    except UserError:
+        raise
     except Exception as error:  # whatever a damaged or hostile file provokes
         raise UserError(f"cannot read weights from {path}: {error}") from error
     if not fitting:
@@ -196,6 +258,39 @@ def load_trunk(backbone: nn.Module, path: str | Path) -> int:
         )
     backbone.trunk.load_state_dict({**own, **fitting})
     return len(fitting)
+
+
+def _read_weights(path: Path, trunk: Any) -> dict[str, Tensor]:
+    """The tensors of a file, under timm's names and with position embeddings of `trunk`'s grid."""
+    if path.suffix == ".safetensors":
+        given: Any = load_file(path)
+    else:
+        given = torch.load(path, map_location="cpu", weights_only=True)
+    for nested in ("state_dict", "model"):
+        given = given.get(nested, given)
+    for prefix in QUERY_ENCODERS:
+        if any(name.startswith(prefix) for name in given):
+            given = {k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)}
+            _check_heads(prefix, trunk)
+            break
+    if "pos_embed" in given and hasattr(trunk, "patch_embed"):
+        given["pos_embed"] = resample_abs_pos_embed(
+            given["pos_embed"], trunk.patch_embed.grid_size, num_prefix_tokens=_placed(trunk)
+        )
+    return given
+
+
+def _placed(vit: Any) -> int:
+    """How many tokens before the patches have a position embedding."""
+    return 0 if vit.no_embed_class else vit.num_prefix_tokens
+
+
+def _check_heads(prefix: str, trunk: Any) -> None:
+    """MoCo-v3's ViT-S has 12 attention heads, timm's 6: the weights fit, and compute otherwise."""
+    if "base_encoder" not in prefix or getattr(trunk, "embed_dim", 0) != 384:
+        return
+    if trunk.blocks[0].attn.num_heads != 12:
+        raise UserError("MoCo-v3's ViT-S has 12 heads; add num_heads: 12 to the backbone's options")
 
 
 def _create(name: str, in_channels: int, width: float, options: dict[str, Any]) -> nn.Module:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from audioinv.core.conditioning.hyper import HyperConditioning
 from audioinv.core.conditioning.norm import NormConditioning
+from audioinv.core.conditioning.prompt import PromptConditioning
 from audioinv.core.errors import UserError
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "HyperConditioning",
     "NoConditioning",
     "NormConditioning",
+    "PromptConditioning",
     "build_conditioning",
 ]
 
@@ -40,6 +42,7 @@ class NoConditioning(nn.Module):
 CONDITIONINGS: dict[str, type[nn.Module]] = {
     "hyper": HyperConditioning,
     "norm": NormConditioning,
+    "prompt": PromptConditioning,
     "none": NoConditioning,
 }
 

@@ -23,7 +23,8 @@ class HyperConditioning(nn.Module):
     """Adds a combination of bases to every weight matrix or kernel but the stem's.
 
     Args:
-        backbone: its weights with two or more dimensions are modulated.
+        backbone: its weights with two or more dimensions are modulated; tokens and position
+            embeddings are not.
         size: K, components of a descriptor.
         bases: how many bases a weight has. The paper's setting is 32.
         embedding: size of the descriptor's embedding, one per block. The paper's setting is 16.
@@ -56,7 +57,7 @@ class HyperConditioning(nn.Module):
         weights = {
             name: weight
             for name, weight in backbone.named_parameters()
-            if weight.ndim >= 2 and not name.startswith(tuple(skip))
+            if weight.ndim >= 2 and name.endswith("weight") and not name.startswith(tuple(skip))
         }
         if not weights:
             raise UserError("hyper conditioning found no weight to modulate in this backbone")
@@ -91,7 +92,7 @@ class HyperConditioning(nn.Module):
         for block, modulation in zip(self.blocks, self.modulations, strict=True):
             coefficients = modulation.coefficients(self.embeddings[block](inputs))
             spread = coefficients.var(0).sum().sqrt().clamp_min(1e-6)
-            modulation.set_spread(scale * modulation.base_std / float(spread))
+            modulation.set_spread(scale * modulation.base_std / spread)
 
 
 class _Modulation(nn.Module):
@@ -100,7 +101,7 @@ class _Modulation(nn.Module):
     def __init__(self, weight: Tensor, embedding: int, bases: int, rank: int) -> None:
         super().__init__()
         self.shape = weight.shape
-        self.base_std = float(weight.detach().std())
+        self.base_std = weight.detach().std()
         self.hidden = nn.Linear(embedding, bases)
         rows, columns = weight.shape[0], weight[0].numel()
         if rank:
@@ -120,7 +121,7 @@ class _Modulation(nn.Module):
         left = (self.left * coefficients[:, None, None]).permute(1, 0, 2).flatten(1)
         return (left @ self.right.flatten(0, 1)).view(self.shape)
 
-    def set_spread(self, std: float) -> None:
+    def set_spread(self, std: Tensor) -> None:
         (self.full if hasattr(self, "full") else self.left).mul_(std)
 
 
