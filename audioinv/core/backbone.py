@@ -19,6 +19,7 @@ from audioinv.core.errors import UserError
 STEMS = ("stock", "no_pool", "cifar")
 POOLS = ("time", "global", "both")
 LAYERS = ("last", "all")
+VITS = ("vision_transformer", "deit")  # timm's modules of them
 QUERY_ENCODERS = ("module.base_encoder.", "module.encoder_q.", "module.")  # MoCo-v3, MoCo-v2, DDP
 
 
@@ -45,7 +46,7 @@ class Backbone(nn.Module):
     """
 
     trunk: Any
-    pools = POOLS
+    pools: tuple[str, ...] = POOLS
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class Backbone(nn.Module):
 
 
 class Vit(Backbone):
-    """A timm vision transformer (Dosovitskiy et al., ICLR 2021) as a backbone.
+    """A timm ViT (Dosovitskiy et al., ICLR 2021) as a backbone.
 
     Its maps are the patches after each block, through the final norm, (B, D, H/p, W/p) for patches
     of p x p. One more `pool`, "token", takes the class token of each block in their place. Where it
@@ -132,6 +133,13 @@ class Vit(Backbone):
         if not hasattr(self, "prompt"):
             return tokens
         return torch.cat([tokens, self.prompt.expand(len(x), -1, -1)], dim=1)
+
+    def resample(self, positions: Tensor) -> Tensor:
+        """Position embeddings (1, tokens, D) of a square grid, interpolated to its own grid."""
+        trunk = self.trunk
+        before = 0 if trunk.no_embed_class else trunk.num_prefix_tokens
+        grid = trunk.patch_embed.grid_size
+        return resample_abs_pos_embed(positions, grid, num_prefix_tokens=before)
 
     def _maps(self, x: Tensor) -> list[Tensor]:
         tokens, maps = self.tokens(x), []
@@ -224,7 +232,7 @@ OTHERS = {"statistics": Statistics, "concat": Concat, "hear": Hear}
 
 def build_backbone(name: str, input_size: tuple[int, int, int], **options: Any) -> nn.Module:
     """The backbone called `name`: a timm model, or one of `OTHERS` with its own options."""
-    kind = Vit if timm.models.is_model_in_modules(name, ["vision_transformer"]) else Backbone
+    kind = Vit if timm.models.is_model_in_modules(name, VITS) else Backbone
     return OTHERS.get(name, partial(kind, name))(input_size=input_size, **options)
 
 
@@ -246,7 +254,7 @@ def load_trunk(backbone: nn.Module, path: str | Path) -> int:
         raise UserError(f"init_weights is for timm networks; this one is {type(backbone).__name__}")
     own = backbone.trunk.state_dict()
     try:
-        given = _read_weights(Path(path), backbone.trunk)
+        given = _read_weights(Path(path), backbone)
         fitting = {k: v for k, v in given.items() if k in own and v.shape == own[k].shape}
     except UserError:
         raise
@@ -260,8 +268,8 @@ def load_trunk(backbone: nn.Module, path: str | Path) -> int:
     return len(fitting)
 
 
-def _read_weights(path: Path, trunk: Any) -> dict[str, Tensor]:
-    """The tensors of a file, under timm's names and with position embeddings of `trunk`'s grid."""
+def _read_weights(path: Path, backbone: Backbone) -> dict[str, Any]:
+    """What a file holds under timm's names, its position embeddings for the backbone's grid."""
     if path.suffix == ".safetensors":
         given: Any = load_file(path)
     else:
@@ -271,18 +279,11 @@ def _read_weights(path: Path, trunk: Any) -> dict[str, Tensor]:
     for prefix in QUERY_ENCODERS:
         if any(name.startswith(prefix) for name in given):
             given = {k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)}
-            _check_heads(prefix, trunk)
+            _check_heads(prefix, backbone.trunk)
             break
-    if "pos_embed" in given and hasattr(trunk, "patch_embed"):
-        given["pos_embed"] = resample_abs_pos_embed(
-            given["pos_embed"], trunk.patch_embed.grid_size, num_prefix_tokens=_placed(trunk)
-        )
+    if isinstance(backbone, Vit) and "pos_embed" in given:
+        given["pos_embed"] = backbone.resample(given["pos_embed"])
     return given
-
-
-def _placed(vit: Any) -> int:
-    """How many tokens before the patches have a position embedding."""
-    return 0 if vit.no_embed_class else vit.num_prefix_tokens
 
 
 def _check_heads(prefix: str, trunk: Any) -> None:

@@ -1,0 +1,65 @@
+"""ResNets for small and for large maps: what each stem is, and that a saved encoder names it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from audioinv.core.backbone import Backbone
+from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.errors import UserError
+
+SPACE = DescriptorSpace.single(["a", "b"])
+
+
+class Plain(nn.Module):
+    output_size = (3, 32, 32)
+    config: Mapping[str, Any] = {"name": "plain"}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@pytest.mark.parametrize(("stem", "kernel", "stride"), [("stock", 7, 4), ("cifar", 3, 1)])
+def test_stems(name: str, stem: str, kernel: int, stride: int) -> None:
+    with torch.device("meta"):
+        net = Backbone(name, (3, 64, 64), stem=stem, pool="global", dim=0).eval()
+        maps = net._maps(torch.zeros(2, 3, 64, 64))
+        features = net(torch.zeros(2, 3, 64, 64))
+    channels = 512 if name == "resnet18" else 2048
+    assert net.trunk.conv1.weight.shape == (64, 3, kernel, kernel)
+    assert maps[1].shape[2] == 64 // stride, "of the first stage"
+    assert maps[-1].shape == (2, channels, 8 // stride, 8 // stride)
+    assert features.shape == (2, channels)
+    assert net.dim == channels
+
+
+@pytest.mark.parametrize("stem", ["stock", "no_pool", "cifar"])
+def test_a_saved_encoder_names_its_stem_and_is_built_with_it(tmp_path: Path, stem: str) -> None:
+    options = {"layers": [1, 1, 1, 1]}
+    backbone: dict[str, Any] = {"name": "resnet18", "width": 0.125, "stem": stem}
+    backbone |= {"pool": "global", "dim": 0, "options": options}
+    encoder = AmortisedEncoder(Plain(), backbone, {"name": "hyper", "bases": 2}, SPACE).eval()
+    encoder.save(tmp_path)
+    assert json.loads((tmp_path / "encoder.json").read_text())["backbone"]["stem"] == stem
+    loaded = AmortisedEncoder.load(tmp_path, lambda config: Plain())
+    x, i = torch.ones(2, 3, 32, 32), SPACE.all_on()
+    assert torch.equal(loaded(x, i), encoder(x, i))
+    assert loaded.backbone.trunk.conv1.kernel_size == ((3, 3) if stem == "cifar" else (7, 7))
+
+
+def test_an_unknown_stem_and_a_stem_for_a_vit_are_explained() -> None:
+    with pytest.raises(UserError, match="stem is 'tiny'; give one of stock, no_pool, cifar"):
+        Backbone("resnet18", (3, 32, 32), stem="tiny")
+    with pytest.raises(UserError, match="for ResNets; leave it at stock"):
+        backbone = {"name": "vit_tiny_patch16_224", "pool": "token", "stem": "cifar"}
+        backbone["options"] = {"depth": 1}
+        AmortisedEncoder(Plain(), backbone, {"name": "none"}, SPACE)
