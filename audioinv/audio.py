@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from torch import Tensor
 
+import audioinv.hear  # noqa: F401  # makes the backbone known
 from audioinv.augment import AUGMENTATIONS, AudiomentationsAugmentation, build_bank
 from audioinv.conf.schema import BankConfig, Config
 from audioinv.core.bank import Augmentation, AugmentationBank

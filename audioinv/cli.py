@@ -105,17 +105,23 @@ class _CorpusParser(argparse.ArgumentParser):
         return super().add_argument(*flags, **settings) if known else None
 
 
+def _corpora() -> dict[str, Any]:
+    """Those of audio and those of images."""
+    from audioinv.corpora import CORPORA
+    from vision.corpora import CORPORA as OF_IMAGES
+
+    return {**CORPORA, **OF_IMAGES}
+
+
 def _corpus_parsers(command: Any, function: str) -> Iterator[_CorpusParser]:
     """A subparser for each corpus, before its own options are added."""
-    from audioinv.corpora import CORPORA
-
     corpora = command.add_subparsers(
         dest="corpus", required=True, metavar="CORPUS", parser_class=_CorpusParser
     )
-    for name, corpus in CORPORA.items():
+    for name, corpus in _corpora().items():
         about = f"{corpus.TITLE}. {corpus.DESCRIPTION}. Licence: {corpus.LICENCE}. {corpus.SOURCE}."
         one = corpora.add_parser(name, help=corpus.TITLE, description=f"{about} {corpus.ACCESS}.")
-        one.add_argument("--root", required=True, type=Path, help="folder of the audio")
+        one.add_argument("--root", required=True, type=Path, help="folder of the files")
         yield one
         one.function = getattr(corpus, function)
         corpus.add_arguments(one)
@@ -134,10 +140,9 @@ def _add_download(commands: Any) -> None:
 
 def _download(options: argparse.Namespace) -> int:
     from audioinv.commands.progress import download_progress
-    from audioinv.corpora import CORPORA
     from audioinv.corpora.download import fetch
 
-    corpus = CORPORA[options.corpus]
+    corpus = _corpora()[options.corpus]
     files = corpus.downloads(**_corpus_options(options, corpus.downloads))
     if not files:
         raise UserError(f"nothing to download. {corpus.ACCESS}")
@@ -156,9 +161,7 @@ def _add_prepare(commands: Any) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> int:
-    from audioinv.corpora import CORPORA
-
-    corpus = CORPORA[options.corpus]
+    corpus = _corpora()[options.corpus]
     print(corpus.prepare(**_corpus_options(options, corpus.prepare)))
     return 0
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from audioinv.conf.schema import Config
-from audioinv.core.backbone import OTHERS, TRUSTED_MODULES, load_trunk
+from audioinv.core.backbone import OTHERS, load_trunk
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
@@ -27,6 +27,7 @@ from audioinv.core.pretrain import ClipSource
 from audioinv.core.randomness import seeded
 from audioinv.data.dataset import training_rows
 from audioinv.data.pack import Pack, open_pack
+from audioinv.hear import TRUSTED_MODULES
 from audioinv.modality import Modality, build_frontend, modality_of
 
 log = logging.getLogger(__name__)

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from audioinv.commands.build import encoder_clips, run_of, saved_config
 from audioinv.conf.schema import Config
-from audioinv.core.bank import AugmentationBank
+from audioinv.core.bank import Augmentation, AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.features import FeatureCache, maps_of
 from audioinv.core.randomness import generator
 from audioinv.data.dataset import sample_rows, training_rows
-from audioinv.data.folds import task_parameters
+from audioinv.data.folds import target_index, task_parameters
 from audioinv.data.pack import Pack
 from audioinv.data.task import Task
 from audioinv.modality import modality_of
@@ -61,12 +61,12 @@ class TaskFeatures:
         return self.caches[key]
 
     def _make(self, task: Task) -> tuple[FeatureCache, Tensor | None]:
-        params = task_parameters(task, self.bank, len(self.pack))
+        augmentation, params = self._changed_by(task)
 
         def change(x: Tensor, clips: Tensor) -> Tensor:
-            if params is None or task.augmentation is None:
+            if params is None or augmentation is None:
                 return x
-            return self.bank.augmentations[task.augmentation].apply(x, params[clips])
+            return augmentation.apply(x, params[clips])
 
         # Where a short clip is repeated to fill the window, none can tell how far it was shifted.
         repeat = params is None
@@ -76,7 +76,20 @@ class TaskFeatures:
         cache = FeatureCache(
             self.encoder, maps, self.calibration, settings.layers, owner, settings.pool, views
         )
-        return cache, None if params is None else params[:, 0]
+        if params is None or augmentation is None:
+            return cache, None
+        return cache, params[:, target_index(task, augmentation)]
+
+    def _changed_by(self, task: Task) -> tuple[Augmentation | None, Tensor | None]:
+        """The augmentation of a task over one, at its default ranges, and its parameters (n, P).
+
+        Not that of the bank: tasks must be the same whatever a method was pre-trained with.
+        """
+        if task.augmentation is None:
+            return None, None
+        modality = modality_of(self.pack.corpus.modality)
+        augmentation = modality.task_augmentation(task.augmentation, self.pack)
+        return augmentation, task_parameters(task, augmentation, len(self.pack))
 
     def _maps(self, change: Change, repeat: bool) -> tuple[Tensor, Tensor]:
         """Maps (m, C, H, W) of all windows and the clip of each, (m,)."""

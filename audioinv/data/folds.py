@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from audioinv.core.adapt import Labelled
-from audioinv.core.bank import AugmentationBank
+from audioinv.core.bank import Augmentation
 from audioinv.core.errors import UserError
 from audioinv.core.randomness import generator
 from audioinv.data.pack import Pack
@@ -33,23 +33,18 @@ def find_tasks(pack: Pack, names: list[str] | None) -> list[Task]:
     return [known[name] for name in names or known]
 
 
-def task_parameters(task: Task, bank: AugmentationBank, n: int) -> Tensor | None:
-    """Parameters (n, P) of a task over an augmentation, one row a clip; None of any other task.
+def task_parameters(task: Task, augmentation: Augmentation, n: int) -> Tensor:
+    """Parameters (n, P) of a task over an augmentation, one row a clip.
 
-    They are keyed by the task alone: every method sees the same clips. The first is the target.
-
-    Raises:
-        UserError: the bank lacks the augmentation.
+    They are keyed by the task alone: every method sees the same clips.
     """
-    if task.augmentation is None:
-        return None
-    if task.augmentation not in bank.augmentations:
-        raise UserError(
-            f"task {task.name} needs the augmentation {task.augmentation}; "
-            f"this encoder's bank has {', '.join(bank.augmentations)}"
-        )
-    augmentation = bank.augmentations[task.augmentation]
     return augmentation.sample(n, generator(0, "task", task.name))
+
+
+def target_index(task: Task, augmentation: Augmentation) -> int:
+    """Which parameter of its augmentation a task predicts: the one it names, else the first."""
+    names = [parameter.name for parameter in augmentation.parameters]
+    return names.index(task.label) if task.label in names else 0
 
 
 def folds(

@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
+from torch import Tensor
 
 from audioinv.augment import build_bank
 from audioinv.core.adapt import Labelled
 from audioinv.core.errors import UserError
 from audioinv.data import dataset
 from audioinv.data.dataset import training_rows
-from audioinv.data.folds import MOST_GROUP_FOLDS, find_tasks, folds, task_parameters
+from audioinv.data.folds import MOST_GROUP_FOLDS, find_tasks, folds, target_index, task_parameters
 from audioinv.data.manifest import Corpus, Manifest, read_manifest, write_manifest
 from audioinv.data.media import Sounds
 from audioinv.data.pack import Pack, build_pack
@@ -129,36 +130,31 @@ def test_targets_of_other_kinds(split_pack: Pack) -> None:
     assert tags.targets[:4].tolist() == [[0, 0], [1, 0], [0, 1], [1, 1]]
 
 
+def shift_parameters(name: str = "shift") -> Tensor:
+    return task_parameters(task(name), build_bank(RATE).augmentations["time_shift"], N)
+
+
 def test_the_target_of_an_augmentation_is_the_drawn_parameter(split_pack: Pack) -> None:
-    params = task_parameters(task("shift"), build_bank(RATE), N)
-    assert params is not None
+    params = shift_parameters()
     ((data, test),) = folds(split_pack, task("shift"), params[:, 0])
     assert torch.equal(data.targets, params[:, 0]) and data.kind == "regression"
     assert float(data.targets.std()) > 0
     assert test.tolist() == dataset.test_rows(split_pack)
 
 
-def test_every_method_sees_the_same_clips(split_pack: Pack) -> None:
-    """Whatever its bank, and whatever was drawn before."""
-    first = task_parameters(task("shift"), build_bank(RATE), N)
+def test_every_method_sees_the_same_clips() -> None:
+    """Whatever was drawn before; another task sees others."""
+    first = shift_parameters()
     torch.rand(3)
-    second = task_parameters(task("shift"), build_bank(RATE, names=["time_shift", "fade"]), N)
-    other = task_parameters(task("shift_again"), build_bank(RATE), N)
-    assert first is not None and second is not None and other is not None
-    assert torch.equal(first, second)
-    assert not torch.equal(first, other)
+    assert torch.equal(first, shift_parameters())
+    assert not torch.equal(first, shift_parameters("shift_again"))
 
 
-def test_a_task_without_augmentation_leaves_clips_alone(split_pack: Pack) -> None:
-    assert task_parameters(task("word"), build_bank(RATE), N) is None
-
-
-def test_an_augmentation_that_the_bank_lacks(split_pack: Pack) -> None:
-    bank = build_bank(RATE, names=["fade", "white_noise"])
-    with pytest.raises(
-        UserError, match=r"needs the augmentation time_shift; .* has fade, white_noise"
-    ):
-        task_parameters(task("shift"), bank, N)
+def test_a_task_predicts_the_parameter_it_names_else_the_first() -> None:
+    augmentation = build_bank(RATE).augmentations["time_mask"]
+    named = Task("mask", "length", "regression", augmentation="time_mask")
+    assert [p.name for p in augmentation.parameters][target_index(named, augmentation)] == "length"
+    assert target_index(task("shift"), augmentation) == 0
 
 
 def test_scores_on_validation_clips_hide_the_test_clips(split_pack: Pack) -> None:
