@@ -50,8 +50,18 @@ def run_of(config: Config) -> Path:
 
 
 def pack_of(config: Config) -> Pack:
-    """The pack that `pack=` names."""
-    return open_pack(need(config.pack, "pack", "packs/fsdd"))
+    """The pack that `pack=` names.
+
+    Raises:
+        UserError: there is none, or it is of another modality.
+    """
+    pack = open_pack(need(config.pack, "pack", "packs/fsdd"))
+    if pack.corpus.modality != config.modality:
+        raise UserError(
+            f"{config.pack} is of modality {pack.corpus.modality}, not {config.modality}; "
+            f"give modality={pack.corpus.modality}"
+        )
+    return pack
 
 
 def run_modality(config: Config) -> Modality:
@@ -130,8 +140,9 @@ def load_run(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, Pack]:
         raise UserError(f"{run} holds no encoder; run audioinv pretrain run={run} first")
     TRUSTED_MODULES.update(config.trusted_modules)
     encoder = AmortisedEncoder.load(run / "encoder", build_frontend)
-    pack = pack_of(config)
     saved = saved_config(run)
+    config.modality = saved.modality
+    pack = pack_of(config)
     modality = modality_of(saved.modality)
     modality.check(pack, encoder.frontend)
     return encoder, modality.bank(saved.bank, pack), pack
