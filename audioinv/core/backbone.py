@@ -136,6 +136,8 @@ class Vit(Backbone):
     def resample(self, positions: Tensor) -> Tensor:
         """Position embeddings (1, tokens, D) of a square grid, interpolated to its own grid."""
         trunk = self.trunk
+        if trunk.pos_embed is None or trunk.pos_embed.shape == positions.shape:
+            return positions
         before = 0 if trunk.no_embed_class else trunk.num_prefix_tokens
         grid = trunk.patch_embed.grid_size
         return resample_abs_pos_embed(positions, grid, num_prefix_tokens=before)
@@ -265,7 +267,7 @@ def _create(name: str, in_channels: int, width: float, options: dict[str, Any]) 
         options["channels"] = [max(8, int(width * c)) for c in (64, 128, 256, 512)]
     try:
         return timm.create_model(name, in_chans=in_channels, num_classes=0, **options)
-    except (TypeError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise UserError(f"timm could not build {name} with {options}: {error}") from error
 
 

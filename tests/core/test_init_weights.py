@@ -110,6 +110,14 @@ def test_position_embeddings_are_interpolated_to_the_grid(tmp_path: Path, size: 
     torch.testing.assert_close(net.trunk.pos_embed.data, expected)
 
 
+def test_position_embeddings_of_the_same_oblong_grid_stay(tmp_path: Path) -> None:
+    given = model(1, "vit_tiny_patch16_224", img_size=(32, 24), **TINY).state_dict()
+    torch.save(given, tmp_path / "w.pt")
+    net = vit(img_size=(32, 24), dynamic_img_size=True)
+    assert load_trunk(net, tmp_path / "w.pt") == len(net.trunk.state_dict())
+    assert torch.equal(net.trunk.pos_embed, given["pos_embed"])
+
+
 def test_a_prompt_stays_where_the_trunk_is_loaded(tmp_path: Path) -> None:
     torch.save(
         model(1, "vit_tiny_patch16_224", img_size=32, **TINY).state_dict(), tmp_path / "w.pt"

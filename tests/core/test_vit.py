@@ -150,7 +150,8 @@ def test_only_the_prompt_conditioning_appends_a_prompt() -> None:
 
 
 def test_hyper_modulates_matrices_and_neither_tokens_nor_positions() -> None:
-    names = encoder("hyper").conditioning.names
+    conditioning: Any = encoder("hyper").conditioning
+    names = conditioning.names
     assert "trunk.blocks.1.attn.qkv.weight" in names
     assert not [n for n in names if "token" in n or "pos_embed" in n or "patch_embed" in n]
 
@@ -203,3 +204,7 @@ def test_pools_that_a_network_cannot_offer_are_explained() -> None:
         build_backbone("resnet18", SIZE, pool="token")
     with pytest.raises(UserError, match="no class token; set pool to global"):
         vit("token", class_token=False, global_pool="avg")
+    with pytest.raises(
+        UserError, match=r"timm could not build vit_tiny_patch16_224 with .*'num_heads': 5"
+    ):
+        vit(num_heads=5)
