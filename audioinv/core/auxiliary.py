@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from audioinv.core.bank import AugmentationBank, ViewParameters
+from audioinv.core.bank import AugmentationBank, Parameter, ViewParameters
 from audioinv.core.errors import UserError
 
 KINDS = ("none", "differences", "applied")
@@ -57,15 +57,22 @@ class ParameterPredictor(nn.Module):
 def normalised(bank: AugmentationBank, params: dict[str, Tensor]) -> Tensor:
     """All parameters side by side, (B, sum of P), from 0 at `low` to 1 at `high`.
 
-    An identity beyond the range, such as an SNR of infinity, counts as the end of it.
+    An identity beyond the range, such as an SNR of infinity, counts as the end of it; a parameter
+    of one value only ranges from there to its identity.
     """
     columns = []
     for name, augmentation in bank.augmentations.items():
-        low = torch.tensor([p.low for p in augmentation.parameters])
-        high = torch.tensor([p.high for p in augmentation.parameters])
+        low, high = torch.tensor([_ends(p) for p in augmentation.parameters]).T
         clamped = params[name].minimum(high).maximum(low)
         columns.append((clamped - low) / (high - low).clamp_min(1e-12))
     return torch.cat(columns, dim=1)
+
+
+def _ends(parameter: Parameter) -> tuple[float, float]:
+    if parameter.low < parameter.high:
+        return parameter.low, parameter.high
+    low, high = sorted((parameter.low, parameter.identity))
+    return low, high
 
 
 def applied(bank: AugmentationBank, params: dict[str, Tensor]) -> Tensor:

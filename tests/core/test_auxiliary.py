@@ -57,6 +57,15 @@ def naive_normalised(params: dict[str, Tensor], n: int) -> list[list[float]]:
     return rows
 
 
+def test_a_parameter_of_one_value_ranges_to_its_identity() -> None:
+    """Grey or not, inverted above a half or not: being acted on must show."""
+    grey = Named("grey", Parameter("amount", "", 1.0, 1.0, 0.0))
+    inverted = Named("inverted", Parameter("threshold", "", 0.5, 0.5, 1.0))
+    bank = AugmentationBank([grey, inverted], DescriptorSpace.single(["grey", "inverted"]))
+    params = {"grey": torch.tensor([[0.0], [1.0]]), "inverted": torch.tensor([[1.0], [0.5]])}
+    assert normalised(bank, params).tolist() == [[0.0, 1.0], [1.0, 0.0]]
+
+
 def test_parameters_are_told_in_units_of_their_ranges() -> None:
     params, _ = pairs(20, probability=0.5)
     ours = normalised(make_bank(), params)

@@ -32,12 +32,12 @@ MODES = {"all": "all on", "off": "own component off"}
 
 
 def rows(context: Context) -> Rows:
-    """One row for each parameter, at all-on and with its own component off."""
+    """One row for each parameter that varies, at all-on and with its own component off."""
     modes = MODES if is_amortised(context.config) else ["all"]
     once = lru_cache(maxsize=1)(partial(changed_clips, context))
     for name, augmentation in context.bank.augmentations.items():
         for index, parameter in enumerate(augmentation.parameters):
-            if parameter.name in NOT_PROBED:
+            if parameter.name in NOT_PROBED or parameter.low == parameter.high:
                 continue
             for mode in modes:
                 folder = task_folder(context.out, f"{name}.{parameter.name}", mode) / "factors"
