@@ -68,7 +68,7 @@ class Labelled:
     """Targets of one task and which rows may be used for what.
 
     Args:
-        targets: (n,) class indices or values, or (n, m) 0/1 labels.
+        targets: (n,) class indices or values, or (n, m) 0/1 labels or several values.
         train, valid: row indices; `valid` is for choosing only.
     """
 
@@ -77,6 +77,11 @@ class Labelled:
     classes: list[str]
     train: Tensor
     valid: Tensor
+
+    @property
+    def n_outputs(self) -> int:
+        """How many numbers a head gives for an example: class scores, label logits or values."""
+        return len(self.classes) or self.targets[:1].numel()
 
     @property
     def fit_rows(self) -> Tensor:
@@ -268,10 +273,11 @@ def evidence_rows(data: Labelled, most: int, seed: int) -> Tensor:
 
 
 def score(predicted: Tensor, targets: Tensor, kind: str) -> float:
-    """Accuracy, mean label accuracy, or R^2: higher is better."""
+    """Accuracy, mean label accuracy, or R^2 (its mean over several values): higher is better."""
     if kind == "regression":
-        residual = (predicted - targets).square().sum()
-        return float(1 - residual / (targets - targets.mean()).square().sum().clamp_min(1e-12))
+        residual = (predicted - targets).square().sum(0)
+        total = (targets - targets.mean(0)).square().sum(0).clamp_min(1e-12)
+        return float((1 - residual / total).mean())
     return float((predicted == targets).float().mean())
 
 
@@ -294,9 +300,8 @@ def learn_jointly(
     """
     maps, layers = features.maps[first_windows(features.owner)], features.layers
     descriptor = torch.full((encoder.space.size,), 0.5, requires_grad=True)
-    outputs = len(data.classes) if data.kind != "regression" else 1
     with seeded(seed, "paper head"):
-        head = torch.nn.LazyLinear(outputs)
+        head = torch.nn.LazyLinear(data.n_outputs)
         head(encoder.run(maps[:1], descriptor.detach(), layers))
     optimiser = torch.optim.Adam([descriptor, *head.parameters()], lr=config.lr)
     encoder.eval().requires_grad_(False)
@@ -315,9 +320,13 @@ def learn_jointly(
 
 
 def task_loss(outputs: Tensor, targets: Tensor, kind: str) -> Tensor:
-    """Cross entropy, binary cross entropy per label, or L1 (the paper's regression loss)."""
+    """Cross entropy, binary cross entropy per label, or L1 (the paper's regression loss).
+
+    Args:
+        outputs: (n, m). targets: class indices (n,), labels (n, m), or values (n,) or (n, m).
+    """
     if kind == "classification":
         return F.cross_entropy(outputs, targets.long())
     if kind == "multilabel":
         return F.binary_cross_entropy_with_logits(outputs, targets.float())
-    return F.l1_loss(outputs[:, 0], targets.float())
+    return F.l1_loss(outputs.squeeze(1), targets.float())

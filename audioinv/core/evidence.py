@@ -19,7 +19,7 @@ LOG_NOISE_GRID = torch.linspace(-7.0, 3.0, 41)
 
 
 def centre_targets(targets: Tensor, kind: str, n_classes: int) -> Tensor:
-    """Class indices (n,), 0/1 labels (n, m) or values (n,) -> centred targets (n, m), float64."""
+    """Class indices (n,), 0/1 labels (n, m), values (n,) or (n, m) -> centred (n, m), float64."""
     if kind == "classification":
         y = torch.nn.functional.one_hot(targets.long(), n_classes).double()
     else:

@@ -63,9 +63,9 @@ def finetune(
             f"finetune.epochs is {config.epochs}, batch_size {config.batch_size}, lr {config.lr}; "
             "give 1 or more, 2 or more, above 0"
         )
-    outputs = len(data.classes) if data.kind != "regression" else 1
+    network, d = copy.deepcopy(backbone).requires_grad_(True), int(backbone.dim)  # type: ignore[arg-type]
     with seeded(seed, "finetune head"):
-        model = Finetuned(copy.deepcopy(backbone).requires_grad_(True), int(backbone.dim), outputs)  # type: ignore[arg-type]
+        model = Finetuned(network, d, data.n_outputs)
     groups = [
         {"params": model.backbone.parameters(), "lr": config.lr},
         {"params": model.head.parameters(), "lr": config.head_lr},

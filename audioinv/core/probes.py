@@ -26,10 +26,10 @@ NEVER = -1e9  # bias of a class that training lacks
 
 
 def decide(outputs: Tensor, kind: str) -> Tensor:
-    """Outputs (n, m) -> class indices (n,), 0/1 labels (n, m), or values (n,)."""
+    """Outputs (n, m) -> class indices (n,), 0/1 labels (n, m), or values: (n,) of one, (n, m)."""
     if kind == "classification":
         return outputs.argmax(1)
-    return (outputs > 0).float() if kind == "multilabel" else outputs[:, 0]
+    return (outputs > 0).float() if kind == "multilabel" else outputs.squeeze(1)
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Readout:
         return ((features - self.mean) / self.std) @ self.weight.T + self.bias
 
     def predict(self, features: Tensor) -> Tensor:
-        """Class indices (n,), 0/1 labels (n, classes), or values (n,)."""
+        """Class indices (n,), 0/1 labels (n, classes), or values (n,) or (n, outputs)."""
         return decide(self.scores(features), self.kind)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -81,9 +81,10 @@ def fit_readout(
     """Fits a readout to training features (n, d).
 
     Args:
-        targets: class indices (n,), 0/1 labels (n, classes) or values (n,), by `kind`.
-        name: "ridge" (strength by leave-one-out), "logistic" (L-BFGS, inverse L2 `strength`), or
-            "lda" (Ledoit-Wolf shrinkage). Regression always uses ridge; multilabel uses logistic.
+        targets: class indices (n,), 0/1 labels (n, classes), or values (n,) or (n, m), by `kind`.
+        name: "ridge" (strength by leave-one-out; one for all values), "logistic" (L-BFGS, inverse
+            L2 `strength`), or "lda" (Ledoit-Wolf shrinkage). Regression always uses ridge, and
+            multilabel logistic.
         scales: (d,) multiplies the standardised features: the metric of the regularisation.
 
     Raises:
@@ -113,7 +114,7 @@ def _fit(
 ) -> tuple[np.ndarray, np.ndarray]:
     if kind == "regression":
         model: Any = RidgeCV(ALPHAS).fit(x, y)
-        return model.coef_[None], np.atleast_1d(model.intercept_)
+        return np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
     if kind == "multilabel":
         rows = [_fit_label(x, label, strength) for label in y.T]
         return np.stack([weight for weight, _ in rows]), np.array([bias for _, bias in rows])

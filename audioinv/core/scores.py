@@ -19,18 +19,18 @@ def score_outputs(outputs: Tensor, targets: Tensor, kind: str, clips: Tensor) ->
 
     Classification: accuracy with Wilson's interval (Wilson, 1927), balanced accuracy and the
     accuracy of always guessing the commonest class. Multilabel: mean average precision over the
-    labels that are tested on, and macro F1. Regression: R^2 and mean absolute error. Intervals of
-    the last two by 1,000 bootstrap draws.
+    labels that are tested on, and macro F1. Regression: R^2 and mean absolute error, each the mean
+    over the values where there are several. Intervals of the last two by 1,000 bootstrap draws.
 
     Args:
-        outputs: class or label scores (n, m), or values (n, 1). clips: row in the pack, (n,).
+        outputs: class scores, label scores or values, (n, m). clips: row in the pack, (n,).
 
     Returns:
         the row's values; "per_clip" holds two tensors (n,), `clips` and `score`: 1 where right, or
-        minus the squared error, by which `audioinv table` pairs methods clip by clip.
+        minus the mean squared error, by which `audioinv table` pairs methods clip by clip.
     """
     if kind == "regression":
-        outputs = outputs.reshape(-1)
+        outputs = outputs.squeeze(1)
     if kind == "classification":
         predicted = outputs.argmax(1)
         values, per_clip = score_classes(predicted, targets), (predicted == targets).float()
@@ -39,7 +39,7 @@ def score_outputs(outputs: Tensor, targets: Tensor, kind: str, clips: Tensor) ->
         per_clip = -(outputs.sigmoid() - targets).square().mean(1)
     else:
         values = _score_values(outputs, targets)
-        per_clip = -(outputs - targets).square()
+        per_clip = -(outputs - targets).square().reshape(len(targets), -1).mean(1)
     return {**values, "per_clip": {"clips": clips, "score": per_clip}}
 
 

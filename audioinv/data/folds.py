@@ -36,7 +36,8 @@ def find_tasks(pack: Pack, names: list[str] | None) -> list[Task]:
 def task_parameters(task: Task, augmentation: Augmentation, n: int) -> Tensor:
     """Parameters (n, P) of a task over an augmentation, one row a clip.
 
-    They are keyed by the task alone: every method sees the same clips.
+    They are keyed by the task alone: every method sees the same clips. The target is the column of
+    `target_index`.
     """
     return augmentation.sample(n, generator(0, "task", task.name))
 
@@ -77,12 +78,16 @@ def folds(
 
 
 def task_targets(pack: Pack, task: Task, drawn: Tensor | None) -> tuple[Tensor, list[str]]:
-    """Targets of every clip, (n,) or (n, classes), and the names of the classes."""
+    """Targets of every clip and the names of the classes.
+
+    Class indices (n,), 0/1 labels (n, classes), or values: (n,), or (n, D) where there are several.
+    """
     if drawn is not None:
         return drawn, []
     column = pack.frame[task.label]
     if task.kind == "regression":
-        return torch.tensor(column.to_numpy(np.float32)), []
+        values = torch.tensor([[float(v) for v in str(row).split(";")] for row in column])
+        return values.squeeze(1), []
     if task.kind == "multilabel":
         sets = [set(str(value).split(";")) - {""} for value in column]
         classes = sorted(set().union(*sets))

@@ -17,13 +17,14 @@ class Task:
 
     Args:
         name: for people and folders, for example "digit_unseen_speaker".
-        label: the manifest column to predict, labels of a multilabel task joined by ";"; with
-            `augmentation`, a name for that parameter.
+        label: the manifest column to predict, labels of a multilabel task and values of a
+            regression of several joined by ";"; with `augmentation`, a parameter of it.
         kind: one of classification, multilabel, regression.
         groups: a column whose values are held out in turn: no value is both trained and tested on.
             None uses the manifest's own split.
         augmentation: if given, every clip is transformed once by this augmentation of the bank and
-            the label is the first parameter drawn for it: a regression that needs the opposite.
+            the target is the parameter drawn for it that `label` names, or its first if it has none
+            of that name: a regression that needs the opposite.
         unit: of a regression label, for example "s".
 
     Raises:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from sklearn.metrics import mean_absolute_error, r2_score
 from torch import Tensor, nn
 
 from audioinv.core.adapt import (
@@ -18,6 +20,7 @@ from audioinv.core.adapt import (
     fit,
     learn_jointly,
     score,
+    task_loss,
     with_few_labels,
 )
 from audioinv.core.descriptor import DescriptorSpace
@@ -234,6 +237,49 @@ def test_the_papers_way_is_reproducible_and_never_sees_test_rows() -> None:
 
 def test_the_papers_descriptor_may_be_rounded() -> None:
     assert learn(rounding=True).reported.tolist() == [0.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("mode", ["search", "search:validation", "soft"])
+def test_several_values_at_once_are_adapted_to(mode: str) -> None:
+    """Two outputs, of which each alone needs component "a" off."""
+    one = labelled("regression")
+    at = features_of(one)
+    data = replace(one, targets=torch.stack([one.targets, 3 - 2 * one.targets], dim=1))
+    mixture, config = choose(mode, SPACE, at, data, AdaptConfig(top_corners=3)), AdaptConfig()
+    assert float(mixture.reported[0]) < 0.1
+    readout = fit(mixture, at, data, config)
+    seen = mixture.features(features_of(one, torch.tensor([]).long()))[TEST]
+    predicted = readout.predict(seen)
+    assert predicted.shape == (40, 2)
+    assert score(predicted, data.targets[TEST], "regression") > 0.85
+
+
+def test_the_papers_way_regresses_several_values() -> None:
+    """A head of one output for two would learn the mean of both, which tells nothing here."""
+    side = (torch.rand(N, generator=generator(0, "side")) - 0.5) * 4
+    noise = torch.randn(N, 5, generator=generator(0, "maps")) * 0.1
+    noise[:, 0] += side
+    data = Labelled(torch.stack([side, -side], 1), "regression", [], TRAIN, VALID)
+    encoder: Any = Fading()
+    features = FeatureCache(encoder, noise[:, None, None], torch.empty(0))
+    config = AdaptConfig(epochs=20, lr=0.03)
+    assert float(learn_jointly(encoder, features, data, config).reported[0]) < 0.2
+
+
+def test_the_regression_loss_is_the_mean_absolute_error() -> None:
+    outputs, targets = torch.randn(7, 3), torch.randn(7, 3)
+    expected = mean_absolute_error(targets, outputs)
+    assert float(task_loss(outputs, targets, "regression")) == pytest.approx(expected)
+    single = float(task_loss(outputs[:, :1], targets[:, 0], "regression"))
+    assert single == pytest.approx(mean_absolute_error(targets[:, 0], outputs[:, 0]))
+
+
+def test_r2_is_scikit_learns() -> None:
+    targets = torch.randn(30, 3) * torch.tensor([1.0, 100.0, 0.01]) + 5
+    predicted = targets + torch.randn(30, 3) * torch.tensor([0.5, 10.0, 0.02])
+    assert score(predicted, targets, "regression") == pytest.approx(
+        r2_score(targets, predicted), abs=1e-4
+    )
 
 
 def test_scores_by_hand() -> None:

@@ -89,6 +89,12 @@ def test_targets_are_centred() -> None:
 ALL = torch.tensor(list(itertools.product((0.0, 1.0), repeat=3)))
 
 
+def test_several_values_are_centred_each() -> None:
+    values = draw(9, 3) + torch.tensor([0.0, 10.0, -5.0])
+    expected = values.numpy() - values.numpy().mean(0)
+    np.testing.assert_allclose(centre_targets(values, "regression", 0), expected, atol=1e-12)
+
+
 def test_corner_weights_are_the_product_distribution() -> None:
     q = torch.tensor([0.9, 0.2, 0.5]).double()
     weights = corner_weights(q, ALL)

@@ -76,6 +76,15 @@ def test_other_kinds_of_tasks_are_learnt(kind: str) -> None:
         assert float((outputs[:, 0] - targets).abs().mean()) < 0.4  # 1 for the best constant
 
 
+def test_several_values_are_learnt() -> None:
+    maps, one = task("regression")
+    data = replace(one, targets=torch.stack([one.targets, -one.targets], 1))
+    model = finetune(network(), maps, data, replace(QUICK, epochs=40))
+    outputs = predict(model, maps[TEST])
+    assert outputs.shape == (len(TEST), 2)
+    assert float((outputs - data.targets[TEST]).abs().mean()) < 0.4  # 1 for the best constant
+
+
 def test_the_backbone_that_was_given_stays_as_it_is() -> None:
     given, (maps, data) = network(), task()
     before = copy.deepcopy(given.state_dict())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import LogisticRegression, RidgeClassifierCV, RidgeCV
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifierCV, RidgeCV
 from torch import Tensor
 
 from audioinv.core.errors import UserError
@@ -92,6 +92,20 @@ def test_regression_is_ridge_with_leave_one_out() -> None:
     model = RidgeCV(ALPHAS).fit(standardised(x[:80], x[:80]), y[:80].numpy())
     expected = model.predict(standardised(x[80:], x[:80]))
     assert readout.predict(x[80:]).shape == (40,)
+    np.testing.assert_allclose(readout.predict(x[80:]), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_several_values_are_one_ridge_regression() -> None:
+    """All with the same strength."""
+    x, _ = problem(2)
+    y = x[:, :3] * torch.tensor([30.0, 0.0, -1.0]) + torch.randn(
+        120, 3, generator=generator(1, "y")
+    )
+    readout = fit_readout(x[:80], y[:80], "regression", [])
+    seen = standardised(x[:80], x[:80])
+    alpha = RidgeCV(ALPHAS).fit(seen, y[:80].numpy()).alpha_
+    expected = Ridge(alpha).fit(seen, y[:80].numpy()).predict(standardised(x[80:], x[:80]))
+    assert readout.predict(x[80:]).shape == (40, 3)
     np.testing.assert_allclose(readout.predict(x[80:]), expected, rtol=1e-4, atol=1e-3)
 
 

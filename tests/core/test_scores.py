@@ -63,6 +63,20 @@ def test_regression_scores() -> None:
     assert flat["value"] == pytest.approx(0, abs=1e-4)
 
 
+def test_several_values_count_alike() -> None:
+    g = generator(4, "scores")
+    scale = torch.tensor([1.0, 50.0, 0.1])
+    targets = torch.randn(200, 3, generator=g) * scale
+    predicted = targets + torch.randn(200, 3, generator=g) * scale * torch.tensor([0.3, 0.6, 0.9])
+    scores = score_outputs(predicted, targets, "regression", torch.arange(200))
+    assert scores["value"] == pytest.approx(r2_score(targets, predicted), abs=1e-5)
+    assert scores["mae"] == pytest.approx(mean_absolute_error(targets, predicted), abs=1e-4)
+    low, high = scores["interval"]
+    assert low < scores["value"] < high
+    errors = scores["per_clip"]["score"]
+    assert errors.tolist() == pytest.approx((-((predicted - targets) ** 2).mean(1)).tolist())
+
+
 def test_multilabel_scores() -> None:
     g = generator(2, "scores")
     targets = (torch.rand(100, 4, generator=g) < 0.4).float()

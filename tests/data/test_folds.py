@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from audioinv.augment import build_bank
 from audioinv.core.adapt import Labelled
+from audioinv.core.bank import Augmentation, Parameter
 from audioinv.core.errors import UserError
 from audioinv.data import dataset
 from audioinv.data.dataset import training_rows
@@ -140,6 +142,32 @@ def test_the_target_of_an_augmentation_is_the_drawn_parameter(split_pack: Pack) 
     assert torch.equal(data.targets, params[:, 0]) and data.kind == "regression"
     assert float(data.targets.std()) > 0
     assert test.tolist() == dataset.test_rows(split_pack)
+
+
+class Shifted(Augmentation):
+    name = "time_shift"
+    parameters = (Parameter("first", "", 0, 1, 0), Parameter("offset_s", "", 5, 6, 0))
+
+    def apply(self, x: torch.Tensor, params: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def test_the_target_is_the_parameter_that_the_label_names() -> None:
+    """And the first where it names none, as "fsdd"'s "shift" does."""
+    assert target_index(task("shift"), Shifted()) == 1
+    assert target_index(replace(task("shift"), label="first"), Shifted()) == 0
+    assert target_index(replace(task("shift"), label="other"), Shifted()) == 0
+    real = build_bank(RATE).augmentations["time_shift"]
+    assert target_index(task("shift"), real) == 0
+
+
+def test_several_values_are_columns(split_pack: Pack) -> None:
+    points = [f"{k};{k / 4};-1e-3" for k in range(N)]
+    pack = replace(split_pack, frame=split_pack.frame.assign(level=points))
+    ((data, _),) = folds(pack, task("level"), None)
+    assert data.targets.shape == (N, 3) and data.targets.dtype == torch.float32
+    assert data.targets[3].tolist() == pytest.approx([3, 0.75, -1e-3])
+    assert data.n_outputs == 3
 
 
 def test_every_method_sees_the_same_clips() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,9 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 odd_texts = texts | st.sampled_from(['a,"b"', "line\nbreak", "\r", "\r\n", " ", "NaN", "'", "日本"])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
+)
 @given(st.lists(odd_texts, min_size=4, max_size=4), st.floats(1e-9, 1e9))
 def test_any_label_and_number_survive_a_csv(
     tmp_path: Path, labels: list[str], duration: float
@@ -224,3 +227,56 @@ def test_validation_by_two_columns_leaves_the_test_set_alone() -> None:
 def test_a_senseless_fraction_is_refused(fraction: float) -> None:
     with pytest.raises(UserError, match=r"give one in \(0, 1\)"):
         stratified_validation(big_table(), "kind", fraction, seed=0)
+
+
+def test_regression_labels_of_several_values(tmp_path: Path) -> None:
+    frame = table(height=["0.1;2", "-1e-3;0.25", "3;4", "5;6"])
+    read = read_manifest(write_manifest(tmp_path, frame, corpus())).frame
+    assert read["height"].tolist() == frame["height"].tolist()
+
+
+@pytest.mark.parametrize("bad", ["1", "1;2;3", "1;", "1;x", "1;nan", ""])
+def test_rows_with_other_numbers_of_values_are_named(tmp_path: Path, bad: str) -> None:
+    frame = table(height=["1;2", "1;2", bad, "3;4"])
+    with pytest.raises(UserError, match=r"1 problem.*clip2: height is '.*as many in every row"):
+        write_manifest(tmp_path, frame, corpus())
+
+
+IMAGES = replace(corpus(), modality="image", sample_rate=0)
+
+
+def image_table(**columns: Any) -> pd.DataFrame:
+    frame = table().drop(columns=["start", "duration", "sample_rate"])
+    return frame.assign(**{"index": range(4), **columns})
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_images_have_an_index_instead_of_a_time(tmp_path: Path, ending: str) -> None:
+    manifest = read_manifest(write_manifest(tmp_path, image_table(), IMAGES, ending))
+    assert manifest.corpus == IMAGES
+    assert manifest.frame["index"].tolist() == [0, 1, 2, 3]
+    assert manifest.frame["index"].dtype == "int64"
+    assert "start" not in manifest.frame
+
+
+def test_a_bad_index_is_told(tmp_path: Path) -> None:
+    frame = image_table(index=["0", "-1", "1.5", "first"])
+    with pytest.raises(UserError, match="3 problem") as caught:
+        write_manifest(tmp_path, frame, IMAGES)
+    assert "index is 'first'; give a whole number, 0 or more" in str(caught.value)
+    with pytest.raises(UserError, match="column index is missing"):
+        write_manifest(tmp_path, frame.drop(columns="index"), IMAGES)
+
+
+def test_a_label_may_have_the_name_of_the_other_modalitys_column(tmp_path: Path) -> None:
+    read = read_manifest(write_manifest(tmp_path, image_table(duration="long"), IMAGES)).frame
+    assert read["duration"].tolist() == ["long"] * 4
+    read = read_manifest(write_manifest(tmp_path, table(index="first"), corpus())).frame
+    assert read["index"].tolist() == ["first"] * 4
+
+
+def test_descriptions_without_a_modality_are_of_audio() -> None:
+    old = {k: v for k, v in corpus().to_json().items() if k != "modality"}
+    assert Corpus.from_json(old) == corpus()
+    with pytest.raises(UserError, match="modality is 'video'; give audio, image"):
+        Corpus.from_json({**old, "modality": "video"})
