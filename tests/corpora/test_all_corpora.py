@@ -1,4 +1,4 @@
-"""What every corpus keeps to, whichever it is."""
+"""What every corpus keeps to, of sounds or of images."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 
 from audioinv.core.errors import UserError
-from audioinv.corpora import CORPORA
+from audioinv.corpora import CORPORA as AUDIO
 from audioinv.corpora.unpack import ARCHIVES
 from audioinv.data.manifest import leaves_root
+from vision.corpora import CORPORA as IMAGES
 
 CHECKSUM = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}")
-MADE_OR_OWN = {"folder", "sonograph"}
+MADE_OR_OWN = {"folder", "image_folder", "sonograph"}
+CORPORA: dict[str, Any] = {**AUDIO, **IMAGES}
 
 
 def parameters(function: Callable[..., Any]) -> dict[str, Any]:
@@ -45,7 +47,10 @@ def test_it_says_what_it_is(name: str) -> None:
     for text in ("NAME", "TITLE", "LICENCE", "SOURCE", "DESCRIPTION", "ACCESS"):
         assert getattr(corpus, text).strip(), text
     assert re.fullmatch("[a-z][a-z0-9_]*", corpus.NAME)
-    assert corpus.HOURS >= 0 and (corpus.SAMPLE_RATE == 0 or corpus.SAMPLE_RATE >= 4000)
+    if name in IMAGES:
+        assert corpus.IMAGES >= 0
+    else:
+        assert corpus.HOURS >= 0 and (corpus.SAMPLE_RATE == 0 or corpus.SAMPLE_RATE >= 4000)
     assert corpus.prepare.__doc__ and corpus.downloads.__doc__
 
 
@@ -79,6 +84,10 @@ def test_an_empty_folder_says_where_to_get_it(name: str, tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
+def test_no_two_corpora_share_a_name() -> None:
+    assert not set(AUDIO) & set(IMAGES)
+
+
 def test_listing_the_corpora_does_not_wait_for_torch() -> None:
-    code = "import sys, audioinv.corpora; sys.exit('torch' in sys.modules)"
+    code = "import sys, audioinv.corpora, vision.corpora; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

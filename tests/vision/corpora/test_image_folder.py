@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from audioinv.core.errors import UserError
-from audioinv.data.manifest import Manifest
+from audioinv.data.manifest import Manifest, read_manifest
 from audioinv.data.validate import validate
 from vision.corpora import image_folder, imagenet
 
@@ -127,8 +127,6 @@ def damage(root: Path, tiny: Manifest) -> dict[str, str]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_validate_reads_every_image(tmp_path: Path, write_images: Write, workers: int) -> None:
-    from audioinv.data.manifest import read_manifest
-
     root = tmp_path / "pictures"
     write_images(root, [f"{i}.png" for i in range(10)])
     tiny = read_manifest(image_folder.prepare(root, tmp_path / "out"))
