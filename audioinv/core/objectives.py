@@ -23,13 +23,7 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.1) -> Tensor:
     Raises:
         UserError: shapes differ, B < 2, or `temperature` is not positive.
     """
-    if first.shape != second.shape or first.ndim != 2 or len(first) < 2:
-        raise UserError(
-            f"nt_xent needs two (B, d) batches with B >= 2, got {tuple(first.shape)} and "
-            f"{tuple(second.shape)}"
-        )
-    if temperature <= 0:
-        raise UserError(f"temperature is {temperature}; give a value above 0")
+    _check_pairs("nt_xent", temperature, first, second)
     n = len(first)
     z = F.normalize(torch.cat([first, second]), dim=1)
     similarity = z @ z.T / temperature
@@ -37,3 +31,63 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.1) -> Tensor:
     similarity = similarity.masked_fill(itself, float("-inf"))
     positive = torch.arange(2 * n, device=z.device).roll(n)
     return F.cross_entropy(similarity, positive)
+
+
+def moco_v2(query: Tensor, key: Tensor, queue: Tensor, temperature: float = 0.2) -> Tensor:
+    """InfoNCE of MoCo (He et al., CVPR 2020, eq. 1; v2: Chen et al., 2020, eq. 1).
+
+    Every query has one positive, the key of its own row, and the queue's rows as negatives.
+
+    Args:
+        query, key: projections (B, d) of two views.
+        queue: keys (Q, d) of earlier batches, of length 1, as `Queue` keeps them.
+        temperature: tau > 0.
+
+    Returns:
+        The mean loss over the B queries, a scalar.
+
+    Raises:
+        UserError: shapes do not fit, B < 2, an empty queue, or `temperature` is not positive.
+    """
+    _check_pairs("moco_v2", temperature, query, key)
+    if queue.ndim != 2 or len(queue) < 1 or queue.shape[1] != query.shape[1]:
+        raise UserError(
+            f"moco_v2 needs a queue (Q, {query.shape[1]}) with Q >= 1, got {tuple(queue.shape)}"
+        )
+    q, k = F.normalize(query, dim=1), F.normalize(key, dim=1)
+    similarity = torch.cat([(q * k).sum(1, keepdim=True), q @ queue.T], dim=1) / temperature
+    return F.cross_entropy(similarity, similarity.new_zeros(len(q), dtype=torch.long))
+
+
+def moco_v3(q1: Tensor, q2: Tensor, k1: Tensor, k2: Tensor, temperature: float = 0.2) -> Tensor:
+    """Symmetric contrastive loss of MoCo-v3 (Chen, Xie and He, ICCV 2021, eq. 1, algorithm 1).
+
+        ctr(q1, k2) + ctr(q2, k1),     ctr(q, k) = 2 tau InfoNCE(q, k)
+
+    The positive of query b is key b of the other view, its negatives are that view's other keys.
+
+    Args:
+        q1, q2: predictions (B, d) from views 1 and 2. k1, k2: keys (B, d) of views 1 and 2.
+        temperature: tau > 0.
+
+    Returns:
+        The sum of both directions' means over B queries, a scalar.
+
+    Raises:
+        UserError: shapes differ, B < 2, or `temperature` is not positive.
+    """
+    _check_pairs("moco_v3", temperature, q1, q2, k1, k2)
+    return 2 * temperature * (_info_nce(q1, k2, temperature) + _info_nce(q2, k1, temperature))
+
+
+def _info_nce(query: Tensor, key: Tensor, temperature: float) -> Tensor:
+    similarity = F.normalize(query, dim=1) @ F.normalize(key, dim=1).T / temperature
+    return F.cross_entropy(similarity, torch.arange(len(query), device=query.device))
+
+
+def _check_pairs(name: str, temperature: float, *batches: Tensor) -> None:
+    shapes = [tuple(batch.shape) for batch in batches]
+    if len(set(shapes)) > 1 or batches[0].ndim != 2 or len(batches[0]) < 2:
+        raise UserError(f"{name} needs equal (B, d) batches with B >= 2, got {shapes}")
+    if temperature <= 0:
+        raise UserError(f"temperature is {temperature}; give a value above 0")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from audioinv.core.errors import UserError
-from audioinv.core.objectives import nt_xent
+from audioinv.core.objectives import moco_v2, moco_v3, nt_xent
 
 
 def naive_nt_xent(first: Tensor, second: Tensor, temperature: float) -> float:
@@ -55,3 +55,76 @@ def test_scale_of_a_projection_does_not_matter() -> None:
 def test_bad_input_is_refused(shapes: tuple[tuple[int, int], ...], temperature: float) -> None:
     with pytest.raises(UserError):
         nt_xent(torch.randn(shapes[0]), torch.randn(shapes[1]), temperature)
+
+
+def cosine(a: Tensor, b: Tensor) -> float:
+    return float(a @ b / (a.norm() * b.norm()))
+
+
+def naive_info_nce(query: Tensor, positive: Tensor, negatives: list[Tensor], tau: float) -> float:
+    """Equation 1 of He et al. (2020), one query."""
+    top = math.exp(cosine(query, positive) / tau)
+    return -math.log(top / (top + sum(math.exp(cosine(query, k) / tau) for k in negatives)))
+
+
+def naive_moco_v3(q1: Tensor, q2: Tensor, k1: Tensor, k2: Tensor, tau: float) -> float:
+    """Algorithm 1 of Chen, Xie and He (2021), query by query."""
+    total = 0.0
+    for queries, keys in ((q1, k2), (q2, k1)):
+        for b, query in enumerate(queries):
+            others = [key for c, key in enumerate(keys) if c != b]
+            total += 2 * tau * naive_info_nce(query, keys[b], others, tau) / len(queries)
+    return total
+
+
+@pytest.mark.parametrize("temperature", [0.07, 0.5, 2.0])
+@pytest.mark.parametrize(("n", "size"), [(2, 1), (5, 3), (4, 8)])
+def test_moco_v2_equals_the_loop(n: int, size: int, temperature: float) -> None:
+    g = torch.Generator().manual_seed(n)
+    query, key = torch.randn(2, n, 6, generator=g, dtype=torch.float64)
+    queue = torch.nn.functional.normalize(torch.randn(size, 6, generator=g, dtype=torch.float64))
+    loops = [
+        naive_info_nce(q, k, list(queue), temperature) for q, k in zip(query, key, strict=True)
+    ]
+    assert float(moco_v2(query, key, queue, temperature)) == pytest.approx(
+        sum(loops) / n, rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("temperature", [0.07, 0.5, 2.0])
+@pytest.mark.parametrize("n", [2, 5])
+def test_moco_v3_equals_the_loop(n: int, temperature: float) -> None:
+    g = torch.Generator().manual_seed(n)
+    batches = torch.randn(4, n, 6, generator=g, dtype=torch.float64)
+    assert float(moco_v3(*batches, temperature)) == pytest.approx(
+        naive_moco_v3(*batches, temperature), rel=1e-12
+    )
+
+
+def test_gradients_of_momentum_contrast_equal_finite_differences() -> None:
+    g = torch.Generator().manual_seed(0)
+    q1, q2, k1, k2 = torch.randn(4, 3, 4, generator=g, dtype=torch.float64)
+    queue = torch.nn.functional.normalize(k2)
+    check = torch.autograd.gradcheck
+    assert check(lambda q: moco_v2(q, k1, queue, 0.5), q1.requires_grad_())
+    assert check(lambda a, b: moco_v3(a, b, k1, k2, 0.5), (q1, q2.requires_grad_()))
+
+
+@pytest.mark.parametrize(
+    ("shapes", "temperature", "message"),
+    [
+        (((3, 4), (3, 5), (6, 4)), 0.1, "equal .B, d. batches"),
+        (((1, 4), (1, 4), (6, 4)), 0.1, "B >= 2"),
+        (((3, 4), (3, 4), (6, 5)), 0.1, r"queue \(Q, 4\) with Q >= 1, got \(6, 5\)"),
+        (((3, 4), (3, 4), (0, 4)), 0.1, r"got \(0, 4\)"),
+        (((3, 4), (3, 4), (6, 4)), 0.0, "temperature is 0.0; give a value above 0"),
+        (((3, 4), (3, 4), (3, 4), (2, 4)), 0.1, "equal .B, d. batches"),
+        (((3, 4), (3, 4), (3, 4), (3, 4)), -1.0, "temperature is -1.0"),
+    ],
+)
+def test_momentum_contrast_refuses_bad_input(
+    shapes: tuple[tuple[int, int], ...], temperature: float, message: str
+) -> None:
+    objective = moco_v2 if len(shapes) == 3 else moco_v3
+    with pytest.raises(UserError, match=message):
+        objective(*(torch.randn(shape) for shape in shapes), temperature)
