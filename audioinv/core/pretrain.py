@@ -1,7 +1,8 @@
-"""SimCLR under a descriptor: the pre-training loop, top to bottom.
+"""Contrastive learning under a descriptor: the pre-training loop, top to bottom.
 
 Each step draws one corner from the allowed list, makes two views of a batch under it, and pulls the
-projections of the two views together; the encoder is conditioned on that corner.
+projections of the two views together; the encoder is conditioned on that corner. What is contrasted
+with what (SimCLR, MoCo-v2, MoCo-v3) is in `contrast`.
 Every random draw is keyed by (seed, purpose, step), so a run that was killed and resumed ends with
 the weights of one that never stopped.
 """
@@ -13,6 +14,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -23,15 +25,17 @@ from lightning.fabric.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
 from audioinv.core.auxiliary import ParameterPredictor
-from audioinv.core.bank import AugmentationBank, ViewParameters, Views
+from audioinv.core.bank import AugmentationBank
 from audioinv.core.checkpoint import load_latest, save_checkpoint
-from audioinv.core.descriptor import flip
+from audioinv.core.contrast import MoCoV2, MoCoV3, Queue, SimCLR
+from audioinv.core.descriptor import DescriptorSpace, flip
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.files import write_text
-from audioinv.core.objectives import nt_xent
 from audioinv.core.projector import Projector
 from audioinv.core.randomness import generator, seeded
+
+OBJECTIVES = ("simclr", "moco_v2", "moco_v3")
 
 
 @dataclass
@@ -40,8 +44,12 @@ class PretrainConfig:
 
     Args:
         steps, batch_size, warmup_steps: counts. lr: peak learning rate.
-        optimiser: "adamw" (fused) or "lars".
-        temperature: of NT-Xent. projector: shared, per_descriptor or conditioned.
+        optimiser: "adamw", "adam", "sgd" (momentum 0.9) or "lars".
+        objective: "simclr", "moco_v2" or "moco_v3". temperature: of its loss.
+        momentum: of MoCo's copy of the network; with moco_v3 it rises to 1.
+        queue_size: keys a corner, of moco_v2; a multiple of the batch over all processes.
+        projector: none, shared, per_descriptor or conditioned.
+        projector_layers: linear layers; MoCo-v3 has 3 on a ViT.
         corners: "space" draws among the space's allowed corners; "leave_one_out" among all-on and
             those with one component off; "all" (plain SimCLR's all-on) or any corner in the
             notation of `DescriptorSpace.parse` trains that one only.
@@ -56,8 +64,12 @@ class PretrainConfig:
     weight_decay: float = 1e-4
     warmup_steps: int = 50
     optimiser: str = "adamw"
+    objective: str = "simclr"
     temperature: float = 0.2
+    momentum: float = 0.99
+    queue_size: int = 65536
     projector: str = "shared"
+    projector_layers: int = 2
     projector_hidden: int = 256
     projector_dim: int = 128
     corners: str = "space"
@@ -75,27 +87,6 @@ class ClipSource(Protocol):
     def batch(self, indices: Tensor, generator: torch.Generator) -> Tensor:
         """The examples (B, ...) at `indices` (B,); `generator` decides crops."""
         ...
-
-
-class ContrastiveModel(nn.Module):
-    """Encoder, projector and parameter predictor, run on both views at once."""
-
-    def __init__(
-        self, encoder: AmortisedEncoder, projector: Projector, predictor: ParameterPredictor
-    ) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.projector = projector
-        self.predictor = predictor
-
-    def forward(
-        self, views: Views, params: ViewParameters, descriptor: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Projections (B, dim) of two views under one descriptor (K,), and the second loss."""
-        features = self.encoder(torch.cat(views), descriptor)
-        a, b = self.projector(features, descriptor).chunk(2)
-        first, second = features.chunk(2)
-        return a, b, self.predictor((first, second), params)
 
 
 def pretrain(
@@ -118,16 +109,10 @@ def pretrain(
         UserError: a setting out of range, too few clips, or a loss that is not finite.
     """
     check(config, len(clips), fabric.world_size)
-    space = bank.space
-    with seeded(seed, "projector"):
-        projector = Projector(
-            space, encoder.dim, config.projector_hidden, config.projector_dim, config.projector
-        )
-        predictor = ParameterPredictor(bank, encoder.dim, config.projector_hidden, config.predict)
-    model = ContrastiveModel(encoder, projector, predictor)
-    optimiser = make_optimiser(model, config)
-    start = resume(run, model, optimiser)
-    model, optimiser = fabric.setup(model, optimiser)
+    contrast = make_contrast(encoder, bank, config, seed)
+    optimiser = make_optimiser(contrast, config)
+    start = resume(run, contrast, optimiser)
+    model, optimiser = fabric.setup(contrast, optimiser)
     log = MetricsLog(run, start) if fabric.is_global_zero else None
     model.train()
 
@@ -135,6 +120,7 @@ def pretrain(
         began = time.perf_counter()
         lr = set_learning_rate(optimiser, config, step)
         descriptor = draw_corner(bank, config, seed, step)
+        on_device = descriptor.to(fabric.device)
         x = clips.batch(
             batch_indices(len(clips), config.batch_size, seed, step, fabric),
             generator(seed, "crops", step, fabric.global_rank),
@@ -143,10 +129,9 @@ def pretrain(
             views, params = bank.views(
                 fabric.to_device(x), descriptor, generator(seed, "views", step, fabric.global_rank)
             )
-        a, b, second_loss = model(views, params, descriptor.to(fabric.device))
-        a, b = gather(a.float(), fabric), gather(b.float(), fabric)
-        loss = nt_xent(a, b, config.temperature)
-        loss = loss + config.predict_weight * second_loss
+        own, second_loss = model(views, params, on_device)
+        projections = [gather(projection.float(), fabric) for projection in own]
+        loss = contrast.loss(projections, on_device) + config.predict_weight * second_loss
         stop_unless_finite(loss, step, descriptor, bank, run)
 
         optimiser.zero_grad()
@@ -154,6 +139,7 @@ def pretrain(
         optimiser.step()
 
         done = step + 1
+        contrast.after_step(projections, on_device, done / config.steps)
         if log and (done % config.log_every == 0 or done == config.steps):
             log.write(done, loss.item(), lr, descriptor, time.perf_counter() - began)
         if fabric.is_global_zero and (done % config.checkpoint_every == 0 or done == config.steps):
@@ -187,18 +173,43 @@ def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
         raise UserError(
             f"{n_clips} training clips cannot fill a batch of {total}; lower pretrain.batch_size"
         )
+    check_objective(config, total)
+
+
+def check_objective(config: PretrainConfig, total: int) -> None:
+    """Raises a UserError for an objective that cannot work with batches of `total` clips."""
+    if config.objective not in OBJECTIVES:
+        raise UserError(
+            f"pretrain.objective is '{config.objective}'; give one of {', '.join(OBJECTIVES)}"
+        )
+    if config.objective == "simclr":
+        return
+    if not 0 <= config.momentum <= 1:
+        raise UserError(f"pretrain.momentum is {config.momentum}; give a value in [0, 1]")
+    if config.predict != "none":
+        raise UserError(f"pretrain.predict is '{config.predict}'; it needs objective=simclr")
+    size = config.queue_size
+    if config.objective == "moco_v2" and (size < total or size % total):
+        raise UserError(
+            f"pretrain.queue_size is {size}; give a multiple of the {total} clips of a batch"
+        )
+
+
+def trained_corners(space: DescriptorSpace, corners: str) -> Tensor:
+    """The corners (C, K) that `PretrainConfig.corners` stands for."""
+    if corners == "space":
+        return space.corners
+    if corners == "leave_one_out":
+        all_on = space.all_on()
+        return torch.stack([*(flip(all_on, k) for k in range(space.size)), all_on])
+    return space.parse(corners)[None]
 
 
 def draw_corner(bank: AugmentationBank, config: PretrainConfig, seed: int, step: int) -> Tensor:
     """The descriptor (K,) of a step: the same on every process."""
+    corners = trained_corners(bank.space, config.corners)
     draw = generator(seed, "descriptor", step)
-    if config.corners == "space":
-        return bank.space.sample(draw)
-    if config.corners == "leave_one_out":
-        component = int(torch.randint(bank.space.size + 1, (), generator=draw))
-        all_on = bank.space.all_on()
-        return all_on if component == bank.space.size else flip(all_on, component)
-    return bank.space.parse(config.corners)
+    return corners[int(torch.randint(len(corners), (), generator=draw))]
 
 
 def batch_indices(n: int, batch_size: int, seed: int, step: int, fabric: Fabric) -> Tensor:
@@ -226,18 +237,47 @@ def set_learning_rate(optimiser: Any, config: PretrainConfig, step: int) -> floa
     return lr
 
 
+def make_contrast(
+    encoder: AmortisedEncoder, bank: AugmentationBank, config: PretrainConfig, seed: int
+) -> SimCLR | MoCoV2 | MoCoV3:
+    """What `config.objective` trains around `encoder`."""
+    v3 = config.objective == "moco_v3"
+    width, dim, kind = config.projector_hidden, config.projector_dim, config.projector
+    layers, tau = config.projector_layers, config.temperature
+    with seeded(seed, "projector"):
+        projector = Projector(bank.space, encoder.dim, width, dim, kind, layers, last_norm=v3)
+        if v3:
+            head = Projector(bank.space, projector.dim, width, dim, kind, last_norm=True)
+            return MoCoV3(encoder, projector, head, tau, config.momentum)
+        if config.objective == "simclr":
+            predictor = ParameterPredictor(bank, encoder.dim, width, config.predict)
+            return SimCLR(encoder, projector, predictor, tau)
+    corners = trained_corners(bank.space, config.corners)
+    queue = Queue(corners, config.queue_size, projector.dim, generator(seed, "queue"))
+    return MoCoV2(encoder, projector, queue, tau, config.momentum)
+
+
 def make_optimiser(model: nn.Module, config: PretrainConfig) -> torch.optim.Optimizer:
-    """AdamW (fused) or LARS over weights with decay and vectors (biases, norms) without."""
+    """The optimiser over weights with decay and vectors (biases, norms) without.
+
+    "adam" adds the decay to the gradient (L2, as the paper); "adamw" decays the weights themselves.
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    if config.optimiser == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr, fused=True)
-    if config.optimiser == "lars":
-        return timm.optim.Lars(groups, lr=config.lr, momentum=0.9)
-    raise UserError(f"pretrain.optimiser is '{config.optimiser}'; give adamw or lars")
+    makers: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "adamw": partial(torch.optim.AdamW, fused=True),
+        "adam": partial(torch.optim.Adam, fused=True),
+        "sgd": partial(torch.optim.SGD, momentum=0.9),  # fused fails where a head gets no gradient
+        "lars": partial(timm.optim.Lars, momentum=0.9),
+    }
+    if config.optimiser not in makers:
+        raise UserError(
+            f"pretrain.optimiser is '{config.optimiser}'; give one of {', '.join(makers)}"
+        )
+    return makers[config.optimiser](groups, lr=config.lr)
 
 
 def training_state(model: nn.Module, optimiser: Any, step: int) -> dict[str, Any]:

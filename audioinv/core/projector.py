@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -12,15 +14,17 @@ KINDS = ("none", "shared", "per_descriptor", "conditioned")
 
 
 class Projector(nn.Module):
-    """Two-layer MLP d -> hidden -> dim.
+    """MLP d -> hidden -> dim, as many layers as asked for.
 
     Args:
         kind: "none" to contrast the features themselves; "shared" for one MLP; "per_descriptor" for
             one MLP a corner (the paper's choice); "conditioned" for one MLP that also sees the
             descriptor.
+        layers: linear layers, 1 or more; all but the last end in BatchNorm and ReLU.
+        last_norm: whether the last one ends in a BatchNorm without scale and offset (MoCo-v3).
 
     Raises:
-        UserError: unknown kind.
+        UserError: unknown kind, or no layer.
     """
 
     corners: Tensor
@@ -32,18 +36,24 @@ class Projector(nn.Module):
         hidden: int = 256,
         dim: int = 128,
         kind: str = "shared",
+        layers: int = 2,
+        last_norm: bool = False,
     ) -> None:
         super().__init__()
         if kind not in KINDS:
             raise UserError(f"projector is '{kind}'; give one of {', '.join(KINDS)}")
+        if layers < 1:
+            raise UserError(f"projector_layers is {layers}; give 1 or more")
         self.kind = kind
+        self.dim = d if kind == "none" else dim
         self.register_buffer("corners", space.corners, persistent=False)
         self.heads = nn.ModuleList()
         if kind == "none":
             return
         copies = len(space.corners) if kind == "per_descriptor" else 1
         inputs = d + space.size if kind == "conditioned" else d
-        self.heads.extend(_mlp(inputs, hidden, dim) for _ in range(copies))
+        sizes = [inputs, *[hidden] * (layers - 1), dim]
+        self.heads.extend(_mlp(sizes, last_norm) for _ in range(copies))
 
     def forward(self, features: Tensor, descriptor: Tensor) -> Tensor:
         """Projections (B, dim) of `features` (B, d) under one corner `descriptor` (K,)."""
@@ -57,10 +67,11 @@ class Projector(nn.Module):
         return self.heads[0](features)
 
 
-def _mlp(inputs: int, hidden: int, dim: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(inputs, hidden, bias=False),
-        nn.BatchNorm1d(hidden),
-        nn.ReLU(inplace=True),
-        nn.Linear(hidden, dim),
-    )
+def _mlp(sizes: list[int], last_norm: bool) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for inputs, hidden in itertools.pairwise(sizes[:-1]):
+        layers += [nn.Linear(inputs, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(True)]
+    layers.append(nn.Linear(sizes[-2], sizes[-1], bias=not last_norm))
+    if last_norm:
+        layers.append(nn.BatchNorm1d(sizes[-1], affine=False))
+    return nn.Sequential(*layers)

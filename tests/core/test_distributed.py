@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from lightning.fabric import Fabric
 
+from audioinv.core.contrast import MoCoV2, MoCoV3, Queue
+from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.objectives import nt_xent
 from audioinv.core.pretrain import gather
+from audioinv.core.projector import Projector
 from audioinv.core.randomness import generator, seeded
 
 BATCH, STEPS = 6, 5
@@ -52,3 +56,73 @@ def test_two_processes_train_like_one(tmp_path: Path) -> None:
         for name, value in one[part].items():
             torch.testing.assert_close(value, two_[part][name], rtol=0, atol=1e-9)
     assert max(float(g.abs().max()) for g in one["gradients"].values()) > 1e-3
+
+
+class Small(torch.nn.Module):
+    """Stands for an encoder: no BatchNorm, so that a joined batch is the same as its parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(5, 4)
+        self.shift = torch.nn.Linear(2, 4)
+
+    def forward(self, x: torch.Tensor, descriptor: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(self.linear(x) + self.shift(descriptor))
+
+
+def train_momentum(fabric: Fabric, out: Path, objective: str) -> None:
+    """Like `train`, by momentum contrast; every rank writes what it ends with."""
+    space = DescriptorSpace.single(["a", "b"])
+    with seeded(0, "network"):
+        encoder: Any = Small()
+        none = Projector(space, 4, kind="none")
+        queue = Queue(space.corners, 4 * BATCH, 4, generator(0, "queue"))
+        contrast: Any = (
+            MoCoV2(encoder, none, queue, 0.5, 0.7)
+            if objective == "moco_v2"
+            else MoCoV3(encoder, none, none, 0.5, 0.7)
+        ).double()
+    parameters = [p for p in contrast.parameters() if p.requires_grad]
+    wrapped, optimiser = fabric.setup(contrast, torch.optim.SGD(parameters, lr=0.5))
+    x = torch.randn(STEPS, 2, 2 * BATCH, 5, generator=generator(0, "x")).double()
+    own = 2 * BATCH // fabric.world_size
+    rows = slice(fabric.global_rank * own, (fabric.global_rank + 1) * own)
+    losses, gradients = [], {}
+    for step, views in enumerate(x):
+        corner = space.corners[step % 2].double()
+        parts, _ = wrapped((views[0, rows], views[1, rows]), ({}, {}), corner)
+        projections = [gather(part, fabric) for part in parts]
+        loss = contrast.loss(projections, corner)
+        optimiser.zero_grad()
+        fabric.backward(loss)
+        losses.append(loss.item())
+        if step == 0:
+            gradients = {n: p.grad.clone() for n, p in contrast.query.named_parameters()}
+        optimiser.step()
+        contrast.after_step(projections, corner, (step + 1) / STEPS)
+    state = {"losses": torch.tensor(losses), "gradients": gradients}
+    torch.save({**state, "weights": contrast.state_dict()}, f"{out}_{fabric.global_rank}.pt")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("objective", ["moco_v2", "moco_v3"])
+def test_two_processes_contrast_with_momentum_like_one(tmp_path: Path, objective: str) -> None:
+    """Loss, gradients, weights, momentum copy and queues, on both processes."""
+    train_momentum(Fabric(accelerator="cpu", devices=1), tmp_path / "one", objective)
+    two = Fabric(accelerator="cpu", devices=2, strategy="ddp_fork")
+    two.launch(train_momentum, tmp_path / "two", objective)
+    one, *ranks = (
+        torch.load(tmp_path / f"{name}.pt", weights_only=True)
+        for name in ("one_0", "two_0", "two_1")
+    )
+    assert max(float(g.abs().max()) for g in one["gradients"].values()) > 1e-3
+    for rank in ranks:
+        torch.testing.assert_close(one["losses"], rank["losses"], rtol=0, atol=1e-6)
+        for part in ("gradients", "weights"):
+            assert one[part].keys() == rank[part].keys()
+            for name, value in one[part].items():
+                torch.testing.assert_close(value, rank[part][name], rtol=0, atol=1e-9)
+    if objective == "moco_v2":
+        assert torch.equal(ranks[0]["weights"]["queue.keys"], ranks[1]["weights"]["queue.keys"])
+        assert one["weights"]["queue.oldest"].tolist() == [12, 0, 0]

@@ -23,6 +23,7 @@ from audioinv.core.pretrain import (
     batch_indices,
     draw_corner,
     learning_rate,
+    make_optimiser,
     pretrain,
 )
 from audioinv.core.randomness import generator, seeded
@@ -179,6 +180,41 @@ def test_lars_resumes_too(tmp_path: Path) -> None:
     assert equal(train(tmp_path / "run", config, make_encoder(99)), whole)
 
 
+MOCO: list[dict[str, Any]] = [
+    {"objective": "moco_v2", "queue_size": 16, "momentum": 0.8, "projector": "per_descriptor"},
+    {"objective": "moco_v3", "momentum": 0.8, "projector_layers": 3},
+]
+
+
+@pytest.mark.parametrize("changed", MOCO, ids=lambda changed: changed["objective"])
+@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+def test_momentum_contrast_resumes_too(
+    tmp_path: Path, changed: dict[str, Any], optimiser: str
+) -> None:
+    """Weights, copy, queues and statistics: the last checkpoints are equal throughout."""
+    config = settings(optimiser=optimiser, lr=0.01, **changed)
+    whole = train(tmp_path / "whole", config)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", config, progress=interrupt_after(6))
+    assert equal(train(tmp_path / "run", config, make_encoder(99)), whole)
+    one, two = (
+        torch.load(checkpoints(tmp_path / run / "checkpoints")[-1], weights_only=True)["model"]
+        for run in ("whole", "run")
+    )
+    assert one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one)
+    if changed["objective"] == "moco_v2":
+        assert one["queue.keys"].shape == (3, 16, 8)
+        assert int(one["statistics.visits"].sum()) == 9
+    assert not equal(make_encoder(), whole)
+
+
+@pytest.mark.parametrize("corners", ["other", "leave_one_out"])
+def test_there_is_a_queue_for_every_corner_trained(tmp_path: Path, corners: str) -> None:
+    train(tmp_path, settings(objective="moco_v2", queue_size=8, corners=corners, steps=2))
+    state = torch.load(checkpoints(tmp_path / "checkpoints")[-1], weights_only=True)["model"]
+    assert len(state["queue.keys"]) == {"other": 1, "leave_one_out": 3}[corners]
+
+
 def test_a_damaged_newest_checkpoint_costs_only_time(
     tmp_path: Path, uninterrupted: tuple[Path, AmortisedEncoder]
 ) -> None:
@@ -247,10 +283,18 @@ def test_one_corner_may_be_trained_alone(tmp_path: Path) -> None:
         ({"lr": 0.0}, r"pretrain\.lr is 0\.0; give a number above 0"),
         ({"lr": math.nan}, r"pretrain\.lr is nan"),
         ({"batch_size": N + 1}, "24 training clips cannot fill a batch of 25"),
-        ({"optimiser": "sgd"}, "adamw or lars"),
+        ({"optimiser": "rmsprop"}, "adamw, adam, sgd, lars"),
         ({"projector": "mlp"}, "shared, per_descriptor, conditioned"),
         ({"corners": "echo"}, "unknown component echo"),
         ({"temperature": 0.0}, "temperature"),
+        ({"projector_layers": 0}, "projector_layers is 0; give 1 or more"),
+        ({"objective": "byol"}, "'byol'; give one of simclr, moco_v2, moco_v3"),
+        ({"objective": "moco_v3", "momentum": 1.5}, r"momentum is 1\.5; give a value in \[0, 1\]"),
+        ({"objective": "moco_v2", "momentum": math.nan}, r"pretrain\.momentum is nan"),
+        ({"objective": "moco_v2", "queue_size": 4}, "queue_size is 4; give a multiple of the 8"),
+        ({"objective": "moco_v2", "queue_size": 20}, "queue_size is 20; give a multiple of the 8"),
+        ({"objective": "moco_v2", "queue_size": 0}, "queue_size is 0"),
+        ({"objective": "moco_v3", "predict": "applied"}, "'applied'; it needs objective=simclr"),
     ],
 )
 def test_settings_that_cannot_work_are_explained(
@@ -259,6 +303,28 @@ def test_settings_that_cannot_work_are_explained(
     with pytest.raises(UserError, match=message):
         train(tmp_path, settings(**changed))
     assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [
+        ("adamw", 2 * (1 - 0.1 * 0.5), 2 * (1 - 0.1 * 0.5) ** 2),
+        ("adam", 2 - 0.1, 2 - 0.1 - 0.1 * 0.99998),
+        ("sgd", 2 - 0.1 * 1.0, 1.9 - 0.1 * (0.9 * 1.0 + 0.95)),
+    ],
+)
+def test_decay_in_closed_form(name: str, first: float, second: float) -> None:
+    """Two steps without a gradient, rate 0.1, decay 0.5, from a weight of 2."""
+    model = nn.Linear(1, 1)
+    nn.init.constant_(model.weight, 2.0)
+    nn.init.constant_(model.bias, 2.0)
+    optimiser = make_optimiser(model, settings(optimiser=name, lr=0.1, weight_decay=0.5))
+    for expected in (first, second):
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimiser.step()
+        assert model.weight.item() == pytest.approx(expected, abs=1e-3 if name == "adam" else 1e-6)
+        assert model.bias.item() == 2.0
 
 
 def test_learning_rate_in_closed_form() -> None:
