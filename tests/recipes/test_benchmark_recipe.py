@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,10 +17,18 @@ import pytest
 from audioinv.cli import main
 from audioinv.corpora import CORPORA
 from audioinv.data.audio_io import write_wav
+from vision.corpora import CORPORA as OF_IMAGES
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 SCRIPT = RECIPES / "benchmark" / "ssl1" / "run.sh"
 AUDIOINV = Path(sys.executable).with_name("audioinv")
+
+
+def listed(name: str) -> dict[str, list[str]]:
+    """corpora.txt: folder -> what it says of it."""
+    lines = (RECIPES / name / "ssl1" / "corpora.txt").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.split("|")] for line in lines if line[0] != "#"]
+    return {row[0]: row[1:] for row in rows}
 
 
 def run(folder: Path, *options: object) -> subprocess.CompletedProcess[str]:
@@ -48,9 +57,22 @@ def commands(world: Path, *options: str) -> list[list[str]]:
 
 
 def test_every_corpus_is_looked_for() -> None:
-    listed = SCRIPT.read_text().split('corpora="')[1].split('"')[0].split()
     own = {"folder", "sonograph"}  # one's own audio, and one that is made
-    assert set(listed) == (set(CORPORA) - own) | {"esc10"}
+    assert set(listed("benchmark")) == (set(CORPORA) - own) | {"esc10"}
+    of_images = set(OF_IMAGES) - {"image_folder"}
+    assert set(listed("vision_benchmark")) == of_images | {"imagenet100"}
+
+
+@pytest.mark.parametrize("name", ["benchmark", "vision_benchmark"])
+def test_what_is_said_of_corpora_is_theirs(name: str) -> None:
+    known: dict[str, Any] = {**CORPORA, **OF_IMAGES}
+    for prepare, pack, overrides in listed(name).values():
+        corpus = known[prepare.split()[0]]
+        assert pack in ("", "--image_fit squash")
+        tasks = [w[7:-1].split(",") for w in overrides.split() if w.startswith("tasks=")]
+        assert {task for names in tasks for task in names} <= {task.name for task in corpus.TASKS}
+        points = any(t.kind == "regression" and not t.augmentation for t in corpus.TASKS)
+        assert (pack != "") == points, "points survive squashing, and cutting does them harm"
 
 
 def test_those_found_are_used_and_the_others_listed(world: Path) -> None:
@@ -93,6 +115,35 @@ def test_a_corpus_of_few_classes_tests_on_more_of_them_unless_told_otherwise(wor
     assert given == ["fewshot.class_split=[0.5,0,0.5]", mine], "Hydra takes the last"
 
 
+def test_only_the_asked_for_corpora_are_used(world: Path) -> None:
+    first = commands(world, "--stop_stage", "prepare", "--corpora", "fsdd esc10 gtzan")
+    assert [words[1] for words in first] == ["fsdd", "esc50"]
+
+
+def test_images_are_judged_by_the_same_driver(world: Path) -> None:
+    told = {"frontend": {"image_size": 48}, "info": {"seed": 3, "method": "amortised"}}
+    (world / "exp" / "amortised_s3" / "encoder" / "encoder.json").write_text(json.dumps(told))
+    for name in ("imagenet100", "celeba"):
+        (world / "images" / name).mkdir(parents=True)
+    script = RECIPES / "vision_benchmark" / "ssl1" / "run.sh"
+    given = ["--run", "exp/amortised_s3", "--data_root", "images", "--dry_run", "true"]
+    result = subprocess.run(
+        ["bash", script, *given], cwd=world, capture_output=True, text=True, check=True
+    )
+    lines = [shlex.split(line)[1:] for line in result.stdout.splitlines()[2:]]
+    assert [words[:2] for words in lines[:2]] == [["prepare", "celeba"], ["prepare", "imagenet"]]
+    classes = script.parent / lines[1][lines[1].index("--classes") + 1]
+    assert len(classes.read_text().split()) == 100
+    pack = next(words for words in lines if words[0] == "pack")
+    assert pack[2:8] == [
+        "--out", "packs/celeba_48", "--image_size", "48", "--image_fit", "squash",
+    ]  # fmt: skip
+    adapt = next(words for words in lines if words[0] == "adapt")
+    assert {"modality=image", "pack=packs/celeba_48", "tasks=[landmarks]"} <= set(adapt)
+    assert "--published" not in lines[-1]
+    assert "recipes/vision_benchmark/ssl1/run.sh" in " ".join(lines[-2])
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -100,6 +151,8 @@ def test_a_corpus_of_few_classes_tests_on_more_of_them_unless_told_otherwise(wor
         (["--data_root", "absent"], ["'absent'", "not a folder"]),
         (["--data_root", "exp"], ["none of the folders", "fsdd"]),
         (["--run", ""], ["--run is empty"]),
+        (["--corpora", "fsdd mnist"], ["no 'mnist'", "esc10"]),
+        (["--modality", "image"], ["tells no image_size"]),
         (["--stage", "pretrain"], ["'pretrain'", "1 to 6", "adapt"]),
         (["--encoder", "x"], ["unknown option '--encoder'", "--help"]),
         (["--jobs", "0"], ["'0'"]),
@@ -116,7 +169,7 @@ def test_wrong_options_are_refused(world: Path, options: list[str], told: list[s
 def test_an_encoder_without_rate_or_seed_is_refused(world: Path) -> None:
     (world / "exp" / "amortised_s3" / "encoder" / "encoder.json").write_text("{}")
     result = run(world, "--run", "exp/amortised_s3", "--data_root", "audio")
-    assert result.returncode == 2 and "no sample rate and seed" in result.stderr
+    assert result.returncode == 2 and "no sample_rate and seed" in result.stderr
     assert "Traceback" not in result.stderr
 
 

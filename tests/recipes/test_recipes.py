@@ -11,16 +11,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from audioinv.commands.compose import compose_config
 from audioinv.conf.schema import Config
 from audioinv.corpora import CORPORA
 from audioinv.data.audio_io import write_wav
+from vision.corpora import CORPORA as OF_IMAGES
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 NAMES = sorted(path.parts[-3] for path in RECIPES.glob("*/ssl1/run.sh"))
-OF_CORPORA = [name for name in NAMES if name != "benchmark"]
-CORPUS = {"demo": "sonograph", "esc10": "esc50"}
+BENCHMARKS = ("benchmark", "vision_benchmark")
+OF_CORPORA = [name for name in NAMES if name not in BENCHMARKS]
+IMAGES = ("cifar10", "cifar100", "imagenet100", "landmarks", "vision_benchmark")
+LANDMARKS = ("ibug_300w", "celeba", "leeds_sports_pose")
+# corpora of the recipes that are not called as theirs; the first is the default
+CORPUS = {
+    "demo": ("sonograph",),
+    "esc10": ("esc50",),
+    "imagenet100": ("imagenet",),
+    "landmarks": LANDMARKS,
+}
+JUDGED_ONLY = {"stl10", "caltech101", "dtd", "oxford_flowers", "oxford_pets"}  # by vision_benchmark
 SHARED = sorted(
     name
     for name in OF_CORPORA
@@ -30,8 +42,10 @@ GPU_FRONTEND = {"sample_rate": 16000, "clip_s": 5.0, "n_fft": 1024, "hop": 512, 
 
 
 @cache
-def composed(name: str, experiment: str) -> Config:
-    return compose_config([f"experiment={experiment}"], str(RECIPES / name / "ssl1" / "conf"))
+def composed(name: str, *overrides: str) -> Config:
+    modality = "image" if name in IMAGES else "audio"
+    conf = RECIPES / name / "ssl1" / "conf"
+    return compose_config([f"modality={modality}", *overrides], str(conf))
 
 
 def run(name: str, *options: str) -> str:
@@ -39,14 +53,29 @@ def run(name: str, *options: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def commands(name: str, *options: str) -> list[list[str]]:
+    """The words of every command that a dry run prints, without the program."""
+    lines = run(name, "--dry_run", "true", "--data_root", "/data", *options).splitlines()
+    return [shlex.split(line)[1:] for line in lines[2:]]
+
+
+def after(words: list[str], option: str) -> str:
+    return words[words.index(option) + 1]
+
+
 def test_every_corpus_but_ones_own_folder_has_a_recipe() -> None:
-    assert {CORPUS.get(name, name) for name in OF_CORPORA} == set(CORPORA) - {"folder"}
+    served = {corpus for name in OF_CORPORA for corpus in CORPUS.get(name, (name,))}
+    own = {"folder", "image_folder"}
+    assert served | JUDGED_ONLY == (set(CORPORA) | set(OF_IMAGES)) - own
+    assert not served & JUDGED_ONLY
     assert len(SHARED) >= 14
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_config_composes(name: str) -> None:
-    quick, debug, gpu = (composed(name, config) for config in ("cpu_quick", "debug", "gpu"))
+    quick, debug, gpu = (
+        composed(name, f"experiment={config}") for config in ("cpu_quick", "debug", "gpu")
+    )
     assert debug.frontend == quick.frontend and debug.bank == quick.bank
     assert debug.backbone.width < quick.backbone.width < gpu.backbone.width == 1.0
     assert debug.pretrain.steps <= 4 < quick.pretrain.steps < gpu.pretrain.steps
@@ -54,38 +83,121 @@ def test_every_config_composes(name: str) -> None:
     assert {"fixed:all", "soft"} <= set(debug.adapt.modes)
 
 
+def test_every_method_of_the_image_recipes_composes() -> None:
+    stage = ("--stage", "pretrain", "--stop_stage", "pretrain")
+    words = {w for name in IMAGES[:-1] for line in commands(name, *stage) for w in line}
+    methods = sorted(word for word in words if word.startswith("method="))
+    assert len(methods) >= 8
+    for method in methods:
+        config = composed("cifar10", "experiment=cpu_quick", method)
+        assert f"method={config.method}" == method
+
+
 @pytest.mark.parametrize("name", SHARED)
 def test_gpu_configs_have_the_front_end_and_batch_of_mt_slvr(name: str) -> None:
-    gpu = composed(name, "gpu")
+    gpu = composed(name, "experiment=gpu")
     assert {key: getattr(gpu.frontend, key) for key in GPU_FRONTEND} == GPU_FRONTEND
     assert gpu.pretrain.batch_size == 100
     assert gpu.backbone.options == {}, "a stock ResNet-18, nothing of the narrow one"
 
 
 def test_recipes_differ_in_what_their_clips_need() -> None:
-    bird, quick = composed("birdclef2020", "cpu_quick"), composed("esc50", "cpu_quick")
+    bird = composed("birdclef2020", "experiment=cpu_quick")
+    quick = composed("esc50", "experiment=cpu_quick")
     assert (bird.frontend.clip_s, bird.features.hop_s) == (2.0, 20.0)
     assert (quick.frontend.clip_s, quick.features.hop_s) == (1.0, 1.0)
-    assert composed("crema_d", "debug").fewshot.class_split == [0.0, 0.0, 1.0]
-    assert composed("crema_d", "debug").fewshot.n_tasks == 100
+    assert composed("crema_d", "experiment=debug").fewshot.class_split == [0.0, 0.0, 1.0]
+    assert composed("crema_d", "experiment=debug").fewshot.n_tasks == 100
 
 
 @pytest.mark.parametrize("name", OF_CORPORA)
-def test_audio_of_ones_own_is_prepared_and_not_downloaded(name: str) -> None:
-    lines = run(name, "--dry_run", "true", "--data_root", "/audio").splitlines()
-    commands = [shlex.split(line) for line in lines[2:]]
-    prepare = ["prepare", CORPUS.get(name, name), "--root", "/audio"]
-    assert commands[0][1:5] == prepare
-    assert commands[1][1] == "validate" and commands[-1][1] == "report"
-    pack = next(words for words in commands if words[1] == "pack")
-    rate = pack[pack.index("--sample_rate") + 1]
-    assert rate == str(composed(name, "cpu_quick").frontend.sample_rate)
+def test_data_of_ones_own_is_prepared_and_not_downloaded(name: str) -> None:
+    lines = commands(name)
+    assert lines[0][:4] == ["prepare", CORPUS.get(name, (name,))[0], "--root", "/data"]
+    assert lines[1][0] == "validate" and lines[-1][0] == "report"
+    pack = next(words for words in lines if words[0] == "pack")
+    size = "image_size" if name in IMAGES else "sample_rate"
+    wanted = getattr(composed(name, "experiment=cpu_quick").frontend, size)
+    assert after(pack, f"--{size}") == str(wanted)
+
+
+def test_imagenet100_takes_the_hundred_classes() -> None:
+    listed = RECIPES / "imagenet100" / "ssl1" / after(commands("imagenet100")[0], "--classes")
+    assert len(listed.read_text().split()) == 100
+
+
+@pytest.mark.parametrize("corpus", LANDMARKS)
+def test_landmarks_squash_and_keep_corpora_apart(corpus: str) -> None:
+    lines = commands("landmarks", "--corpus", corpus)
+    assert lines[0][:2] == ["prepare", corpus]
+    assert after(next(words for words in lines if words[0] == "pack"), "--image_fit") == "squash"
+    assert f"run=exp/{corpus}/cpu_quick/moco_s0" in [word for words in lines for word in words]
+    assert f"landmarks/ssl1/run.sh --corpus {corpus} --config" in after(lines[-1], "--made_by")
+
+
+def test_landmarks_of_another_corpus_are_refused() -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        commands("landmarks", "--corpus", "cifar10")
+    assert "'cifar10'; give one of ibug_300w celeba" in refused.value.stderr
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_help_is_the_drivers(name: str) -> None:
     text = run(name, "--help")
     assert "--data_root" in text and "--dry_run" in text and "[cpu_quick]" in text
+
+
+def test_papers_resnet_configs_are_those_of_facts() -> None:
+    simclr = composed("imagenet100", "experiment=paper_simclr_image")
+    moco = composed("imagenet100", "experiment=paper")
+    for config in (simclr, moco):
+        told, conditioning = config.pretrain, config.conditioning
+        assert (told.optimiser, told.lr, told.weight_decay) == ("adam", 5e-4, 2e-5)
+        assert (told.temperature, told.batch_size, told.warmup_steps) == (0.1, 128, 0)
+        assert told.steps == 300 * (126689 // 128)
+        assert (told.projector, told.projector_hidden, told.projector_dim) == (
+            "per_descriptor", 2048, 128,
+        )  # fmt: skip
+        assert (config.backbone.name, config.backbone.dim) == ("resnet50", 0)
+        assert (config.backbone.stem, config.frontend.image_size) == ("stock", 224)
+        assert (conditioning.name, conditioning.bases, conditioning.embedding) == ("hyper", 32, 16)
+        assert config.adapt.modes[0] == "paper"
+        assert (config.adapt.epochs, config.adapt.batch_size, config.adapt.lr) == (100, 16, 0.01)
+    assert (simclr.pretrain.objective, moco.pretrain.objective) == ("simclr", "moco_v2")
+    assert len(simclr.bank.groups or {}) == 5 and simclr.bank.min_active == 2
+    assert list(moco.bank.groups or {}) == ["spatial", "appearance"]
+    assert (moco.pretrain.momentum, moco.pretrain.queue_size) == (0.99, 65536)
+
+
+def test_papers_vit_config_is_that_of_facts() -> None:
+    config = composed("imagenet100", "experiment=paper_moco_v3_image")
+    told = config.pretrain
+    assert (told.objective, told.optimiser, told.temperature) == ("moco_v3", "adamw", 0.2)
+    assert told.lr == pytest.approx(1.5e-4 * told.batch_size / 256) and told.batch_size == 1024
+    per_epoch = 1281167 // 1024
+    assert (told.warmup_steps, told.steps) == (40 * per_epoch, 300 * per_epoch)
+    assert told.weight_decay == 0.1
+    assert (config.conditioning.name, config.conditioning.mlps) == ("prompt", 256)
+    assert config.backbone.name == "vit_base_patch16_224" and config.init_weights
+    assert list(config.bank.groups or {}) == ["spatial", "appearance"]
+
+
+def copied(name: str, folder: Path) -> Path:
+    """run.sh of a copy of the recipe and of its driver in `folder`."""
+    ignored = shutil.ignore_patterns("exp", "packs", "data", "downloads")
+    for part in ("TEMPLATE", name):
+        shutil.copytree(RECIPES / part, folder / "recipes" / part, ignore=ignored)
+    return folder / "recipes" / name / "ssl1" / "run.sh"
+
+
+def results(script: Path, folder: Path, *options: object) -> str:
+    """What a debug run puts into RESULTS.md."""
+    command = ["bash", script, "--config", "debug", "--expdir", folder / "exp", *options]
+    command += ["--audioinv", Path(sys.executable).with_name("audioinv")]
+    command += ["--results", folder / "RESULTS.md"]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return (folder / "RESULTS.md").read_text()
 
 
 @pytest.mark.slow
@@ -101,22 +213,55 @@ def test_a_shared_debug_config_runs(tmp_path: Path) -> None:
             lines.append(f"{name},{fold},{number % 2},class{number % 2},True,{number},A")
     (tmp_path / "audio" / "meta").mkdir()
     (tmp_path / "audio" / "meta" / "esc50.csv").write_text("\n".join(lines) + "\n")
-    ignored = shutil.ignore_patterns("exp", "packs", "data", "downloads")
-    for name in ("TEMPLATE", "esc50"):
-        shutil.copytree(RECIPES / name, tmp_path / "recipes" / name, ignore=ignored)
-    command = [
-        *("bash", tmp_path / "recipes" / "esc50" / "ssl1" / "run.sh", "--config", "debug"),
-        *("--data_root", tmp_path / "audio", "--expdir", tmp_path / "exp"),
-        *(
-            "--methods",
-            "amortised",
-            "--skip_stages",
-            "measure",
-            "--audioinv",
-            Path(sys.executable).with_name("audioinv"),
-        ),
-        *("--results", tmp_path / "RESULTS.md"),
-    ]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert "| *test clips* | 40 |" in (tmp_path / "RESULTS.md").read_text()
+    options = ["--data_root", tmp_path / "audio", "--methods", "amortised"]
+    told = results(copied("esc50", tmp_path), tmp_path, *options, "--skip_stages", "measure")
+    assert "| *test clips* | 40 |" in told
+
+
+def write_cifar10(root: Path) -> Path:
+    """CIFAR-10's binary layout: a byte of label and 3 x 32 x 32 of pixels an image."""
+    folder = root / "cifar-10-batches-bin"
+    folder.mkdir(parents=True)
+    noise = np.random.default_rng(0)
+    for name in (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"):
+        images = noise.integers(0, 256, (40, 3073), np.uint8)
+        images[:, 0] = np.arange(40) % 10
+        (folder / f"{name}.bin").write_bytes(images.tobytes())
+    classes = "\n".join(f"class{k}" for k in range(10))
+    (folder / "batches.meta.txt").write_text(classes + "\n")
+    return root
+
+
+def write_imagenet(root: Path) -> Path:
+    """Two classes of 30 images to train on and 10 to test on, none of them square."""
+    noise = np.random.default_rng(0)
+    for part, count in (("train", 30), ("val", 10)):
+        for label in ("n01", "n02"):
+            (root / part / label).mkdir(parents=True)
+            for number in range(count):
+                pixels = noise.integers(0, 256, (40, 56, 3), np.uint8)
+                Image.fromarray(pixels).save(root / part / label / f"{label}_{number}.JPEG")
+    (root / "classes.txt").write_text("n01\nn02\n")
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_debug_config_of_cifar10_runs(tmp_path: Path) -> None:
+    options = ["--data_root", write_cifar10(tmp_path / "images"), "--measured", "amortised moco"]
+    methods = ["--methods", "amortised moco moco_plain pixels"]
+    told = results(copied("cifar10", tmp_path), tmp_path, *options, *methods)
+    assert "category (accuracy, %)" in told and "hue (R²)" in told and "rotation (R²)" in told
+    assert "| *test clips* | 40 | 40 | 40 |" in told
+    assert told.count("data:image") == 0
+    assert "data:image/png" in (tmp_path / "exp" / "report.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_debug_config_of_imagenet_runs(tmp_path: Path) -> None:
+    root = write_imagenet(tmp_path / "images")
+    options = ["--data_root", root, "--prepare_opts", f"--classes {root / 'classes.txt'}"]
+    script = copied("imagenet100", tmp_path)
+    told = results(script, tmp_path, *options, "--methods", "amortised", "--skip_stages", "measure")
+    assert "category (accuracy, %)" in told and "| *test clips* | 20 |" in told

@@ -9,6 +9,7 @@ set -euo pipefail
 # --- options: --help and the parser read these lines ---
 recipe=              # folder of the recipe, with conf/ in it (run.sh gives it)
 corpus=              # name of the corpus, as 'audioinv prepare --help' lists them
+corpora=             # names that --corpus may be, where a recipe is for several; each then has experiments of its own
 title=               # of the report; empty: the name of the corpus
 config=cpu_quick     # experiment: conf/experiment/<config>.yaml, for example debug, cpu_quick or gpu
 modality=audio       # audio or image: what the corpus holds
@@ -19,7 +20,7 @@ download=true        # false: the corpus has nothing to download
 download_opts=       # more options for 'audioinv download', separated by spaces
 prepare_opts=        # more options for 'audioinv prepare', separated by spaces
 pack_opts=           # more options for 'audioinv pack', separated by spaces: "--image_fit squash"
-expdir=              # folder of the experiment; empty: exp/<config>
+expdir=              # folder of the experiment; empty: exp/<config>, for one of several corpora exp/<corpus>/<config>
 results=             # Markdown file for the table of results; empty: none
 stage=1              # first stage, by number or name
 stop_stage=8         # last stage, by number or name
@@ -53,6 +54,7 @@ check_options() {
     check_given recipe corpus config methods seeds
     [[ -d $recipe ]] || die "--recipe is '$recipe', which is not a folder"
     [[ $modality == audio || $modality == image ]] || die "--modality is '$modality'; give audio or image"
+    [[ -z $corpora || " $corpora " == *" $corpus "* ]] || die "--corpus is '$corpus'; give one of $corpora"
     check_true_or_false dry_run download
 }
 
@@ -61,7 +63,7 @@ resolve_paths() {  # makes given paths absolute, fills in the defaults, enters t
     find_audioinv
     [[ -z $data_root ]] || download=false
     data_root=${data_root:-downloads/$corpus}
-    expdir=${expdir:-exp/$config}
+    expdir=${expdir:-exp/${corpora:+$corpus/}$config}
     check_expdir
     cd -- "$recipe"
 }
@@ -156,7 +158,7 @@ methods_in() {  # methods_in LIST yes|no: the methods that are, or are not, in L
 
 stage_report() {
     local corpus_folder=${recipe%/*}
-    local made_by="recipes/${corpus_folder##*/}/${recipe##*/}/run.sh --config $config --seeds '$seeds'"
+    local made_by="recipes/${corpus_folder##*/}/${recipe##*/}/run.sh${corpora:+ --corpus $corpus} --config $config --seeds '$seeds'"
     run "$audioinv" report "$expdir" --pack "packs/$corpus" --title "${title:-$corpus}" --made_by "$made_by" ${results:+--results "$results"}
 }
 
