@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 import torch
 import torch.nn.functional as F
 from lightning.fabric import Fabric
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.invariance import measure_invariance
 from audioinv.core.pretrain import PretrainConfig, pretrain
 from audioinv.core.randomness import generator, seeded
 from vision.augment import build_bank
@@ -21,9 +23,9 @@ SIZE = 16
 VIT = {"patch_size": 4, "depth": 2, "embed_dim": 48, "num_heads": 3}
 
 
-def blobs(n: int, purpose: str) -> Tensor:
+def blobs(n: int, seed: int) -> Tensor:
     """Smooth images (n, 3, 16, 16) of random colours."""
-    coarse = torch.rand(n, 3, 4, 4, generator=generator(0, purpose))
+    coarse = torch.rand(n, 3, 4, 4, generator=generator(seed, "images"))
     return F.interpolate(coarse, size=SIZE, mode="bilinear", align_corners=False)
 
 
@@ -39,9 +41,10 @@ class Images:
 
 
 def make_encoder(conditioning: str) -> tuple[AmortisedEncoder, AugmentationBank]:
-    bank = build_bank(names=["crop", "colour_jitter"], inactive="shared")
+    ranges = {"crop": {"min_scale": 0.2}}
+    bank = build_bank(names=["crop", "colour_jitter"], inactive="shared", ranges=ranges)
     options = {"name": "vit_tiny_patch16_224", "pool": "token", "dim": 0, "options": VIT}
-    with seeded(0, "encoder"):
+    with seeded(0, "e"):
         encoder = AmortisedEncoder(
             Pixels(SIZE), options, {"name": conditioning, "signed": True}, bank.space
         )
@@ -50,7 +53,7 @@ def make_encoder(conditioning: str) -> tuple[AmortisedEncoder, AugmentationBank]
 
 def train(conditioning: str, steps: int, run: Path) -> tuple[AmortisedEncoder, AugmentationBank]:
     encoder, bank = make_encoder(conditioning)
-    x = blobs(1024, "train")
+    x = blobs(1024, 0)
     encoder.frontend.fit([x])
     config = PretrainConfig(
         steps=steps, batch_size=64, lr=3e-3, warmup_steps=10, objective="moco_v3", momentum=0.9,
@@ -62,9 +65,22 @@ def train(conditioning: str, steps: int, run: Path) -> tuple[AmortisedEncoder, A
 
 def test_a_trained_prompt_is_the_same_written_into_a_plain_network(tmp_path: Path) -> None:
     encoder, bank = train("prompt", 4, tmp_path)
-    x = blobs(8, "test")
+    x = blobs(8, 1)
     features = []
     for corner in bank.space.corners:
         features.append(encoder(x, corner))
         torch.testing.assert_close(encoder.at(corner)(x), features[-1], atol=1e-5, rtol=1e-5)
     assert all((a - b).norm() > 1e-3 * a.norm() for a, b in pairwise(features))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("conditioning", "low", "high"), [("prompt", 0.1, 1.0), ("none", -0.02, 0.02)]
+)
+def test_the_prompt_decides_whether_colour_is_kept(
+    conditioning: str, low: float, high: float, tmp_path: Path
+) -> None:
+    """The gap of a network that cannot see the descriptor is the control."""
+    encoder, bank = train(conditioning, 400, tmp_path)
+    measured = measure_invariance(encoder, bank, blobs(200, 1), torch.empty(0))
+    assert low <= measured["gap"]["colour_jitter"] <= high
