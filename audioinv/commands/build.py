@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.strategies import DDPStrategy
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -197,6 +198,8 @@ def fabric_of(config: Config) -> Fabric:
         fabric = Fabric(
             accelerator=config.accelerator,
             devices=config.devices,
+            # Heads of corners that a step does not draw get no gradient.
+            strategy=DDPStrategy(find_unused_parameters=True) if config.devices > 1 else "auto",
             precision=config.precision,  # type: ignore[arg-type]  # Fabric checks it
         )
     except (ValueError, RuntimeError, MisconfigurationException) as error:

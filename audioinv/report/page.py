@@ -39,6 +39,7 @@ FACTS = {
     "Bank": "bank",
     "Backbone": "backbone",
     "Conditioning": "conditioning",
+    "Objective": "pretrain.objective",
     "Steps": "pretrain.steps",
     "Batch size": "pretrain.batch_size",
     "Optimiser": "pretrain.optimiser",
