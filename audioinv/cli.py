@@ -155,7 +155,7 @@ def _download(options: argparse.Namespace) -> int:
 def _add_prepare(commands: Any) -> None:
     command = commands.add_parser("prepare", help="write the manifest of a corpus")
     for one in _corpus_parsers(command, "prepare"):
-        one.add_argument("--out", required=True, type=Path, help="folder for manifest.csv")
+        one.add_argument("--out", required=True, type=Path, help="folder for the manifest")
         one.add_argument("--seed", type=int, default=0, help="of drawn splits (default 0)")
         one.set_defaults(run=_prepare)
 
@@ -172,7 +172,7 @@ def _add_validate(commands: Any) -> None:
         help="read all audio of a manifest and list every problem",
         description="Reads every clip; prints one line a problem and exits 1 if there is any.",
     )
-    command.add_argument("manifest", type=Path)
+    command.add_argument("manifest", type=Path, help="its table, or the folder that prepare wrote")
     command.add_argument("--root", type=Path, help="folder of the audio, if not corpus.json's")
     command.add_argument("--nj", type=int, default=2, help="processes (default 2)")
     command.set_defaults(run=_validate)
@@ -197,7 +197,7 @@ def _add_pack(commands: Any) -> None:
         description="Writes memory-mapped Arrow shards; does nothing if they are up to date. "
         "Sounds are packed at --sample_rate, images at --image_size.",
     )
-    command.add_argument("manifest", type=Path)
+    command.add_argument("manifest", type=Path, help="its table, or the folder that prepare wrote")
     command.add_argument("--out", required=True, type=Path, help="folder of the pack")
     command.add_argument("--sample_rate", type=int, help="of a pack of sounds, in Hz")
     command.add_argument("--image_size", type=int, help="of a pack of images, in pixels a side")

@@ -138,7 +138,7 @@ def read_manifest(
     all others as strings (also regression labels of several numbers); a missing label is "".
 
     Args:
-        path: of the table.
+        path: of the table, or the folder that it is the manifest of.
         root: folder of the files; None takes the one in corpus.json.
         strict: raise on a bad table; False leaves that to `validate`.
 
@@ -146,7 +146,7 @@ def read_manifest(
         UserError: a file is missing or cannot be read, the root is no folder, or (strict) the
             table has problems: one message tells them all.
     """
-    path = Path(path)
+    path = _table_at(Path(path))
     corpus = Corpus.from_json(read_json(path.parent / "corpus.json"))
     folder = Path(root) if root is not None else path.parent / corpus.root
     if not folder.is_dir():
@@ -349,6 +349,16 @@ def _typed(text: pd.DataFrame, corpus: Corpus) -> pd.DataFrame:
         if np.isfinite(numbers.astype("float64")).all():
             typed[name] = numbers.astype("int64" if name in WHOLE else "float64")
     return typed
+
+
+def _table_at(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    found = [path / f"manifest{ending}" for ending in (".csv", ".parquet")]
+    there = [file for file in found if file.is_file()]
+    if len(there) > 1:
+        raise UserError(f"{path} has two manifests; remove one, or name the one to read")
+    return there[0] if there else found[0]
 
 
 def _read_table(path: Path) -> pd.DataFrame:

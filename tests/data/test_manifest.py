@@ -54,6 +54,7 @@ def test_written_is_read_back(tmp_path: Path, ending: str) -> None:
     frame = table(kind=["NA", "null", "007", "1e3"], tags=["a;b", "", "é", "a"])
     path = write_manifest(tmp_path, frame, corpus(), ending)
     manifest = read_manifest(path)
+    pd.testing.assert_frame_equal(manifest.frame, read_manifest(tmp_path).frame)
     assert path == tmp_path / f"manifest{ending}"
     assert manifest.corpus == corpus()
     pd.testing.assert_frame_equal(manifest.frame, frame, check_dtype=False)
@@ -144,6 +145,16 @@ def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
 def test_folds_stand_for_a_split(tmp_path: Path) -> None:
     frame = table(fold=[1, 2, 1, 2]).drop(columns="split")
     assert read_manifest(write_raw(tmp_path, frame)).frame["fold"].tolist() == ["1", "2", "1", "2"]
+
+
+def test_a_folder_of_two_manifests_or_none_is_refused(tmp_path: Path) -> None:
+    write_manifest(tmp_path, table(), corpus()).rename(tmp_path / "other.csv")
+    with pytest.raises(UserError, match=r"manifest\.csv"):
+        read_manifest(tmp_path)
+    for ending in (".csv", ".parquet"):
+        write_manifest(tmp_path, table(), corpus(), ending)
+    with pytest.raises(UserError, match="two manifests"):
+        read_manifest(tmp_path)
 
 
 def test_an_empty_table_is_refused(tmp_path: Path) -> None:

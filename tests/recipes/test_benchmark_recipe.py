@@ -90,7 +90,7 @@ def test_each_corpus_is_prepared_and_packed_at_the_encoders_rate(world: Path) ->
     assert prepared[1][2:] == ["--root", root, "--out", "data/esc10", "--subset", "esc10"]
     packed = [words[1:6] for words in first if words[0] == "pack"]
     assert packed[2] == [
-        "data/fsdd/manifest.csv", "--out", "packs/fsdd_8000", "--sample_rate", "8000",
+        "data/fsdd", "--out", "packs/fsdd_8000", "--sample_rate", "8000",
     ]  # fmt: skip
 
 

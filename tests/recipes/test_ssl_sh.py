@@ -23,7 +23,7 @@ HYDRA = ["statistics", "pretrain", "adapt", "evaluate", "measure"]
 FAKE = r"""#!/usr/bin/env bash
 environment=("${OMP_NUM_THREADS-unset}" "${CUDA_VISIBLE_DEVICES-unset}")
 printf '%s\0' "$PWD" "${environment[@]}" "$@" $'\x1e' >>"$FAKE_CALLS"
-[[ $1 != prepare ]] || { mkdir -p "$6" && echo id >"$6/manifest.csv"; }
+[[ $1 != prepare ]] || { mkdir -p "$6" && echo id >"$6/${FAKE_MANIFEST:-manifest.csv}"; }
 if [[ $* == *"${FAKE_FAILS_ON:-nothing}"* ]]; then echo "the loss is not finite" >&2; exit 3; fi
 if [[ $* == *"${FAKE_HANGS_ON:-nothing}"* ]]; then echo "$$" >>"$FAKE_CALLS.pids"; sleep 60; fi
 echo "fake $1 finished"
@@ -145,11 +145,10 @@ def test_runs_every_stage_in_order(driver: Driver) -> None:
     calls = driver.calls()
     assert {call.folder for call in calls} == {str(driver.recipe)}
     root, out = "downloads/tones", "data/tones"
-    manifest = "data/tones/manifest.csv"
     assert calls[0].argv == ["download", "tones", "--root", root]
     assert calls[1].argv == ["prepare", "tones", "--root", root, "--out", out]
-    assert calls[2].argv == ["validate", manifest, "--nj", "3"]
-    pack = ["pack", manifest, "--out", "packs/tones", "--sample_rate", "8000", "--nj", "3"]
+    assert calls[2].argv == ["validate", out, "--nj", "3"]
+    pack = ["pack", out, "--out", "packs/tones", "--sample_rate", "8000", "--nj", "3"]
     assert calls[3].argv == pack
     home = f"recipes/{driver.recipe.parent.name}/{driver.recipe.name}"
     assert calls[-1].argv == [
@@ -305,8 +304,18 @@ def test_rerun_skips_what_is_done_and_says_so(driver: Driver) -> None:
     again = driver("--methods", "amortised")
     assert again.returncode == 0, again.stderr
     assert driver.subcommands() == STAGES[1:]
-    assert "already done: data/tones/manifest.csv" in again.stderr
+    assert "already done: data/tones" in again.stderr
     assert "already validated" in again.stderr
+
+
+def test_a_large_manifest_is_not_made_again_either(driver: Driver) -> None:
+    options = ["--stop_stage", "2", "--data_root", "one"]
+    for _ in range(2):
+        assert driver(*options, FAKE_MANIFEST="manifest.parquet").returncode == 0
+    assert driver.subcommands() == ["prepare", "validate", "pack", "pack"]
+    (driver.recipe / "data" / "tones" / "manifest.parquet").touch()
+    assert driver(*options, FAKE_MANIFEST="manifest.parquet").returncode == 0
+    assert driver.subcommands()[4:] == ["validate", "pack"], "it has changed"
 
 
 def test_another_data_root_prepares_and_validates_again(driver: Driver) -> None:

@@ -108,7 +108,7 @@ stage_prepare() {
         words options "${prepared_as[$name]}"
         local command=("$audioinv" prepare "${options[0]}" --root "$data_root/$name" --out "data/$name" "${options[@]:1}")
         if is_prepared "data/$name" "${command[@]}"; then
-            log "already done: data/$name/manifest.csv"
+            log "already done: data/$name"
         else
             prepare "data/$name" "${command[@]}"
         fi

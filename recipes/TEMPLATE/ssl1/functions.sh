@@ -146,23 +146,23 @@ override() {  # override KEY VALUE: a Hydra override, quoted by Hydra's grammar 
     printf '%s=%s' "$1" "$value"
 }
 
-is_prepared() {  # is_prepared FOLDER COMMAND...: whether this very command has written FOLDER/manifest.csv
-    [[ $dry_run == false && -f $1/manifest.csv && -f $1/.prepared && $(<"$1/.prepared") == "$(quoted "${@:3}")" ]]
+is_prepared() {  # is_prepared FOLDER COMMAND...: whether this very command has written FOLDER's manifest
+    [[ $dry_run == false && ( -f $1/manifest.csv || -f $1/manifest.parquet ) && -f $1/.prepared && $(<"$1/.prepared") == "$(quoted "${@:3}")" ]]
 }
 
-prepare() {  # prepare FOLDER COMMAND...: runs a command that writes FOLDER/manifest.csv, and remembers it
+prepare() {  # prepare FOLDER COMMAND...: runs a command that writes FOLDER's manifest, and remembers it
     run "${@:2}"
     [[ $dry_run == true ]] || quoted "${@:3}" >"$1/.prepared"
 }
 
 validate_and_pack() {  # validate_and_pack FOLDER PACK SIZE_OPTION...: such as --sample_rate 8000
-    if [[ $dry_run == false && $1/.validated -nt $1/manifest.csv ]]; then
-        log "already validated: $1/manifest.csv"
+    if [[ $dry_run == false && $1/.validated -nt $1/manifest.csv && $1/.validated -nt $1/manifest.parquet ]]; then
+        log "already validated: $1"
     else
-        run "$audioinv" validate "$1/manifest.csv" --nj "$nj"
+        run "$audioinv" validate "$1" --nj "$nj"
         [[ $dry_run == true ]] || touch "$1/.validated"
     fi
-    run "$audioinv" pack "$1/manifest.csv" --out "$2" "${@:3}" --nj "$nj"
+    run "$audioinv" pack "$1" --out "$2" "${@:3}" --nj "$nj"
 }
 
 # -------------------------------------------------------------------------------- several runs at once

@@ -110,7 +110,7 @@ stage_prepare() {
     words more "$download_opts"
     local command=("$audioinv" prepare "$corpus" --root "$data_root" --out "$folder" "${options[@]}")
     if is_prepared "$folder" "${command[@]}"; then
-        log "already done: $folder/manifest.csv"
+        log "already done: $folder"
         return
     fi
     [[ $download == false ]] || run "$audioinv" download "$corpus" --root "$data_root" "${more[@]}"
