@@ -29,7 +29,7 @@ Refuse = Callable[[Sequence[str]], str]
         ("frontend.max_hz=9000", "4000"),
         ("backbone.name=resnet19", "resnet19"),
         ("backbone.pool=max", "time or global"),
-        ("conditioning.name=film", "hyper, norm, none"),
+        ("conditioning.name=film", "hyper, norm, prompt, none"),
         ("bank.names=[echo]", "echo"),
         ("bank.min_active=9", "min_active is 9"),
         ("bank.inactive=sometimes", "identity or shared"),
@@ -142,16 +142,20 @@ def test_unknown_task_or_mode(finished: Any, refuse: Refuse, snapshot: Any) -> N
     assert snapshot(finished.run) == before
 
 
-def test_a_task_over_an_augmentation_that_the_bank_lacks(
+def test_a_task_over_an_augmentation_needs_it_in_no_bank_but_in_the_house(
     packed: Any, refuse: Refuse, tmp_path: Path
 ) -> None:
-    settings = [
-        *packed.settings(tmp_path / "run"),
-        "bank.names=[fade,white_noise]",
-        "pretrain.steps=0",
-    ]
+    pack = tmp_path / "pack"
+    shutil.copytree(packed.pack, pack)
+    settings = [*packed.settings(tmp_path / "run"), "bank.names=[fade,white_noise]"]
+    settings += ["pretrain.steps=0", f"pack={pack}", "adapt.modes=[fixed:all]", "tasks=[shift]"]
     assert main(["pretrain", *settings]) == 0
-    assert "needs the augmentation time_shift" in refuse(["adapt", *settings, "tasks=[shift]"])
+    assert main(["adapt", *settings]) == 0
+    described = json.loads((pack / "pack.json").read_text())
+    described["corpus"]["tasks"][-1]["augmentation"] = "echo"
+    (pack / "pack.json").write_text(json.dumps(described))
+    shutil.rmtree(tmp_path / "run" / "tasks")
+    assert "there is no augmentation echo" in refuse(["adapt", *settings])
     assert not (tmp_path / "run" / "tasks").exists()
 
 
