@@ -85,7 +85,13 @@ def frontend_of(config: Config) -> nn.Module:
 
 
 def encoder_of(config: Config, bank: AugmentationBank) -> AmortisedEncoder:
-    """A new encoder, its weights drawn by the seed."""
+    """A new encoder, its weights drawn by the seed.
+
+    Raises:
+        UserError: settings that no encoder can be made of.
+    """
+    if config.method == "timm" and config.init_weights is None:
+        raise UserError("method=timm judges given weights; give init_weights=FILE")
     TRUSTED_MODULES.update(config.trusted_modules)
     backbone: dict[str, Any] = asdict(config.backbone)
     parts: list[AmortisedEncoder] = []

@@ -29,6 +29,7 @@ Refuse = Callable[[Sequence[str]], str]
         ("frontend.max_hz=9000", "4000"),
         ("backbone.name=resnet19", "resnet19"),
         ("backbone.pool=max", "time or global"),
+        ("method=timm", "give init_weights=FILE"),
         ("conditioning.name=film", "hyper, norm, prompt, none"),
         ("bank.names=[echo]", "echo"),
         ("bank.min_active=9", "min_active is 9"),
