@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from torch import Tensor
 
 import audioinv.hear  # noqa: F401  # makes the backbone known
 from audioinv.augment import AUGMENTATIONS, AudiomentationsAugmentation, build_bank
-from audioinv.conf.schema import BankConfig, Config
+from audioinv.conf.schema import AudioBankConfig, Config
+from audioinv.core import augmenting
 from audioinv.core.bank import Augmentation, AugmentationBank
 from audioinv.core.errors import UserError
 from audioinv.core.randomness import generator
 from audioinv.data.audio_io import write_wav
-from audioinv.data.dataset import RandomCrops, check_rate, fixed_clips, test_rows, windows_of
+from audioinv.data.dataset import RandomCrops, fixed_clips, test_rows, windows_of
 from audioinv.data.pack import Pack
 from audioinv.frontend import FRONTENDS, Frontend
 
@@ -28,22 +30,12 @@ SCHEMA = Config
 CONF = "audioinv.conf"
 
 
-def bank(config: BankConfig, pack: Pack) -> AugmentationBank:
+def bank(config: AudioBankConfig, pack: Pack) -> AugmentationBank:
     """The audio bank at the pack's rate, with any audiomentations transforms at its end."""
-    extra = [
-        AudiomentationsAugmentation(transform_of(entry), pack.size)
-        for entry in config.audiomentations
-    ]
-    return build_bank(
-        pack.size,
-        names=config.names,
-        groups=config.groups,
-        min_active=config.min_active,
-        inactive=config.inactive,
-        probability=config.probability,
-        ranges=config.ranges,
-        extra=extra,
-    )
+    options = asdict(config)
+    transforms = [transform_of(entry) for entry in options.pop("audiomentations")]
+    extra = [AudiomentationsAugmentation(transform, pack.size) for transform in transforms]
+    return build_bank(pack.size, extra=extra, **options)
 
 
 def transform_of(entry: dict[str, Any]) -> Any:
@@ -78,14 +70,17 @@ def task_augmentation(name: str, pack: Pack) -> Augmentation:
     Raises:
         UserError: there is none of that name.
     """
-    if name not in AUGMENTATIONS:
-        raise UserError(f"there is no augmentation {name}; tasks may be over {list(AUGMENTATIONS)}")
-    return build_bank(pack.size, names=[name]).augmentations[name]
+    return augmenting.default(AUGMENTATIONS, name, {"sample_rate": pack.size})
 
 
 def check(pack: Pack, frontend: Frontend) -> None:
     """Raises a UserError unless the pack has the front end's sample rate."""
-    check_rate(pack, frontend.config["sample_rate"])
+    wanted = frontend.config["sample_rate"]
+    if pack.size != wanted:
+        raise UserError(
+            f"the pack is at {pack.size} Hz and the front end wants {wanted} Hz; "
+            f"pack again with --sample_rate {wanted}"
+        )
 
 
 def crops(frontend: Frontend, pack: Pack, rows: Sequence[int]) -> RandomCrops:

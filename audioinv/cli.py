@@ -169,7 +169,7 @@ def _prepare(options: argparse.Namespace) -> int:
 def _add_validate(commands: Any) -> None:
     command = commands.add_parser(
         "validate",
-        help="read all audio of a manifest and list every problem",
+        help="read every file of a manifest and list every problem",
         description="Reads every clip; prints one line a problem and exits 1 if there is any.",
     )
     command.add_argument("manifest", type=Path, help="its table, or the folder that prepare wrote")

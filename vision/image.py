@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from audioinv.conf.schema import BankConfig
+from audioinv.core import augmenting
 from audioinv.core.bank import Augmentation, AugmentationBank
 from audioinv.core.errors import UserError
 from audioinv.core.files import atomic_path
@@ -18,7 +21,7 @@ from audioinv.core.randomness import generator
 from audioinv.data.dataset import sample_rows, test_rows
 from audioinv.data.pack import Pack
 from vision.augment import AUGMENTATIONS, build_bank
-from vision.conf.schema import BankConfig, Config
+from vision.conf.schema import Config
 from vision.data.dataset import TrainingImages, batches, pixels
 from vision.frontend import FRONTENDS, Pixels
 
@@ -30,15 +33,7 @@ SHOWN = 8  # images of an example
 
 def bank(config: BankConfig, pack: Pack) -> AugmentationBank:
     """The image bank; it is the same for every size of image."""
-    return build_bank(
-        names=config.names,
-        groups=config.groups,
-        min_active=config.min_active,
-        inactive=config.inactive,
-        probability=config.probability,
-        probabilities=config.probabilities,
-        ranges=config.ranges,
-    )
+    return build_bank(**asdict(config))
 
 
 def task_augmentation(name: str, pack: Pack) -> Augmentation:
@@ -47,9 +42,7 @@ def task_augmentation(name: str, pack: Pack) -> Augmentation:
     Raises:
         UserError: there is none of that name.
     """
-    if name not in AUGMENTATIONS:
-        raise UserError(f"there is no augmentation {name}; tasks may be over {list(AUGMENTATIONS)}")
-    return build_bank(names=[name]).augmentations[name]
+    return augmenting.default(AUGMENTATIONS, name)
 
 
 def check(pack: Pack, frontend: Pixels) -> None:

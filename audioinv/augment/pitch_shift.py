@@ -38,7 +38,7 @@ class PitchShift(Augmentation):
         """Shifts `x` (B, T) by `params` (B, 1) semitones; differentiable in both."""
         clean, ratio = working(x), (params[:, 0] / 12).exp2()
         shifted = in_chunks(self._shift, clean, ratio)
-        return restore(clean, shifted, params == 0).to(x.dtype)
+        return restore(clean, shifted, ~self.acts(params)).to(x.dtype)
 
     def _shift(self, x: Tensor, ratio: Tensor) -> Tensor:
         length = x.shape[-1]

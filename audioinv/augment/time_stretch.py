@@ -33,7 +33,7 @@ class TimeStretch(Augmentation):
         """Stretches `x` (B, T) by the rates `params` (B, 1); differentiable in both."""
         clean = working(x)
         stretched = in_chunks(self._stretch, clean, params[:, 0])
-        return restore(clean, stretched, params == 1).to(x.dtype)
+        return restore(clean, stretched, ~self.acts(params)).to(x.dtype)
 
     def _stretch(self, x: Tensor, rate: Tensor) -> Tensor:
         return vocode(x, rate, x.shape[-1], self.n_fft)

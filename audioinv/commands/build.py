@@ -29,7 +29,7 @@ from audioinv.core.randomness import seeded
 from audioinv.data.dataset import training_rows
 from audioinv.data.pack import Pack, open_pack
 from audioinv.hear import TRUSTED_MODULES
-from audioinv.modality import Modality, build_frontend, modality_of
+from audioinv.modality import build_frontend, modality_of
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +63,6 @@ def pack_of(config: Config) -> Pack:
             f"give modality={pack.corpus.modality}"
         )
     return pack
-
-
-def run_modality(config: Config) -> Modality:
-    """The modality that the run of `run=` was pre-trained on."""
-    return modality_of(saved_config(run_of(config)).modality)
 
 
 def frontend_of(config: Config) -> nn.Module:

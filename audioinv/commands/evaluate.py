@@ -43,6 +43,7 @@ def main(config: Config) -> None:
         "method", config.method
     )
     features = TaskFeatures(encoder, bank, pack, config)
+    amortised = is_amortised(config)
     context = Context(config, encoder, bank, pack, features, results_of(config))
     protocol = import_module(f"audioinv.commands.protocols.{config.protocol}")
     for folder, make in protocol.rows(context):
@@ -50,7 +51,7 @@ def main(config: Config) -> None:
             log.info("%s: already done", folder)
             continue
         row = make()
-        label = row_label(method, row["mode"], row.pop("mode_label", None), is_amortised(config))
+        label = row_label(method, row["mode"], row.pop("mode_label", None), amortised)
         row |= {"method": method, "label": label, "corpus": pack.corpus.name}
         if config.score_on == "valid":
             row["protocol"] += " on validation clips"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audioinv.commands.build import load_run, run_modality
+from audioinv.commands.build import load_run
 from audioinv.conf.schema import Config
 from audioinv.core.files import write_json
+from audioinv.modality import modality_of
 
 
 def write_examples(config: Config, folder: Path) -> None:
@@ -14,6 +15,6 @@ def write_examples(config: Config, folder: Path) -> None:
     if (folder / "examples.json").exists():
         return
     encoder, bank, pack = load_run(config)
-    write = run_modality(config).write_example
+    write = modality_of(pack.corpus.modality).write_example
     rows = [write(a, encoder.frontend, pack, folder) for a in bank.augmentations.values()]
     write_json(folder / "examples.json", rows)

@@ -33,14 +33,21 @@ class FrontendConfig:
 
 @dataclass
 class BankConfig:
-    """The augmentations and the components of the descriptor; see `audioinv.augment.build_bank`."""
+    """The augmentations and the components of the descriptor; see `core.augmenting.build_bank`."""
 
     names: list[str] | None = None
     groups: dict[str, list[str]] | None = None
     min_active: int = 1
     inactive: str = "identity"
     probability: float = 1.0
+    probabilities: dict[str, dict[str, float]] = field(default_factory=dict)
     ranges: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+@dataclass
+class AudioBankConfig(BankConfig):
+    """With any audiomentations transforms at its end."""
+
     audiomentations: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -132,7 +139,7 @@ class Config:
     devices: int = 1
     precision: str = "32-true"
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
-    bank: BankConfig = field(default_factory=BankConfig)
+    bank: AudioBankConfig = field(default_factory=AudioBankConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     conditioning: ConditioningConfig = field(default_factory=ConditioningConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)

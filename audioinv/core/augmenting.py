@@ -55,6 +55,19 @@ def build_bank(
     return AugmentationBank(built, space, inactive, probability, probabilities)
 
 
+def default(
+    kinds: Mapping[str, type[Augmentation]], name: str, common: Mapping[str, Any] | None = None
+) -> Augmentation:
+    """The augmentation `name` of `kinds` at its default ranges, as a task over it has it.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in kinds:
+        raise UserError(f"there is no augmentation {name}; tasks may be over {list(kinds)}")
+    return _build(kinds[name], common or {}, {})
+
+
 def check_range(
     name: str, low: float, high: float, allowed: tuple[float, float], unit: str
 ) -> None:
@@ -77,11 +90,12 @@ def working(x: Tensor) -> Tensor:
 
 
 def restore(x: Tensor, y: Tensor, rows: Tensor) -> Tensor:
-    """`y` (B, ...) with the values of `x` (B, ...) where `rows` (B, 1, ...) is true.
+    """`y` (B, ...) with the values of `x` (B, ...) in the `rows`, (B,) or (B, 1), that are true.
 
     Gradients stay those of `y`: an example at the identity is returned unchanged and still tells
     how it would change with the parameter.
     """
+    rows = rows.view(-1, *[1] * (x.ndim - 1))
     return torch.where(rows, x.detach() + (y - y.detach()), y)
 
 

@@ -51,7 +51,7 @@ class Augmentation(ABC):
 
     def acts(self, params: Tensor) -> Tensor:
         """(B,) bool: which rows of `params` (B, P) are not the identity."""
-        return params.ne(self.identity(1)).any(1)
+        return params.ne(self.identity(1).to(params.device)).any(1)
 
     def identity(self, n: int) -> Tensor:
         """`n` rows, (n, P), that change nothing."""

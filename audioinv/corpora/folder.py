@@ -12,10 +12,9 @@ from pathlib import Path
 
 from audioinv.corpora.download import Download
 from audioinv.corpora.table import timed, write_table
-from audioinv.corpora.tree import read_tree
+from audioinv.corpora.tree import label_tasks, read_tree
 from audioinv.data.audio_io import ENDINGS
 from audioinv.data.manifest import Corpus
-from audioinv.data.task import Task
 
 NAME = "folder"
 TITLE = "A folder of audio"
@@ -49,9 +48,6 @@ def prepare(root: str | Path, out: str | Path, seed: int = 0) -> Path:
     """
     root = Path(root)
     frame = timed(root, read_tree(root, ENDINGS, "audio", seed))
-    tasks: tuple[Task, ...] = ()
-    if "label" in frame and frame["label"].nunique() > 1:
-        tasks = (Task("label", "label"),)
     rate = int(frame["sample_rate"].mode()[0])
-    corpus = Corpus(NAME, root.resolve().name, SOURCE, LICENCE, "", rate, tasks)
+    corpus = Corpus(NAME, root.resolve().name, SOURCE, LICENCE, "", rate, label_tasks(frame))
     return write_table(root, out, frame, corpus)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from audioinv.core.errors import UserError
 from audioinv.data.manifest import SPLITS, stratified_validation
+from audioinv.data.task import Task
 
 TEST_FRACTION = 0.1
 VALID_FRACTION = 0.1
@@ -37,6 +38,12 @@ def read_tree(root: Path, endings: Collection[str], kind: str, seed: int) -> pd.
     names = [str(path) for path in paths]
     rows = pd.DataFrame({"id": names, "path": names}).assign(split=splits or "train")
     return _split(rows.assign(label=labels) if labels else rows, seed)
+
+
+def label_tasks(rows: pd.DataFrame) -> tuple[Task, ...]:
+    """The task of telling the labels, if there are several."""
+    several = "label" in rows and rows["label"].nunique() > 1
+    return (Task("label", "label"),) if several else ()
 
 
 def _find(root: Path, endings: Collection[str], kind: str) -> list[PurePosixPath]:

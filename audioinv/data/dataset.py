@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audioinv.core.errors import UserError
 from audioinv.core.randomness import generator
 from audioinv.data.audio_io import FULL_SCALE
 from audioinv.data.pack import Pack
@@ -118,12 +117,3 @@ def sample_rows(rows: Sequence[int], n: int, seed: int, purpose: str) -> list[in
     """At most `n` of `rows`, drawn by (seed, purpose)."""
     order = torch.randperm(len(rows), generator=generator(seed, purpose))[:n]
     return [rows[k] for k in order.tolist()]
-
-
-def check_rate(pack: Pack, sample_rate: int) -> None:
-    """Raises a UserError unless the pack has the front end's sample rate."""
-    if pack.size != sample_rate:
-        raise UserError(
-            f"the pack is at {pack.size} Hz and the front end wants {sample_rate} Hz; "
-            f"pack again with --sample_rate {sample_rate}"
-        )

@@ -40,4 +40,4 @@ class Blur(Augmentation):
             get_gaussian_kernel1d(2 * min(self.reach, side - 1) + 1, sigma) for side in x.shape[-2:]
         )
         blurred = filter2d_separable(clean, horizontal, vertical, "reflect").clamp(0, 1)
-        return restore(clean, blurred, (sigma == 0).view(-1, 1, 1, 1)).to(x.dtype)
+        return restore(clean, blurred, ~self.acts(params)).to(x.dtype)

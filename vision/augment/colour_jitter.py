@@ -55,5 +55,4 @@ class ColourJitter(Augmentation):
         y = adjust_contrast_with_mean_subtraction(y, contrast)
         y = adjust_saturation_with_gray_subtraction(y, saturation)
         y = shift_hue(y, hue)
-        unchanged = (params[:, :3] == 1).all(1) & (hue == 0)
-        return restore(clean, y, unchanged.view(-1, 1, 1, 1)).to(x.dtype)
+        return restore(clean, y, ~self.acts(params)).to(x.dtype)

@@ -71,8 +71,7 @@ class Crop(Augmentation):
         lines = _positions(x.shape[-2], height, rows[:, 3])[:, :, None].expand_as(columns)
         grid = torch.stack([columns, lines], -1)
         y = F.grid_sample(clean, grid, padding_mode="border", align_corners=False).clamp(0, 1)
-        whole = (rows[:, 0] == 1) & (rows[:, 1] == 0) & (rows[:, 2:] == 0.5).all(1)
-        return restore(clean, y, whole.view(-1, 1, 1, 1)).to(x.dtype)
+        return restore(clean, y, ~self.acts(params)).to(x.dtype)
 
 
 def _sides(rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -31,9 +31,8 @@ class Hue(Augmentation):
     def apply(self, x: Tensor, params: Tensor) -> Tensor:
         """Shifts `x` (B, 3, H, W) by `params` (B, 1) turns; differentiable in both."""
         clean = working(x)
-        shift = params[:, 0].to(clean.dtype)
-        y = shift_hue(clean, shift)
-        return restore(clean, y, (shift == 0).view(-1, 1, 1, 1)).to(x.dtype)
+        y = shift_hue(clean, params[:, 0].to(clean.dtype))
+        return restore(clean, y, ~self.acts(params)).to(x.dtype)
 
 
 def shift_hue(x: Tensor, turns: Tensor) -> Tensor:

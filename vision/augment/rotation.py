@@ -34,4 +34,4 @@ class Rotation(Augmentation):
         clean = working(x)
         angle = params[:, 0].to(clean.dtype)
         turned = rotate(clean, angle, padding_mode="reflection", align_corners=False).clamp(0, 1)
-        return restore(clean, turned, (angle == 0).view(-1, 1, 1, 1)).to(x.dtype)
+        return restore(clean, turned, ~self.acts(params)).to(x.dtype)

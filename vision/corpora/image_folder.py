@@ -12,8 +12,7 @@ from pathlib import Path
 
 from audioinv.corpora.download import Download
 from audioinv.corpora.table import files_of
-from audioinv.corpora.tree import read_tree
-from audioinv.data.task import Task
+from audioinv.corpora.tree import label_tasks, read_tree
 from vision.corpora.images import write_images
 from vision.data.image_io import ENDINGS, probe_all
 
@@ -50,7 +49,5 @@ def prepare(root: str | Path, out: str | Path, seed: int = 0) -> Path:
     root = Path(root)
     rows = read_tree(root, ENDINGS, "images", seed)
     probe_all(files_of(root, list(rows["path"])))
-    tasks: tuple[Task, ...] = ()
-    if "label" in rows and rows["label"].nunique() > 1:
-        tasks = (Task("label", "label"),)
-    return write_images(root, out, rows, (NAME, root.resolve().name, SOURCE, LICENCE), tasks)
+    about = (NAME, root.resolve().name, SOURCE, LICENCE)
+    return write_images(root, out, rows, about, label_tasks(rows))
