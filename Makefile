@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 SCRIPTS := .ci/run $(wildcard recipes/*/ssl1/*.sh)
 
-.PHONY: help install demo test test-slow lint
+.PHONY: help install demo test test-slow lint benchmarks
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -27,6 +27,10 @@ lint: $(INSTALLED)  ## check style, types and shell scripts
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/shellcheck $(SCRIPTS)
+
+benchmarks: $(INSTALLED)  ## measure speed side by side; figures and tables go to docs/
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[benchmarks]'
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks --out docs
 
 # A stamp: written after a complete installation only, so that an interrupted one is taken up again.
 $(INSTALLED): pyproject.toml

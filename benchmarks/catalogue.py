@@ -1,0 +1,30 @@
+"""Every benchmark by name; its module is imported when it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+
+from audioinv.core.errors import UserError
+from benchmarks.measure import Comparison, Setup
+
+Benchmark = Callable[[Setup], Iterator[Comparison]]
+
+BENCHMARKS = {
+    "log_mel": "benchmarks.frontends:log_mel",
+    "augmentations": "benchmarks.augmenting:augmentations",
+    "views": "benchmarks.augmenting:views",
+}
+
+
+def benchmark(name: str) -> Benchmark:
+    """The benchmark of that name; its docstring says what is compared.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in BENCHMARKS:
+        raise UserError(f"there is no benchmark {name}; give some of {', '.join(BENCHMARKS)}")
+    module, function = BENCHMARKS[name].split(":")
+    found: Benchmark = getattr(import_module(module), function)
+    return found

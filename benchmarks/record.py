@@ -1,0 +1,68 @@
+"""Measurements as JSON, and the Markdown page made from it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from audioinv.core.files import read_json, write_json, write_text
+
+HEAD = """# Benchmarks
+
+Made by `python -m benchmarks` (`make benchmarks`), which keeps the figures in
+[benchmarks.json](benchmarks.json) and writes this page from them: do not edit it. Contenders do the
+same work and take turns in one process, A B A B. A ratio is taken within a turn; given are medians,
+and quartiles in brackets. On one thread of a CPU the clock is the process's own processor time, so
+that waiting for a busy machine does not count; load is the machine's average over a minute.
+"""
+
+
+def merge(folder: Path, benchmark: str, found: Mapping[str, Any]) -> None:
+    """Puts the figures of one benchmark in place of older ones, and writes the page anew."""
+    path = folder / "benchmarks.json"
+    figures = read_json(path) if path.exists() else {}
+    figures[benchmark] = found
+    write_json(path, figures)
+    write_text(folder / "benchmarks.md", HEAD + "".join(section(*item) for item in figures.items()))
+
+
+def section(benchmark: str, found: Mapping[str, Any]) -> str:
+    """The part of the page about one benchmark."""
+    tables = "\n".join(table(comparison) for comparison in found["comparisons"])
+    return f"\n## {benchmark}\n\n{found['about']}\n\n{_provenance(found)}\n\n{tables}"
+
+
+def table(comparison: Mapping[str, Any]) -> str:
+    """Times and ratios of one comparison, as Markdown."""
+    work = ", ".join(f"{name} {value}" for name, value in comparison["work"].items())
+    rounds, load = comparison["rounds"], comparison["load"]
+    rows = [f"| {name} | {_values(ms)} ms | |" for name, ms in comparison["ms"].items()]
+    rows += [_ratio_row(ratio) for ratio in comparison["ratios"]]
+    head = [f"**{comparison['name']}**: {work}; {rounds} turns, load {load}, {comparison['clock']}"]
+    return "\n".join([*head, "", "| | median | target |", "| --- | ---: | --- |", *rows, ""])
+
+
+def _ratio_row(ratio: Mapping[str, Any]) -> str:
+    verdict = f"{ratio['target']}: {'met' if ratio['met'] else '**missed**'}"
+    target = verdict if ratio["target"] else ""
+    return f"| *{ratio['of']} / {ratio['to']}* | *{_values(ratio)}* | {target} |"
+
+
+def _values(values: Mapping[str, float]) -> str:
+    median, low, high = (f"{values[name]:.3g}" for name in ("median", "low", "high"))
+    return f"{median} ({low} to {high})"
+
+
+def _provenance(found: Mapping[str, Any]) -> str:
+    machine = found["machine"]
+    versions = _listed(f"{n} {v}" for n, v in machine["versions"].items() if v != "absent")
+    threads = f"{machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"
+    return (
+        f"`{found['command']}` on {machine['hardware']}, {threads}, {found['date']}; "
+        f"Python {machine['python']}, {versions}."
+    )
+
+
+def _listed(parts: Iterable[str]) -> str:
+    return ", ".join(parts)
