@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 import torchaudio
 from torch import Tensor, nn
 
 from audioinv.core.errors import UserError
 
 TINY = 1e-10
+CHUNK = 2**17  # samples whose spectra stay in a processor's cache
+BLOCK = 16  # filters that are applied together
 SHORT_CLIPS = ("zeros", "repeat")
 
 
@@ -34,7 +37,7 @@ class Frontend(nn.Module):
 
     name: str
     config: dict[str, Any]
-    spectrogram: nn.Module
+    spectrogram: Any  # its window is a buffer, which nn.Module's types do not know
     filters: Tensor
     mean: Tensor
     std: Tensor
@@ -65,8 +68,10 @@ class Frontend(nn.Module):
         self.floor = 10 ** (floor_db / 10)
         self.n_samples = round(clip_s * sample_rate)
         self.output_size = (1, n_bins, self.n_samples // hop + 1)
-        self.spectrogram = torchaudio.transforms.Spectrogram(n_fft, hop_length=hop, power=2.0)
+        # of it only the Hann window is used; saved encoders know that by this name
+        self.spectrogram = torchaudio.transforms.Spectrogram(n_fft, hop_length=hop)
         self.register_buffer("filters", self.make_filters(n_fft // 2 + 1, min_hz, max_hz))
+        self.blocks = _blocks(self.filters)
         self.register_buffer("mean", torch.tensor(0.0))
         self.register_buffer("std", torch.tensor(1.0))
 
@@ -76,8 +81,26 @@ class Frontend(nn.Module):
 
     def decibels(self, x: Tensor) -> Tensor:
         """Log spectra in dB before normalisation: (B, T) -> (B, bins, frames)."""
-        power = self.spectrogram(x).transpose(1, 2) @ self.filters
+        parts = x.split(max(1, CHUNK // x.shape[-1]) if x.device.type == "cpu" else len(x))
+        return torch.cat([self.decibels_of_frames(self.frames(part)) for part in parts])
+
+    def frames(self, x: Tensor) -> Tensor:
+        """Centred stretches (B, frames, n_fft) of (B, T), which is mirrored at its ends."""
+        n_fft, hop = self.config["n_fft"], self.config["hop"]
+        return F.pad(x, (n_fft // 2, n_fft // 2), mode="reflect").unfold(-1, n_fft, hop)
+
+    def decibels_of_frames(self, frames: Tensor) -> Tensor:
+        """Log spectra in dB (B, bins, frames) of stretches of sound (B, frames, n_fft)."""
+        spectra = torch.fft.rfft(frames * self.spectrogram.window)
+        power = self.filtered(spectra.real.square() + spectra.imag.square())
         return 10 * power.clamp_min(self.floor).log10().transpose(1, 2)
+
+    def filtered(self, power: Tensor) -> Tensor:
+        """Power (..., n_freqs) through the filters, (..., n_bins)."""
+        if power.device.type != "cpu":
+            return power @ self.filters
+        parts = [power[..., rows] @ self.filters[rows, bins] for rows, bins in self.blocks]
+        return torch.cat(parts, -1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Waveforms (B, T) in [-1, 1] -> maps (B, 1, bins, frames) of mean 0 and deviation 1."""
@@ -174,6 +197,16 @@ FRONTENDS: dict[str, type[Frontend]] = {
     "log_frequency": LogFrequency,
     "waveform": Waveform,
 }
+
+
+def _blocks(filters: Tensor) -> list[tuple[slice, slice]]:
+    """Slices of frequencies and of bins outside which the filters (n_freqs, n_bins) are zero."""
+    blocks = []
+    for first in range(0, filters.shape[1], BLOCK):
+        bins = slice(first, min(first + BLOCK, filters.shape[1]))
+        used = filters[:, bins].any(1).nonzero().flatten().tolist() or [0]
+        blocks.append((slice(used[0], used[-1] + 1), bins))
+    return blocks
 
 
 def _check(

@@ -6,11 +6,12 @@ import librosa
 import numpy as np
 import pytest
 import torch
+import torchaudio
 from torch import Tensor
 
 from audioinv.core.errors import UserError
 from audioinv.core.randomness import generator
-from audioinv.frontend import LogFrequency, LogMel
+from audioinv.frontend import Frontend, LogFrequency, LogMel
 from audioinv.modality import build_frontend
 
 RATE = 8000
@@ -179,3 +180,23 @@ def test_the_waveform_front_end_hands_samples_through() -> None:
     assert frontend.fit([x]) == {"mean": 0.0, "std": 1.0}
     assert torch.equal(frontend(x), maps)
     assert frontend.fit([torch.zeros(1, 4000)])["std"] == 1.0, "silence is no fault here"
+
+
+@pytest.mark.parametrize("kind", [LogMel, LogFrequency])
+def test_spectra_are_torchaudios_whatever_the_batch(kind: type[Frontend]) -> None:
+    """A batch is worked through in parts, and filters are applied where they are not zero."""
+    frontend = kind(RATE, n_fft=512, hop=128, n_bins=50, min_hz=40.0)
+    x = noise(40)  # more than one part
+    spectra = torchaudio.transforms.Spectrogram(512, hop_length=128)(x)
+    power = torch.einsum("bft,fm->bmt", spectra, frontend.filters)
+    expected = 10 * power.clamp_min(1e-10).log10()
+    torch.testing.assert_close(frontend.decibels(x), expected, atol=1e-4, rtol=0)
+
+
+def test_spectra_have_gradients_in_the_waveform() -> None:
+    frontend = LogMel(RATE, n_bins=32)
+    x, along = noise(2).requires_grad_(), 1e-4 * noise(2).flip(1)
+    (gradient,) = torch.autograd.grad(frontend.decibels(x).sum(), x)
+    high, low = frontend.decibels(x + along).double(), frontend.decibels(x - along).double()
+    expected = float((high - low).detach().sum() / 2)
+    assert float((gradient * along).sum()) == pytest.approx(expected, rel=0.01)
