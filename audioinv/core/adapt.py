@@ -246,7 +246,7 @@ def search_by_evidence(
     """The corner under which the targets have the highest Gaussian-process evidence."""
     rows = evidence_rows(data, config.max_labels, seed)
     y = centre_targets(data.targets[rows], data.kind, len(data.classes))
-    values = [best_noise(kernel(features_at(c)[rows].double()), y)[0] for c in corners]
+    values = [best_noise(kernel(features_at(c)[rows]).double(), y)[0] for c in corners]
     return Mixture.single(corners[int(torch.stack(values).argmax())])
 
 
@@ -256,7 +256,7 @@ def soft(
     """A product distribution over corners learnt by evidence, cut to its most likely corners."""
     rows = evidence_rows(data, config.max_labels, seed)
     y = centre_targets(data.targets[rows], data.kind, len(data.classes))
-    kernels = torch.stack([kernel(features_at(c)[rows].float()) for c in corners]).double()
+    kernels = torch.stack([kernel(features_at(c)[rows]) for c in corners])
     q, _ = learn_soft_descriptor(kernels, corners, y, config.evidence_steps)
     weights = corner_weights(q, corners)
     top = weights.topk(min(config.top_corners, len(corners))).indices

@@ -74,25 +74,27 @@ def learn_soft_descriptor(
     """Maximises the evidence over q, by Adam over (logit q, log noise) from q = 0.5.
 
     Args:
-        kernels: (C, n, n), one a corner. corners: (C, K). y: centred targets (n, m).
+        kernels: (C, n, n), one a corner, of any precision; their mixture is solved in double.
+        corners: (C, K). y: centred targets (n, m), float64.
 
     Returns:
         q (K,) and the log evidence reached, with the noise rescanned at the end.
     """
     flat = kernels.flatten(1)
     n = len(y)
-    logits = torch.zeros(corners.shape[1], dtype=kernels.dtype, requires_grad=True)
-    uniform = corner_weights(torch.full_like(logits, 0.5), corners)
-    log_noise = best_noise((uniform @ flat).view(n, n), y)[1].clone().requires_grad_()
+
+    def mixed(q: Tensor) -> Tensor:
+        return (corner_weights(q, corners).to(flat.dtype) @ flat).view(n, n).double()
+
+    logits = torch.zeros(corners.shape[1], dtype=y.dtype, requires_grad=True)
+    log_noise = best_noise(mixed(logits.detach().sigmoid()), y)[1].clone().requires_grad_()
     optimiser = torch.optim.Adam([logits, log_noise], lr=lr)
     for _ in range(steps):
         optimiser.zero_grad()
-        k = (corner_weights(logits.sigmoid(), corners) @ flat).view(n, n)
-        loss = -log_evidence(k, y, log_noise) / n
+        loss = -log_evidence(mixed(logits.sigmoid()), y, log_noise) / n
         loss.backward()
         optimiser.step()
         with torch.no_grad():  # below the grid a kernel of single precision is singular
             log_noise.clamp_(min=float(LOG_NOISE_GRID[0]))
     q = logits.detach().sigmoid()
-    evidence, _ = best_noise((corner_weights(q, corners) @ flat).view(n, n), y)
-    return q, float(evidence)
+    return q, float(best_noise(mixed(q), y)[0])

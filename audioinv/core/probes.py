@@ -1,4 +1,4 @@
-"""Linear readouts of frozen features, fitted by scikit-learn and kept as one matrix.
+"""Linear readouts of frozen features, fitted by ridge or scikit-learn and kept as one matrix.
 
 Every readout standardises its features by the training features and is a linear map after that, so
 that it can be stored, inspected and exported as four tensors.
@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, RidgeClassifierCV, RidgeCV
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from audioinv.core.errors import UserError
+from audioinv.core.ridge import fit_ridge
 
 READOUTS = ("logistic", "ridge", "lda")
-ALPHAS = np.logspace(-2, 6, 17)
 NEVER = -1e9  # bias of a class that training lacks
 
 
@@ -113,8 +113,8 @@ def _fit(
     x: np.ndarray, y: np.ndarray, kind: str, name: str, strength: float, n_classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
     if kind == "regression":
-        model: Any = RidgeCV(ALPHAS).fit(x, y)
-        return np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
+        weight, bias, _ = fit_ridge(x, y.reshape(len(y), -1))
+        return weight, bias
     if kind == "multilabel":
         rows = [_fit_label(x, label, strength) for label in y.T]
         return np.stack([weight for weight, _ in rows]), np.array([bias for _, bias in rows])
@@ -123,9 +123,12 @@ def _fit(
         raise UserError(
             "the training part has fewer than two classes; check the label and the split"
         )
-    model = _classifier(name, strength).fit(x, y)
-    weight = np.atleast_2d(model.coef_)  # ridge drops the first axis for two classes
-    return _spread_over_classes(weight, model.intercept_, seen, n_classes)
+    if name == "ridge":
+        weight, bias, _ = fit_ridge(x, 2.0 * (y[:, None] == seen) - 1)
+    else:
+        model = _classifier(name, strength).fit(x, y)
+        weight, bias = model.coef_, model.intercept_
+    return _spread_over_classes(weight, bias, seen, n_classes)
 
 
 def _fit_label(x: np.ndarray, y: np.ndarray, strength: float) -> tuple[np.ndarray, float]:
@@ -137,8 +140,6 @@ def _fit_label(x: np.ndarray, y: np.ndarray, strength: float) -> tuple[np.ndarra
 
 
 def _classifier(name: str, strength: float) -> Any:
-    if name == "ridge":
-        return RidgeClassifierCV(ALPHAS)
     if name == "lda":
         return LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
     return _logistic(strength)

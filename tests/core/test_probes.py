@@ -8,11 +8,12 @@ from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifierCV, R
 from torch import Tensor
 
 from audioinv.core.errors import UserError
-from audioinv.core.probes import ALPHAS, Readout, fit_readout
+from audioinv.core.probes import Readout, fit_readout
 from audioinv.core.randomness import generator
+from audioinv.core.ridge import STRENGTHS
 
 REFERENCES = {
-    "ridge": lambda: RidgeClassifierCV(ALPHAS),
+    "ridge": lambda: RidgeClassifierCV(STRENGTHS),
     "logistic": lambda: LogisticRegression(C=1.0, max_iter=200),
     "lda": lambda: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
 }
@@ -89,7 +90,7 @@ def test_regression_is_ridge_with_leave_one_out() -> None:
     x, _ = problem(2)
     y = x[:, 0] * 30 - x[:, 5] + torch.randn(120, generator=generator(1, "y"))
     readout = fit_readout(x[:80], y[:80], "regression", [])
-    model = RidgeCV(ALPHAS).fit(standardised(x[:80], x[:80]), y[:80].numpy())
+    model = RidgeCV(STRENGTHS).fit(standardised(x[:80], x[:80]), y[:80].numpy())
     expected = model.predict(standardised(x[80:], x[:80]))
     assert readout.predict(x[80:]).shape == (40,)
     np.testing.assert_allclose(readout.predict(x[80:]), expected, rtol=1e-4, atol=1e-3)
@@ -103,7 +104,7 @@ def test_several_values_are_one_ridge_regression() -> None:
     )
     readout = fit_readout(x[:80], y[:80], "regression", [])
     seen = standardised(x[:80], x[:80])
-    alpha = RidgeCV(ALPHAS).fit(seen, y[:80].numpy()).alpha_
+    alpha = RidgeCV(STRENGTHS).fit(seen, y[:80].numpy()).alpha_
     expected = Ridge(alpha).fit(seen, y[:80].numpy()).predict(standardised(x[80:], x[:80]))
     assert readout.predict(x[80:]).shape == (40, 3)
     np.testing.assert_allclose(readout.predict(x[80:]), expected, rtol=1e-4, atol=1e-3)
