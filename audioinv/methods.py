@@ -6,6 +6,8 @@ from __future__ import annotations
 _NAMES = {
     "amortised": ("Amortised", "Amortised"),
     "simclr": ("SimCLR, all augmentations", "SimCLR"),
+    "invclr": ("InvCLR, SimCLR with gradient penalty", "InvCLR"),
+    "amortised_invclr": ("Amortised with gradient penalty", "Amortised InvCLR"),
     "simclr_frequency": ("SimCLR, frequency group only", "SimCLR frequency"),
     "simclr_time": ("SimCLR, time group only", "SimCLR time"),
     "simclr_spatial": ("SimCLR, spatial group only", "SimCLR spatial"),

@@ -36,6 +36,8 @@ class AudiomentationsAugmentation(Augmentation):
         UserError: `transform` cannot be called, or a sample rate that is not allowed.
     """
 
+    opaque = True
+
     def __init__(self, transform: Any, sample_rate: int, name: str | None = None) -> None:
         check_sample_rate(sample_rate)
         if not callable(transform) or not hasattr(transform, "p"):

@@ -25,6 +25,7 @@ class PitchShift(Augmentation):
     """
 
     name = "pitch_shift"
+    first_order = False
 
     def __init__(
         self, sample_rate: int, min_semitones: float = -15.0, max_semitones: float = 15.0

@@ -25,6 +25,7 @@ class TimeMask(Augmentation):
     """
 
     name = "time_mask"
+    first_order = False
 
     def __init__(self, max_fraction: float = 1 / 8) -> None:
         check_range("time_mask", 0.0, max_fraction, (0, 1), "of the clip")

@@ -22,6 +22,7 @@ class TimeShift(Augmentation):
     """
 
     name = "time_shift"
+    first_order = False
 
     def __init__(self, max_shift: float = 0.5) -> None:
         check_range("time_shift", 0.0, max_shift, (0, 1), "of the clip")

@@ -46,6 +46,7 @@ class ParameterPredictor(nn.Module):
         first, second = features
         if self.kind == "none":
             return first.new_zeros(())
+        params = (_on_cpu(params[0]), _on_cpu(params[1]))
         if self.kind == "differences":
             target = normalised(self.bank, params[0]) - normalised(self.bank, params[1])
             return F.mse_loss(self.head(torch.cat([first, second], 1)), target.to(first.device))
@@ -84,6 +85,10 @@ def applied(bank: AugmentationBank, params: dict[str, Tensor]) -> Tensor:
         ],
         dim=1,
     )
+
+
+def _on_cpu(params: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: rows.detach().cpu() for name, rows in params.items()}
 
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

@@ -42,6 +42,11 @@ class Augmentation(ABC):
 
     name: str
     parameters: tuple[Parameter, ...]
+    opaque: bool = False
+    """Whether no gradient with respect to `x` passes `apply`."""
+    first_order: bool = True
+    """Whether the gradient in its parameters tells what another draw of them would do. Where
+    representations ripple over steps far smaller than a draw it does not (docs/invclr.md)."""
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Draws `n` parameter rows, (n, P), uniformly within each parameter's range."""
@@ -119,7 +124,7 @@ class AugmentationBank:
             Augmentation name -> (n, P). Components below 0.5 give identity rows, and so do the
             examples that `probability` leaves out.
         """
-        active, chance = self._active(n, descriptor), self._chance(n, descriptor)
+        active, chance = self.active(n, descriptor), self._chance(n, descriptor)
         params = {}
         for name, augmentation in self.augmentations.items():
             acts = active[name] & (torch.rand(n, 1, generator=generator) < chance[name])
@@ -132,7 +137,7 @@ class AugmentationBank:
         first = self.sample(n, descriptor, generator)
         second = self.sample(n, descriptor, generator)
         if self.inactive == "shared":
-            active = self._active(n, descriptor)
+            active = self.active(n, descriptor)
             for name, augmentation in self.augmentations.items():
                 common = augmentation.sample(n, generator)
                 first[name] = torch.where(active[name], first[name], common)
@@ -152,14 +157,26 @@ class AugmentationBank:
         return x
 
     def views(
-        self, x: Tensor, descriptor: Tensor, generator: torch.Generator
+        self,
+        x: Tensor,
+        descriptor: Tensor,
+        generator: torch.Generator,
+        tracked: Sequence[str] = (),
     ) -> tuple[Views, ViewParameters]:
-        """Two views of `x` (B, ...) under `descriptor`, (K,) or (B, K), and how they are made."""
-        first, second = self.sample_pair(len(x), descriptor, generator)
-        return (self.apply(x, first), self.apply(x, second)), (first, second)
+        """Two views of `x` (B, ...) under `descriptor`, (K,) or (B, K), and how they are made.
 
-    def _active(self, n: int, descriptor: Tensor) -> dict[str, Tensor]:
-        """Augmentation name -> (n, 1) bool."""
+        Args:
+            tracked: augmentations whose parameters in view 1, then on the device of `x`, require a
+                gradient: view 1 keeps its graph, even where gradients are turned off.
+        """
+        first, second = self.sample_pair(len(x), descriptor, generator)
+        first |= {name: first[name].to(x.device).requires_grad_() for name in tracked}
+        with torch.set_grad_enabled(torch.is_grad_enabled() or len(tracked) > 0):
+            view = self.apply(x, first)
+        return (view, self.apply(x, second)), (first, second)
+
+    def active(self, n: int, descriptor: Tensor) -> dict[str, Tensor]:
+        """Augmentation name -> (n, 1) bool: whether `descriptor`, (K,) or (n, K), turns it on."""
         bits = self.space.expand(self.space.check(descriptor.cpu())).expand(n, -1) >= 0.5
         return {name: bits[:, k, None] for k, name in enumerate(self.space.augmentations)}
 

@@ -1,7 +1,8 @@
 """What pre-training contrasts: SimCLR, MoCo-v2 or MoCo-v3 around one conditioned encoder.
 
-Each is a module with the same three steps: `forward` gives the projections of a process's views,
-`loss` compares those of all processes together, `after_step` follows the optimiser.
+Each is a module with the same three steps: `forward` gives the projections of a process's views and
+any further losses by name, `loss` compares the projections of all processes together, `after_step`
+follows the optimiser.
 """
 
 from __future__ import annotations
@@ -19,13 +20,20 @@ from audioinv.core.auxiliary import ParameterPredictor
 from audioinv.core.bank import ViewParameters, Views
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.objectives import moco_v2, moco_v3, nt_xent
+from audioinv.core.penalty import PenaltyDraws, gradient_penalty, twice_differentiable
 from audioinv.core.projector import Projector
 
 Projections = Sequence[Tensor]
+Further = dict[str, Tensor]
+"""Losses beside the contrastive one: "predict", "penalty" -> a scalar, not weighted."""
 
 
 class SimCLR(nn.Module):
-    """Both views through one network, which may also predict how they were made."""
+    """Both views through one network, which may also predict how they were made.
+
+    The gradient penalty takes view 1 from the pass that the contrastive loss needs anyway, so
+    BatchNorm's running statistics see every batch once, with it or without.
+    """
 
     def __init__(
         self,
@@ -33,21 +41,37 @@ class SimCLR(nn.Module):
         projector: Projector,
         predictor: ParameterPredictor,
         temperature: float,
+        longest: float = math.inf,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.projector = projector
         self.predictor = predictor
         self.temperature = temperature
+        self.longest = longest
 
     def forward(
-        self, views: Views, params: ViewParameters, descriptor: Tensor
-    ) -> tuple[Projections, Tensor]:
-        """Projections (B, dim) of two views under one descriptor (K,), and the second loss."""
-        features = self.encoder(torch.cat(views), descriptor)
+        self,
+        views: Views,
+        params: ViewParameters,
+        descriptor: Tensor,
+        draws: PenaltyDraws | None = None,
+    ) -> tuple[Projections, Further]:
+        """Projections (B, dim) of two views under one descriptor (K,), and the further losses.
+
+        Args:
+            draws: of the gradient penalty; view 1 then has its graph. None leaves it out.
+        """
+        with twice_differentiable(draws is not None):
+            features = self.encoder(torch.cat(views), descriptor)
         projections = self.projector(features, descriptor).chunk(2)
         first, second = features.chunk(2)
-        return projections, self.predictor((first, second), params)
+        further = {}
+        if self.predictor.kind != "none":
+            further["predict"] = self.predictor((first, second), params)
+        if draws is not None:
+            further["penalty"] = gradient_penalty(first, params[0], draws, self.longest)
+        return projections, further
 
     def loss(self, projections: Projections, descriptor: Tensor) -> Tensor:
         """NT-Xent of both views."""
@@ -90,16 +114,16 @@ class MoCoV2(nn.Module):
         self._ddp_params_and_buffers_to_ignore = [f"queue.{n}" for n, _ in queue.named_buffers()]
 
     def forward(
-        self, views: Views, params: ViewParameters, descriptor: Tensor
-    ) -> tuple[Projections, Tensor]:
-        """Query of view 1 and key of view 2, (B, dim) each, and no second loss."""
+        self, views: Views, params: ViewParameters, descriptor: Tensor, draws: None = None
+    ) -> tuple[Projections, Further]:
+        """Query of view 1 and key of view 2, (B, dim) each, and no further loss."""
         corner = self.queue.index(descriptor)
         before = running_statistics(self.query)
         query = self.query(views[0], descriptor)
         self.statistics.load(self.key, corner)
         key = self.key.eval()(views[1], descriptor)
         self.statistics.update(self.query, before, corner)
-        return (query, key), query.new_zeros(())
+        return (query, key), {}
 
     def loss(self, projections: Projections, descriptor: Tensor) -> Tensor:
         """InfoNCE against the queue of this corner."""
@@ -137,13 +161,13 @@ class MoCoV3(nn.Module):
         self.momentum = momentum
 
     def forward(
-        self, views: Views, params: ViewParameters, descriptor: Tensor
-    ) -> tuple[Projections, Tensor]:
-        """Predictions, then keys, of views 1 and 2, (B, dim) each, and no second loss."""
+        self, views: Views, params: ViewParameters, descriptor: Tensor, draws: None = None
+    ) -> tuple[Projections, Further]:
+        """Predictions, then keys, of views 1 and 2, (B, dim) each, and no further loss."""
         both = torch.cat(views)
         query = self.head(self.query(both, descriptor), descriptor)
         key = self.key(both, descriptor)
-        return (*query.chunk(2), *key.chunk(2)), query.new_zeros(())
+        return (*query.chunk(2), *key.chunk(2)), {}
 
     def loss(self, projections: Projections, descriptor: Tensor) -> Tensor:
         """Each view's predictions against the other's keys."""
@@ -153,6 +177,20 @@ class MoCoV3(nn.Module):
     def after_step(self, projections: Projections, descriptor: Tensor, progress: float) -> None:
         """Moves the copy, ever more slowly."""
         self.key.follow(self.query, rising_momentum(self.momentum, progress))
+
+
+def weighted(further: Further, predict: float, penalty: float, clamp: float) -> Tensor | float:
+    """What further losses add to the contrastive one by their weights; 0.0 where there are none.
+
+    Args:
+        clamp: a penalty above it counts as this much, and then has no gradient (InvCLR).
+    """
+    total: Tensor | float = 0.0
+    if "predict" in further:
+        total = total + predict * further["predict"]
+    if "penalty" in further:
+        total = total + penalty * further["penalty"].clamp_max(clamp)
+    return total
 
 
 class Branch(nn.Module):

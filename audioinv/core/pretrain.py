@@ -27,11 +27,12 @@ from torch import Tensor, nn
 from audioinv.core.auxiliary import ParameterPredictor
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.checkpoint import load_latest, save_checkpoint
-from audioinv.core.contrast import MoCoV2, MoCoV3, Queue, SimCLR
+from audioinv.core.contrast import MoCoV2, MoCoV3, Queue, SimCLR, weighted
 from audioinv.core.descriptor import DescriptorSpace, flip
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.files import write_text
+from audioinv.core.penalty import PenaltySampler
 from audioinv.core.projector import Projector
 from audioinv.core.randomness import generator, seeded
 
@@ -55,6 +56,10 @@ class PretrainConfig:
             notation of `DescriptorSpace.parse` trains that one only.
         predict, predict_weight: a second loss on the views' parameters, and its weight: "none",
             "differences" (AugSelf) or "applied" (MT-SLVR).
+        penalty: lambda of InvCLR's gradient penalty (`core.penalty`); 0 is off. penalty_draws:
+            fresh parameters an example. penalty_clamp: what it counts at most, as published.
+            penalty_longest: what each draw counts at most; not in the paper. penalty_on: the
+            augmentations to penalise; null takes those whose gradient tells what a draw does.
         checkpoint_every, log_every: steps.
     """
 
@@ -75,6 +80,11 @@ class PretrainConfig:
     corners: str = "space"
     predict: str = "none"
     predict_weight: float = 1.0
+    penalty: float = 0.0
+    penalty_draws: int = 100
+    penalty_clamp: float = 1.0
+    penalty_longest: float = math.inf
+    penalty_on: list[str] | None = None
     checkpoint_every: int = 200
     log_every: int = 10
 
@@ -110,11 +120,15 @@ def pretrain(
     """
     check(config, len(clips), fabric.world_size)
     contrast = make_contrast(encoder, bank, config, seed)
+    penalty = PenaltySampler(
+        bank, encoder.dim, config.penalty, config.penalty_draws, config.penalty_on
+    )
     optimiser = make_optimiser(contrast, config)
     start = resume(run, contrast, optimiser)
     model, optimiser = fabric.setup(contrast, optimiser)
     log = MetricsLog(run, start) if fabric.is_global_zero else None
     model.train()
+    trained = [p for p in model.parameters() if p.requires_grad]
 
     for step in range(start, config.steps):
         began = time.perf_counter()
@@ -127,21 +141,30 @@ def pretrain(
         )
         with torch.no_grad():
             views, params = bank.views(
-                fabric.to_device(x), descriptor, generator(seed, "views", step, fabric.global_rank)
+                fabric.to_device(x),
+                descriptor,
+                generator(seed, "views", step, fabric.global_rank),
+                tracked=penalty.active(descriptor),
             )
-        own, second_loss = model(views, params, on_device)
+        draws = penalty.draw(
+            params[0], descriptor, generator(seed, "penalty", step, fabric.global_rank)
+        )
+        own, further = model(views, params, on_device, draws)
         projections = [gather(projection.float(), fabric) for projection in own]
-        loss = contrast.loss(projections, on_device) + config.predict_weight * second_loss
+        further = {name: gather(value[None], fabric).mean() for name, value in further.items()}
+        loss = contrast.loss(projections, on_device) + weighted(
+            further, config.predict_weight, config.penalty, config.penalty_clamp
+        )
         stop_unless_finite(loss, step, descriptor, bank, run)
 
         optimiser.zero_grad()
-        fabric.backward(loss)
+        fabric.backward(loss, inputs=trained)  # not to the parameters of view 1
         optimiser.step()
 
         done = step + 1
         contrast.after_step(projections, on_device, done / config.steps)
         if log and (done % config.log_every == 0 or done == config.steps):
-            log.write(done, loss.item(), lr, descriptor, time.perf_counter() - began)
+            log.write(done, loss.item(), lr, descriptor, time.perf_counter() - began, further)
         if fabric.is_global_zero and (done % config.checkpoint_every == 0 or done == config.steps):
             save_checkpoint(run / "checkpoints", done, training_state(model, optimiser, done))
         progress(done, loss.item(), lr)
@@ -186,8 +209,11 @@ def check_objective(config: PretrainConfig, total: int) -> None:
         return
     if not 0 <= config.momentum <= 1:
         raise UserError(f"pretrain.momentum is {config.momentum}; give a value in [0, 1]")
-    if config.predict != "none":
-        raise UserError(f"pretrain.predict is '{config.predict}'; it needs objective=simclr")
+    if config.predict != "none" or config.penalty:
+        which = "penalty" if config.penalty else "predict"
+        raise UserError(
+            f"pretrain.{which} is {getattr(config, which)!r}; it needs objective=simclr"
+        )
     size = config.queue_size
     if config.objective == "moco_v2" and (size < total or size % total):
         raise UserError(
@@ -251,7 +277,7 @@ def make_contrast(
             return MoCoV3(encoder, projector, head, tau, config.momentum)
         if config.objective == "simclr":
             predictor = ParameterPredictor(bank, encoder.dim, width, config.predict)
-            return SimCLR(encoder, projector, predictor, tau)
+            return SimCLR(encoder, projector, predictor, tau, config.penalty_longest)
     corners = trained_corners(bank.space, config.corners)
     queue = Queue(corners, config.queue_size, projector.dim, generator(seed, "queue"))
     return MoCoV2(encoder, projector, queue, tau, config.momentum)
@@ -324,11 +350,21 @@ class MetricsLog:
         write_text(self.path, "".join(line + "\n" for line in kept))
         self.board = TensorBoardLogger(root_dir=run, name="tensorboard", version="")
 
-    def write(self, step: int, loss: float, lr: float, descriptor: Tensor, seconds: float) -> None:
-        """Appends one line and one TensorBoard point."""
+    def write(
+        self,
+        step: int,
+        loss: float,
+        lr: float,
+        descriptor: Tensor,
+        seconds: float,
+        further: dict[str, Tensor],
+    ) -> None:
+        """Appends one line and one TensorBoard point; `further` losses are logged unweighted."""
+        also = {name: value.item() for name, value in further.items()}
         row = {
             "step": step,
             "loss": loss,
+            **also,
             "lr": lr,
             "descriptor": [int(v) for v in descriptor.tolist()],
             "seconds": round(seconds, 4),
@@ -336,7 +372,7 @@ class MetricsLog:
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         try:
-            self.board.log_metrics({"loss": loss, "lr": lr}, step)
+            self.board.log_metrics({"loss": loss, **also, "lr": lr}, step)
         except (OSError, ValueError) as error:  # Lightning makes a ValueError of a full disk
             raise UserError(
                 f"cannot write to {self.path.parent}; is the disk full? {error.__cause__ or error}"

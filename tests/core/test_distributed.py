@@ -9,9 +9,11 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 
-from audioinv.core.contrast import MoCoV2, MoCoV3, Queue
+from audioinv.core.auxiliary import ParameterPredictor
+from audioinv.core.contrast import MoCoV2, MoCoV3, Queue, SimCLR, weighted
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.objectives import nt_xent
+from audioinv.core.penalty import PenaltyDraws
 from audioinv.core.pretrain import gather
 from audioinv.core.projector import Projector
 from audioinv.core.randomness import generator, seeded
@@ -126,3 +128,57 @@ def test_two_processes_contrast_with_momentum_like_one(tmp_path: Path, objective
     if objective == "moco_v2":
         assert torch.equal(ranks[0]["weights"]["queue.keys"], ranks[1]["weights"]["queue.keys"])
         assert one["weights"]["queue.oldest"].tolist() == [12, 0, 0]
+
+
+def train_penalised(fabric: Fabric, out: Path) -> None:
+    """Like `train`, with the gradient penalty of a gain and an offset."""
+    space = DescriptorSpace.single(["a", "b"])
+    with seeded(0, "network"):
+        encoder: Any = Small()
+        none, nothing = Projector(space, 4, kind="none"), ParameterPredictor(Any, 4)
+        contrast: Any = SimCLR(encoder, none, nothing, 0.5).double()
+    wrapped, optimiser = fabric.setup(contrast, torch.optim.SGD(contrast.parameters(), lr=0.5))
+    keyed = generator(0, "x")
+    x = torch.randn(STEPS, 2, 2 * BATCH, 5, generator=keyed).double()
+    alphas = torch.randn(STEPS, 2 * BATCH, 2, generator=keyed).double()
+    signs = torch.randn(STEPS, 2 * BATCH, 4, generator=keyed).sign()
+    moves = torch.randn(STEPS, 2 * BATCH, 7, 2, generator=keyed)
+    own = 2 * BATCH // fabric.world_size
+    rows = slice(fabric.global_rank * own, (fabric.global_rank + 1) * own)
+    losses, gradients = [], {}
+    for step, views in enumerate(x):
+        corner = space.corners[step % 2].double()
+        alpha = alphas[step, rows].clone().requires_grad_()
+        first = views[0, rows] * (1 + alpha[:, :1]) + alpha[:, 1:]
+        draws = PenaltyDraws(signs[step, rows], {"a": moves[step, rows]})
+        parts, further = wrapped((first, views[1, rows]), ({"a": alpha}, {}), corner, draws)
+        projections = [gather(part, fabric) for part in parts]
+        further = {name: gather(value[None], fabric).mean() for name, value in further.items()}
+        loss = contrast.loss(projections, corner) + weighted(further, 0.0, 2.0, 100.0)
+        optimiser.zero_grad()
+        fabric.backward(loss, inputs=list(contrast.parameters()))
+        losses.append(further["penalty"].item())
+        if step == 0:
+            gradients = {n: p.grad.clone() for n, p in contrast.named_parameters()}
+        optimiser.step()
+    state = {"losses": torch.tensor(losses), "gradients": gradients}
+    torch.save({**state, "weights": contrast.state_dict()}, f"{out}_{fabric.global_rank}.pt")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_two_processes_are_penalised_like_one(tmp_path: Path) -> None:
+    """The penalty, gradients and weights, on both processes."""
+    train_penalised(Fabric(accelerator="cpu", devices=1), tmp_path / "one")
+    two = Fabric(accelerator="cpu", devices=2, strategy="ddp_fork")
+    two.launch(train_penalised, tmp_path / "two")
+    one, *ranks = (
+        torch.load(tmp_path / f"{name}.pt", weights_only=True)
+        for name in ("one_0", "two_0", "two_1")
+    )
+    assert float(one["losses"].min()) > 0.01
+    for rank in ranks:
+        torch.testing.assert_close(one["losses"], rank["losses"], rtol=0, atol=1e-6)
+        for part in ("gradients", "weights"):
+            for name, value in one[part].items():
+                torch.testing.assert_close(value, rank[part][name], rtol=0, atol=1e-9)

@@ -31,6 +31,7 @@ class Crop(Augmentation):
     """
 
     name = "crop"
+    first_order = False
 
     def __init__(
         self, min_scale: float = 0.08, max_scale: float = 1.0, max_ratio: float = 4 / 3

@@ -24,6 +24,7 @@ class Rotation(Augmentation):
     """
 
     name = "rotation"
+    first_order = False
 
     def __init__(self, min_degrees: float = -30.0, max_degrees: float = 30.0) -> None:
         check_range("rotation", min_degrees, max_degrees, (-180, 180), "degrees")

@@ -1,0 +1,185 @@
+"""The gradient penalty of InvCLR: how far a representation moves when a view is made otherwise.
+
+Foster, Pukdee and Rainforth, "Improving Transformation Invariance in Contrastive Representation
+Learning" (ICLR 2021, arXiv 2010.09515), section 3: beside pulling two views together, keep the
+representation of one from changing with its transformation parameters alpha. To first order, a
+fresh draw alpha' moves a random projection e . h of it by g . (alpha' - alpha).
+
+What the paper leaves open, or what a bank of many augmentations adds:
+
+- The representation is the encoder's output z, the one that tasks will use, not the projection.
+- alpha are the parameters that an augmentation declares differentiable. Its others (seeds, modes,
+  places in the noise) stay as view 1 has them: alpha' differs in the differentiable ones alone.
+- An augmentation whose component of the descriptor is 0 has no freedom: the representation may
+  follow it. Nor has one that did not act on an example (`bank.probability`): that is a mode, too.
+- alpha keeps its units, semitones beside decibels: g . (alpha' - alpha) has none.
+- A network with BatchNorm mixes the examples of a batch, so g of one example also holds what its
+  parameters do to the others through the batch's statistics, as in the released code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from audioinv.core.bank import Augmentation, AugmentationBank
+from audioinv.core.errors import UserError
+
+
+class PenaltyDraws(NamedTuple):
+    """What is random in the penalty of a batch; keyed like every draw of a step.
+
+    signs: e, (B, d) of -1 and 1.
+    moves: alpha' - alpha of every penalised augmentation, (B, draws, P), in its parameters' units.
+    """
+
+    signs: Tensor
+    moves: dict[str, Tensor]
+
+
+def gradient_penalty(
+    z: Tensor, params: Mapping[str, Tensor], draws: PenaltyDraws, longest: float = math.inf
+) -> Tensor:
+    """Mean of (g . (alpha' - alpha))^2 over examples and draws, g = grad_alpha (e . z / ||z||).
+
+    Keeps its graph, so that a loss with it trains the network that made `z`. Such a loss goes
+    backward to the network's parameters alone, `backward(inputs=...)`: the rest of the graph
+    would be the second derivative of the augmentations, for nothing.
+
+    Args:
+        z: representations (B, d) of view 1, made from it with gradient.
+        params: view 1's parameters, name -> (B, P); those in `draws.moves` require a gradient.
+        longest: a draw counts as this much at most, and then has no gradient. Unit vectors are 2
+            apart at most, and e . (h' - h) is as long as h' - h in the mean: what extrapolation
+            puts above 4 is not there. The paper has no such bound.
+
+    Returns:
+        A scalar, 0 or more. The paper's clamp, of the mean, is not in it.
+
+    Raises:
+        UserError: no gradient leads from `z` to any of the parameters.
+    """
+    names = list(draws.moves)
+    if not any(bool(draws.moves[name].any()) for name in names):
+        return z.new_zeros(())
+    h = F.normalize(z.to(torch.promote_types(z.dtype, torch.float32)), dim=1)
+    projection = (draws.signs.to(h) * h).sum()
+    alphas = [params[name] for name in names]
+    gradients = torch.autograd.grad(projection, alphas, create_graph=True, allow_unused=True)
+    changes = [
+        torch.einsum("bp,bnp->bn", gradient, draws.moves[name].to(gradient))
+        for name, gradient in zip(names, gradients, strict=True)
+        if gradient is not None
+    ]
+    if not changes:
+        raise UserError(
+            f"no gradient leads from the representation to the parameters of {', '.join(names)}; "
+            "set pretrain.penalty=0, or precision=32-true"
+        )
+    return torch.stack(changes).sum(0).square().clamp_max(longest).mean()
+
+
+class PenaltySampler:
+    """Draws what the penalty of a batch needs, for the augmentations of a bank; or says it is off.
+
+    Args:
+        bank: the bank that makes the views. dim: d, of the representation.
+        weight: lambda of the loss; 0 turns everything off.
+        draws: alpha' for every example; the paper takes 100. They cost a draw of the bank each,
+            no run of the network.
+        names: the augmentations to penalise; None takes those with a differentiable parameter
+            whose gradient tells what a draw does (`Augmentation.first_order`).
+
+    Raises:
+        UserError: a number out of range, an augmentation that is unknown or cannot be penalised.
+    """
+
+    def __init__(
+        self,
+        bank: AugmentationBank,
+        dim: int,
+        weight: float,
+        draws: int = 100,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        if not 0 <= weight < float("inf"):
+            raise UserError(f"pretrain.penalty is {weight}; give 0 (off) or a number above")
+        if draws < 1:
+            raise UserError(f"pretrain.penalty_draws is {draws}; give 1 or more")
+        self.bank = bank
+        self.dim = dim
+        self.draws = draws
+        self.names = penalised(bank, names) if weight else []
+
+    def active(self, descriptor: Tensor) -> list[str]:
+        """Penalised augmentations that `descriptor`, (K,) or (B, K), turns on for some example."""
+        active = self.bank.active(1 if descriptor.ndim == 1 else len(descriptor), descriptor)
+        return [name for name in self.names if bool(active[name].any())]
+
+    def draw(
+        self, params: Mapping[str, Tensor], descriptor: Tensor, generator: torch.Generator
+    ) -> PenaltyDraws | None:
+        """Signs and moves for view 1 made with `params`, name -> (B, P); None if it is off."""
+        if not self.names:
+            return None
+        n = len(next(iter(params.values())))
+        signs = 2.0 * torch.randint(2, (n, self.dim), generator=generator) - 1
+        active = self.bank.active(n, descriptor)
+        moves = {
+            name: self._moves(name, params[name], active[name], generator)
+            for name in self.active(descriptor)
+        }
+        return PenaltyDraws(signs, moves)
+
+    def _moves(
+        self, name: str, params: Tensor, active: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """alpha' - alpha, (B, draws, P): 0 where a parameter or an example has no freedom."""
+        augmentation, alpha = self.bank.augmentations[name], params.detach().cpu()
+        fresh = augmentation.sample(len(alpha) * self.draws, generator)
+        moves = fresh.view(len(alpha), self.draws, -1) - alpha[:, None]
+        acts = active & augmentation.acts(alpha)[:, None]
+        return torch.where(acts[:, None] & torch.tensor(_free(augmentation)), moves, 0.0)
+
+
+def penalised(bank: AugmentationBank, names: Sequence[str] | None = None) -> list[str]:
+    """The augmentations to penalise: `names`, or those that `PenaltySampler` takes by itself.
+
+    Raises:
+        UserError: an unknown name; one without differentiable parameter; none at all; one whose
+            gradient is lost in a later augmentation that has none.
+    """
+    able = {name: a for name, a in bank.augmentations.items() if any(_free(a))}
+    own = [name for name, a in able.items() if a.first_order]
+    chosen = own if names is None else [name for name in bank.augmentations if name in names]
+    unable = [name for name in names or [] if name not in able]
+    if unable or not chosen:
+        raise UserError(
+            f"pretrain.penalty_on is {names if names is None else list(names)}; of this bank it "
+            f"takes {', '.join(able) or 'nothing'}, which have differentiable parameters"
+        )
+    later = list(bank.augmentations)[list(bank.augmentations).index(chosen[0]) + 1 :]
+    opaque = [name for name in later if bank.augmentations[name].opaque]
+    if opaque:
+        raise UserError(
+            f"no gradient passes {', '.join(opaque)}, so pretrain.penalty cannot act on "
+            f"{chosen[0]}; leave them out of the bank, or set pretrain.penalty=0"
+        )
+    return chosen
+
+
+def twice_differentiable(needed: bool = True) -> AbstractContextManager[None]:
+    """Attention in plain operations while `needed`: the fast kernels have no second derivative."""
+    return sdpa_kernel(SDPBackend.MATH) if needed else nullcontext()
+
+
+def _free(augmentation: Augmentation) -> list[bool]:
+    """Which parameters a draw varies and a gradient follows."""
+    return [p.differentiable and p.low < p.high for p in augmentation.parameters]
