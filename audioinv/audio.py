@@ -25,9 +25,10 @@ from audioinv.data.dataset import RandomCrops, fixed_clips, test_rows, windows_o
 from audioinv.data.pack import Pack
 from audioinv.frontend import FRONTENDS, Frontend
 
-__all__ = ["CONF", "FRONTENDS", "SCHEMA"]
+__all__ = ["CONF", "DEFAULTS", "FRONTENDS", "SCHEMA"]
 SCHEMA = Config
 CONF = "audioinv.conf"
+DEFAULTS = "config"
 
 
 def bank(config: AudioBankConfig, pack: Pack) -> AugmentationBank:

@@ -1,7 +1,7 @@
 """Sounds or images: what the commands must know of either, in one place.
 
-The modality `audio` is the module `audioinv.audio`, `image` is `vision.image`; both offer what
-`Modality` lists. Everything else in `audioinv.commands` and `audioinv.core` is the same for both.
+The modality `audio` is the module `audioinv.audio`, `image` is `vision.image`; all offer what
+`Modality` lists. Everything else in `audioinv.commands` and `audioinv.core` is the same for all.
 """
 
 from __future__ import annotations
@@ -20,18 +20,24 @@ if TYPE_CHECKING:
     from audioinv.core.pretrain import ClipSource
     from audioinv.data.pack import Pack
 
-MODALITIES = {"audio": "audioinv.audio", "image": "vision.image"}
+MODALITIES = {
+    "audio": "audioinv.audio",
+    "image": "vision.image",
+    "spirograph": "vision.spirograph_clips",
+}
 
 
 class Modality(Protocol):
     """What a modality's module offers.
 
-    `SCHEMA` is the dataclass of all settings, `CONF` the package with its Hydra groups. Clips are
-    whatever its bank and its front ends take: (n, ...).
+    `SCHEMA` is the dataclass of all settings, `CONF` the package with its Hydra groups, `DEFAULTS`
+    the file in it that chooses among them. Clips are whatever its bank and its front ends take:
+    (n, ...).
     """
 
     SCHEMA: type[Any]
     CONF: str
+    DEFAULTS: str
     FRONTENDS: Mapping[str, type[nn.Module]]
     bank: Callable[[Any, Pack], AugmentationBank]
     """Settings of the bank, and the pack -> the bank."""

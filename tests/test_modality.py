@@ -1,4 +1,4 @@
-"""Both modalities offer the same, and no part of the house reaches where it should not."""
+"""All modalities offer the same, and no part of the house reaches where it should not."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_every_modality_offers_all(name: str) -> None:
 
 
 def test_an_unknown_modality_or_front_end_is_explained() -> None:
-    with pytest.raises(UserError, match="give one of audio, image"):
+    with pytest.raises(UserError, match="give one of audio, image, spirograph"):
         modality_of("smell")
     with pytest.raises(UserError, match="log_mel, log_frequency, waveform, pixels"):
         build_frontend({"name": "nose"})

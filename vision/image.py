@@ -25,9 +25,10 @@ from vision.conf.schema import Config
 from vision.data.dataset import TrainingImages, batches, pixels
 from vision.frontend import FRONTENDS, Pixels
 
-__all__ = ["CONF", "FRONTENDS", "SCHEMA"]
+__all__ = ["CONF", "DEFAULTS", "FRONTENDS", "SCHEMA"]
 SCHEMA = Config
 CONF = "vision.conf"
+DEFAULTS = "config"
 SHOWN = 8  # images of an example
 
 
@@ -81,8 +82,17 @@ def write_example(
     name = augmentation.name
     with torch.no_grad():
         changed = augmentation.apply(x, augmentation.sample(len(x), generator(0, "examples", name)))
+    return write_strips(augmentation, x, changed, folder)
+
+
+def write_strips(
+    augmentation: Augmentation, before: Tensor, after: Tensor, folder: Path
+) -> dict[str, Any]:
+    """Images (n, 3, H, W) before and after an augmentation as two PNG files in `folder`, and what
+    examples.json says of them."""
+    name = augmentation.name
     files = {"before": f"{name}_before.png", "after": f"{name}_after.png"}
-    for file, images in zip(files.values(), (x, changed), strict=True):
+    for file, images in zip(files.values(), (before, after), strict=True):
         with atomic_path(folder / file) as temporary:
             _strip(images).save(temporary, format="PNG")
     ranges = {p.name: f"{p.low:g} to {p.high:g} {p.unit}" for p in augmentation.parameters}

@@ -33,7 +33,7 @@ from audioinv.data.task import Task
 
 log = logging.getLogger(__name__)
 FEATURES_BY = ("layers", "hop_s", "pool", "views", "calibration_clips", "score_on")
-ADAPTED_BY = (*FEATURES_BY, "labels_per_class", "readout", "seed")
+ADAPTED_BY = (*FEATURES_BY, "labels_per_class", "readout", "l2", "seed")
 
 
 def main(config: Config) -> None:
@@ -106,6 +106,7 @@ def adapt_task(
         **vars(config.features),
         "labels_per_class": config.adapt.labels_per_class,
         "readout": config.adapt.readout,
+        "l2": config.adapt.l2,
         "seed": config.seed,
         "score_on": config.score_on,
         "seconds": round(seconds, 2),

@@ -42,7 +42,7 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> C
     path = "hydra.searchpath=[{}]".format(",".join(f"'{folder}'" for folder in folders))
     try:
         with initialize_config_module(modality.CONF, version_base="1.3"):
-            composed = compose("config", [path, *_at_corners(overrides)])
+            composed = compose(modality.DEFAULTS, [path, *_at_corners(overrides)])
         config = cast(Config, OmegaConf.to_object(composed))
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(_explain(error)) from error

@@ -43,6 +43,8 @@ class AdaptConfig:
 
     Args:
         readout: ridge, logistic or lda.
+        l2: of the ridge of regressions, per label as `fit_readout` says; 0 chooses one by
+            leave-one-out.
         labels_per_class: labels that training and validation each keep of a class (of a regression:
             in all, times ten); 0 keeps all. Drawn by the run's seed.
         top_corners: how many corners the soft mode keeps for its readout.
@@ -53,6 +55,7 @@ class AdaptConfig:
 
     modes: list[str] = field(default_factory=lambda: ["fixed:all", "search", "soft"])
     readout: str = "ridge"
+    l2: float = 0.0
     labels_per_class: int = 0
     top_corners: int = 8
     max_labels: int = 500
@@ -192,6 +195,7 @@ def fit(mixture: Mixture, features_at: FeaturesAt, data: Labelled, config: Adapt
         config.readout,
         strength,
         scales,
+        config.l2,
     )
 
 

@@ -14,7 +14,9 @@ from torchmetrics.functional.regression import mean_absolute_error, r2_score
 Z = 1.959964
 
 
-def score_outputs(outputs: Tensor, targets: Tensor, kind: str, clips: Tensor) -> dict[str, Any]:
+def score_outputs(
+    outputs: Tensor, targets: Tensor, kind: str, clips: Tensor, metric: str = "r2"
+) -> dict[str, Any]:
     """Metric, value, 95% interval and companions of test outputs.
 
     Classification: accuracy with Wilson's interval (Wilson, 1927), balanced accuracy and the
@@ -24,6 +26,8 @@ def score_outputs(outputs: Tensor, targets: Tensor, kind: str, clips: Tensor) ->
 
     Args:
         outputs: class scores, label scores or values, (n, m). clips: row in the pack, (n,).
+        metric: of a regression, "r2" or "mse", the mean squared error in squared units of the
+            label, averaged over the values where there are several.
 
     Returns:
         the row's values; "per_clip" holds two tensors (n,), `clips` and `score`: 1 where right, or
@@ -38,7 +42,7 @@ def score_outputs(outputs: Tensor, targets: Tensor, kind: str, clips: Tensor) ->
         values = _score_labels(outputs, targets)
         per_clip = -(outputs.sigmoid() - targets).square().mean(1)
     else:
-        values = _score_values(outputs, targets)
+        values = _score_values(outputs, targets, metric)
         per_clip = -(outputs - targets).square().reshape(len(targets), -1).mean(1)
     return {**values, "per_clip": {"clips": clips, "score": per_clip}}
 
@@ -55,13 +59,17 @@ def _score_labels(outputs: Tensor, targets: Tensor) -> dict[str, Any]:
     }
 
 
-def _score_values(outputs: Tensor, targets: Tensor) -> dict[str, Any]:
+def _score_values(outputs: Tensor, targets: Tensor, metric: str) -> dict[str, Any]:
+    """Chance is what guessing the mean of the tested targets scores."""
+    measure = _mse if metric == "mse" else _r2
     return {
-        "metric": "r2",
-        "value": _r2(outputs, targets),
-        "interval": bootstrap(_r2, outputs, targets),
-        "chance": 0.0,
+        "metric": metric,
+        "value": measure(outputs, targets),
+        "interval": bootstrap(measure, outputs, targets),
+        "chance": _mse(targets.mean(0), targets) if metric == "mse" else 0.0,
         "n_test": len(targets),
+        "r2": _r2(outputs, targets),
+        "mse": _mse(outputs, targets),
         "mae": float(mean_absolute_error(outputs, targets)),
     }
 
@@ -99,6 +107,10 @@ def _balanced_accuracy(predicted: Tensor, targets: Tensor) -> float:
     classes = max(int(targets.max()), int(predicted.max()), 1) + 1
     recalls = multiclass_accuracy(predicted, targets, num_classes=classes, average="none")
     return float(recalls[targets.unique()].mean())
+
+
+def _mse(predicted: Tensor, targets: Tensor) -> float:
+    return float((predicted - targets).square().mean())
 
 
 def _r2(predicted: Tensor, targets: Tensor) -> float:

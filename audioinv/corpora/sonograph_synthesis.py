@@ -20,13 +20,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from audioinv import factors as factors_of_clips
 from audioinv.core.errors import UserError
+from audioinv.factors import Factor, check_names
 
 N_HARMONICS = 24
 EMPHASIS_WIDTH_OCTAVES = 0.3
@@ -34,35 +35,10 @@ BAND_EDGE = 0.9  # of the Nyquist frequency: where a harmonic has lost half its 
 BAND_SLOPE = 0.0125  # of the Nyquist frequency: a harmonic at Nyquist is 70 dB down
 
 
-@dataclass(frozen=True)
-class Factor:
-    """One factor of variation of a sound.
-
-    Args:
-        name, unit: for example "onset", "s".
-        low, high: the range that `draw` draws from; synthesis itself accepts values outside it.
-        default: the value where `draw` is told nothing; of pulse_depth 0, outside the range:
-            pulses that vary are deep enough to hear.
-        scale: "linear" or "log": what is uniform, the value or its logarithm.
-    """
-
-    name: str
-    unit: str
-    low: float
-    high: float
-    default: float
-    scale: str = "linear"
-
-    def from_uniform(self, uniform: Tensor) -> Tensor:
-        """Maps [0, 1] to [low, high] along the scale."""
-        if self.scale == "log":
-            return self.low * (self.high / self.low) ** uniform
-        return self.low + (self.high - self.low) * uniform
-
-
 FACTORS: dict[str, Factor] = {
     factor.name: factor
     for factor in (
+        # pulse_depth's default lies outside its range: pulses that vary are deep enough to hear
         Factor("pitch", "MIDI number", 44.5, 68.5, 60.0),
         Factor("tilt", "dB per octave", -15.0, 0.0, -6.0),
         Factor("even_level", "dB relative to odd harmonics", -24.0, 0.0, 0.0),
@@ -84,32 +60,11 @@ FACTORS: dict[str, Factor] = {
 def draw(
     n: int,
     generator: torch.Generator,
-    varied: Iterable[str] = tuple(FACTORS),
+    varied: Iterable[str] | None = None,
     fixed: Mapping[str, float | Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """Draws the factors of `n` sounds: name -> (n,) float32, for all of `FACTORS`.
-
-    Targets and nuisances are the caller's choice: a target is a varied factor that a task predicts,
-    a nuisance a varied factor that nothing labels. Two views of the same targets are two draws of
-    the nuisances with `fixed` set to the targets' values.
-
-    Args:
-        varied: the factors drawn uniformly (along their scale), each independently.
-        fixed: values, one for all or (n,), of factors not to draw; it overrides `varied`.
-            What is neither varied nor fixed takes its default.
-
-    Raises:
-        UserError: a name that is no factor.
-    """
-    fixed = fixed or {}
-    varied = set(varied)
-    _check_names(varied | set(fixed))
-    factors = {}
-    for name, factor in FACTORS.items():
-        uniform = torch.rand(n, generator=generator)  # always drawn: one choice never moves another
-        values = factor.from_uniform(uniform) if name in varied else factor.default
-        factors[name] = torch.as_tensor(fixed.get(name, values), dtype=torch.float32).expand(n)
-    return factors
+    """Draws the factors of `n` sounds, (n,) each; see `audioinv.factors.draw`."""
+    return factors_of_clips.draw(FACTORS, n, generator, varied, fixed)
 
 
 def synthesise(
@@ -230,7 +185,7 @@ def _pulse(values: Mapping[str, Tensor], time: Tensor) -> Tensor:
 
 def _table(factors: Mapping[str, Tensor]) -> Tensor:
     """The factors as columns, (n, F), in the order of `FACTORS`."""
-    _check_names(factors)
+    check_names(FACTORS, factors)
     missing = [name for name in FACTORS if name not in factors]
     if missing:
         raise UserError(f"no value for the factor {', '.join(missing)}; draw() gives all of them")
@@ -238,9 +193,3 @@ def _table(factors: Mapping[str, Tensor]) -> Tensor:
     if len(shapes) > 1 or len(next(iter(shapes))) != 1:
         raise UserError(f"factors are tensors (n,) of one length, got the shapes {sorted(shapes)}")
     return torch.stack([factors[name] for name in FACTORS], 1)
-
-
-def _check_names(names: Iterable[str]) -> None:
-    unknown = sorted(set(names) - set(FACTORS))
-    if unknown:
-        raise UserError(f"unknown factor {', '.join(unknown)}; there are {', '.join(FACTORS)}")

@@ -5,7 +5,8 @@ Columns: id, path (posix, relative to the corpus' root), what `NUMBERS` has for 
 (train, valid or test) or fold, and one column per label.
 
 Of audio the numbers are start and duration in seconds and sample_rate in Hz; of images, index: the
-record's number in a file that holds many, 0 in an ordinary image file.
+record's number in a file that holds many, 0 in an ordinary image file. A clip that a front end
+renders is its factors, and has no file: `path` is that of corpus.json, which describes them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ from audioinv.core.errors import UserError
 from audioinv.core.files import atomic_path, read_json, write_json
 from audioinv.data.task import Task
 
-NUMBERS = {"audio": ("start", "duration", "sample_rate"), "image": ("index",)}
+FACTORS = {
+    "spirograph": (
+        *("m", "b", "h", "sigma", "foreground_red", "foreground_green", "foreground_blue"),
+        *("background_red", "background_green", "background_blue"),
+    ),
+}
+"""Modalities whose clips are rendered from factors: their names, which come without torch here."""
+NUMBERS = {"audio": ("start", "duration", "sample_rate"), "image": ("index",), **FACTORS}
 WHOLE = {"sample_rate", "index"}
 SPLITS = ("train", "valid", "test")
 SHOWN_PROBLEMS = 20
@@ -44,7 +52,7 @@ class Corpus:
             or absolute.
         sample_rate: in Hz, of the audio as published; 0 of images.
         tasks: what can be learnt from the labels.
-        modality: audio or image.
+        modality: one of `NUMBERS`.
 
     Raises:
         UserError: another modality.
@@ -279,6 +287,10 @@ NUMBER_RULES: tuple[Rule, ...] = (
     ("duration", "number", _not(lambda v: v > 0), "give seconds, more than 0"),
     ("sample_rate", "number", _not(lambda v: v > 0 and v == int(v)), "give a whole number of Hz"),
     ("index", "number", _not(lambda v: v >= 0 and v == int(v)), "give a whole number, 0 or more"),
+    *(
+        (name, "number", _not(lambda v: True), "give a finite number")
+        for name in dict.fromkeys(name for names in FACTORS.values() for name in names)
+    ),
 )
 
 

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from audioinv.core.errors import UserError
 from audioinv.data.audio_io import read_mono, to_int16
+from audioinv.data.manifest import FACTORS
 
 Samples = NDArray[Any]
+OF_SOUNDS = ("audio",)
 
 
 class Media(Protocol):
@@ -66,6 +68,24 @@ class Sounds:
         return to_int16(read_mono(path, self.size, row["start"], row["duration"]))
 
 
+@dataclass(frozen=True)
+class Vectors:
+    """Factors, from which a front end renders clips of the pack's size."""
+
+    size: int
+    unit: str
+    names: tuple[str, ...]
+    dtype: Any = np.float32
+
+    def n_bytes(self, frame: pd.DataFrame) -> NDArray[Any]:
+        """Four for each factor."""
+        return np.full(len(frame), 4.0 * len(self.names))
+
+    def read(self, path: Path, row: Mapping[str, Any]) -> Samples:
+        """The factors of a row, (F,) float32; no file is opened."""
+        return np.array([row[name] for name in self.names], np.float32)
+
+
 def media_of(
     modality: str, sample_rate: int | None, image_size: int | None, image_fit: str = "crop"
 ) -> Media:
@@ -74,11 +94,13 @@ def media_of(
     Raises:
         UserError: the size that its modality needs was not given, or the other was.
     """
-    wanted, other = ("sample_rate", "image_size")[:: 1 if modality == "audio" else -1]
+    wanted, other = ("sample_rate", "image_size")[:: 1 if modality in OF_SOUNDS else -1]
     sizes = {"sample_rate": sample_rate, "image_size": image_size}
     size = sizes[wanted]
     if size is None or sizes[other] is not None:
         raise UserError(f"the manifest is of modality {modality}; give --{wanted}, not --{other}")
+    if modality in FACTORS:
+        return Vectors(size, wanted, FACTORS[modality])
     if modality == "audio":
         return Sounds(size)
     media: Media = import_module("vision.data.media").Images(size, image_fit)

@@ -9,6 +9,7 @@ from typing import Any
 from audioinv.core.errors import UserError
 
 KINDS = ("classification", "multilabel", "regression")
+METRICS = ("r2", "mse")
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,11 @@ class Task:
             the target is the parameter drawn for it that `label` names, or its first if it has none
             of that name: a regression that needs the opposite.
         unit: of a regression label, for example "s".
+        metric: of a regression: "r2", or "mse" in the squared unit of the label, where that is what
+            others publish.
 
     Raises:
-        UserError: an unknown kind.
+        UserError: an unknown kind or metric.
     """
 
     name: str
@@ -37,10 +40,13 @@ class Task:
     groups: str | None = None
     augmentation: str | None = None
     unit: str = ""
+    metric: str = "r2"
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UserError(f"task {self.name}: kind is '{self.kind}'; give {', '.join(KINDS)}")
+        if self.metric not in METRICS:
+            raise UserError(f"task {self.name}: metric is '{self.metric}'; give {METRICS}")
 
     def to_json(self) -> dict[str, Any]:
         """The fields as a dictionary."""

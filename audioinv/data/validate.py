@@ -14,7 +14,11 @@ __all__ = ["Problem", "validate"]
 
 CHUNK = 16
 # modality -> module with `check(path, *numbers)`: (hash of the content, what is wrong or None)
-READERS = {"audio": "audioinv.data.audio_io", "image": "vision.data.image_io"}
+READERS = {
+    "audio": "audioinv.data.audio_io",
+    "image": "vision.data.image_io",
+    "spirograph": "audioinv.data.vectors",
+}
 
 
 @dataclass(frozen=True)

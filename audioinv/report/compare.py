@@ -22,6 +22,7 @@ from audioinv.report.collect import (
     read_experiment,
     unique,
 )
+from audioinv.report.tables import ERRORS
 
 FLIPS, CHUNK = 10000, 100
 PUBLISHED_COLUMNS = ("row", "corpus", "task", "protocol", "metric", "value", "source")
@@ -88,6 +89,8 @@ def ranks(table: pd.DataFrame) -> pd.Series:
         (protocol, label) -> mean rank.
     """
     parts = []
+    errors = table["metric"].isin(list(ERRORS))
+    table = table.assign(mean=table["mean"].where(~errors, -table["mean"]))
     for protocol, group in table.groupby("protocol", sort=False):
         wide = group.pivot_table(index="label", columns="task", values="mean").dropna(axis=1)
         if min(wide.shape) < 2:

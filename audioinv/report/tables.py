@@ -23,12 +23,20 @@ from audioinv.report.collect import (
 from audioinv.report.measured import descriptor_table, invariance_table
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
-METRIC_NAMES = {"accuracy": "accuracy, %", "r2": "R²", "macro_f1": "macro F1, %", "map": "mAP, %"}
+METRIC_NAMES = {
+    "accuracy": "accuracy, %",
+    "r2": "R²",
+    "mse": "MSE, 10⁻³",
+    "macro_f1": "macro F1, %",
+    "map": "mAP, %",
+}
+ERRORS = {"mse"}
+"""Metrics of which the lowest is the best."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One row on one task, in the metric's display unit (R^2 as it is, everything else in %).
+    """One row on one task, in the metric's display unit (see `scale`).
 
     `spread` is the sample standard deviation (n - 1) over seeds, None for a single seed, whose
     95% `interval` stands instead.
@@ -179,7 +187,9 @@ def command(experiment: Experiment) -> str:
 
 
 def scale(metric: str) -> tuple[float, int]:
-    """Factor and decimals that show a metric: R^2 as 0.87, every other as 87.0 %."""
+    """Factor and decimals that show a metric: R^2 as 0.87, an error in 10^-3, the others in %."""
+    if metric in ERRORS:
+        return 1000.0, 2
     return (1.0, 2) if metric == "r2" else (100.0, 1)
 
 
@@ -213,10 +223,11 @@ def _cell(results: list[Result], best: str) -> Cell | None:
 
 
 def _best(results: list[Result]) -> str:
-    """The highest mean over the rows of one task, as shown; equal ones share the honour."""
+    """The best mean over the rows of one task, as shown; equal ones share the honour."""
     keys = unique((r.method, r.label) for r in results)
     means = [np.mean([r.value for r in results if (r.method, r.label) == key]) for key in keys]
-    return show(float(max(means)), results[0].metric)
+    best = min if results[0].metric in ERRORS else max
+    return show(float(best(means)), results[0].metric)
 
 
 def _column(task: str, results: list[Result]) -> Column:
@@ -268,7 +279,7 @@ def _what_it_shows(table: Table) -> str:
     spreads += ["single seed with its 95% interval"] * single
     return (
         f"Protocol {escape(table.protocol)}; {'; '.join(spreads)}; seeds {seeds}. "
-        "Bold: highest of its column. Italic rows use no pre-training."
+        "Bold: best of its column. Italic rows use no pre-training."
     )
 
 

@@ -96,6 +96,24 @@ def test_regression_is_ridge_with_leave_one_out() -> None:
     np.testing.assert_allclose(readout.predict(x[80:]), expected, rtol=1e-4, atol=1e-3)
 
 
+def test_a_given_l2_is_the_minimum_that_gradients_find() -> None:
+    """The mean squared error + l2 ||w||^2 is flat at the solution, and not beside it."""
+    x, y = problem(2)
+    targets = torch.stack([x[:, 0] - y, x[:, 1]], 1).double()
+    readout = fit_readout(x, targets, "regression", [], l2=0.05)
+    z = ((x - readout.mean) / readout.std).double()
+    weight = readout.weight.double().requires_grad_()
+    bias = readout.bias.double().requires_grad_()
+    error = (z @ weight.T + bias - targets).square().sum(1).mean()
+    loss = error + 0.05 * weight.square().sum()
+    gradients = torch.autograd.grad(loss, (weight, bias))
+    assert max(float(g.abs().max()) for g in gradients) < 1e-5
+    small = fit_readout(x, targets, "regression", [], l2=1e-8)
+    assert small.weight.norm() > readout.weight.norm()
+    with pytest.raises(UserError, match=r"adapt\.l2 is -1"):
+        fit_readout(x, targets, "regression", [], l2=-1)
+
+
 def test_several_values_are_one_ridge_regression() -> None:
     """All with the same strength."""
     x, _ = problem(2)

@@ -63,6 +63,16 @@ def test_regression_scores() -> None:
     assert flat["value"] == pytest.approx(0, abs=1e-4)
 
 
+def test_a_regression_may_be_scored_by_its_squared_error() -> None:
+    targets = torch.tensor([[0.0, 2.0], [1.0, 0.0], [2.0, 4.0]])
+    predicted = targets + torch.tensor([[0.3, 0.0], [0.0, -0.6], [0.3, 0.6]])
+    scores = score_outputs(predicted, targets, "regression", torch.arange(3), "mse")
+    assert scores["metric"] == "mse" and scores["value"] == pytest.approx(0.9 / 6)
+    assert scores["chance"] == pytest.approx((2 / 3 + 8 / 3) / 2), "the mean is always guessed"
+    assert scores["interval"][0] <= scores["value"] <= scores["interval"][1]
+    assert scores["r2"] == pytest.approx(r2_score(targets, predicted), abs=1e-5)
+
+
 def test_several_values_count_alike() -> None:
     g = generator(4, "scores")
     scale = torch.tensor([1.0, 50.0, 0.1])

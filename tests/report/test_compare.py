@@ -132,6 +132,14 @@ def test_ranks_are_scipys_means_over_the_tasks_that_all_rows_have(make: Make) ->
     assert order["linear-v1", "a"] == pytest.approx((1 + 2.5 + 3) / 3)
 
 
+def test_of_errors_the_lowest_ranks_first(make: Make) -> None:
+    for label, value in (("a", 0.2), ("b", 0.4)):
+        for task in ("t", "u"):
+            folder = make("e", label, task, value, metric="mse")
+    order = ranks(tidy(read_experiment(folder).results))
+    assert dict(order) == {("linear-v1", "a"): 1.0, ("linear-v1", "b"): 2.0}
+
+
 def test_protocols_are_ranked_apart_and_a_single_task_not_at_all(make: Make) -> None:
     for label, value in (("a", 0.2), ("b", 0.4)):
         for task in ("t", "u"):

@@ -50,6 +50,20 @@ def test_best_of_each_column_is_bold_and_no_other(experiment: Path) -> None:
     assert table.count("**") == 4
 
 
+def test_of_errors_the_lowest_is_best(experiment: Path) -> None:
+    for path in experiment.glob("*/tasks/**/result.json"):
+        _edit(path, metric="mse")
+    told = results_table(experiment)
+    assert "digit (MSE, 10⁻³)" in told and "Bold: best of its column" in told
+    means = {
+        label: float(np.mean(_values(experiment, label, "digit")))
+        for label in ("amortised, all invariant", "SimCLR", "log-mel statistics")
+    }
+    lowest = min(means, key=lambda label: means[label])
+    cell = _cells(told, lowest)[1]
+    assert cell.startswith(f"**{1000 * means[lowest]:.2f} ± ") and told.count("**") == 4
+
+
 def test_single_seed_shows_its_interval(experiment: Path) -> None:
     for seed in (1, 2):
         for path in experiment.glob(f"*_s{seed}/tasks/*/*/result.json"):

@@ -22,3 +22,18 @@ class Config(schema.Config):
     modality: str = "image"
     frontend: FrontendConfig = field(default_factory=FrontendConfig)  # type: ignore[assignment]
     bank: schema.BankConfig = field(default_factory=schema.BankConfig)  # type: ignore[assignment]
+
+
+@dataclass
+class SpirographFrontendConfig(FrontendConfig):
+    """Factors to maps; see `vision.spirograph_clips.Spirograph`."""
+
+    name: str = "spirograph"
+
+
+@dataclass
+class SpirographConfig(Config):
+    """The whole configuration of a run on Spirograph images."""
+
+    modality: str = "spirograph"
+    frontend: SpirographFrontendConfig = field(default_factory=SpirographFrontendConfig)

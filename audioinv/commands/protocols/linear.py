@@ -74,6 +74,8 @@ def scored(context: Context, task: Task, adapted: Path, outputs_of: OutputsOf) -
     return {
         "task": task.name,
         "kind": task.kind,
-        **score_outputs(torch.cat(outputs), torch.cat(targets), task.kind, torch.cat(clips)),
+        **score_outputs(
+            torch.cat(outputs), torch.cat(targets), task.kind, torch.cat(clips), task.metric
+        ),
         **{key: info[key] for key in KEPT},
     }

@@ -1,0 +1,87 @@
+"""Spirograph: the second data set of InvCLR, made from a seed and never stored as images.
+
+The manifest holds factors; the front end of the modality `spirograph` draws them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from audioinv.core.errors import UserError
+from audioinv.corpora.download import Download
+from audioinv.data.manifest import FACTORS, Corpus, write_manifest
+from audioinv.data.task import Task
+
+NAME = "spirograph"
+TITLE = "Spirograph: drawings with known factors"
+LICENCE = "CC0-1.0"
+SOURCE = "drawn by audioinv after Foster, Pukdee and Rainforth (ICLR 2021); nothing to download"
+DESCRIPTION = (
+    "100,000 / 5,000 / 20,000 hypotrochoids; m, b, sigma and red are told from six nuisances"
+)
+ACCESS = "made, not fetched: 'audioinv prepare spirograph' draws its factors"
+IMAGES = 125000
+
+TASKS = (
+    *(Task(n, n, "regression", metric="mse") for n in ("m", "b", "sigma", "foreground_red")),
+    Task("all_four", "targets", "regression", metric="mse"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `audioinv prepare spirograph`."""
+    parser.add_argument("--n_train", type=int, default=100000, help="training images")
+    parser.add_argument("--n_valid", type=int, default=5000, help="validation images")
+    parser.add_argument("--n_test", type=int, default=20000, help="test images")
+
+
+def downloads() -> tuple[Download, ...]:
+    """Nothing: `prepare` draws the factors."""
+    return ()
+
+
+def prepare(
+    root: str | Path,
+    out: str | Path,
+    seed: int = 0,
+    n_train: int = 100000,
+    n_valid: int = 5000,
+    n_test: int = 20000,
+) -> Path:
+    """Writes manifest.parquet and corpus.json into `out`; the same seed gives the same factors.
+
+    The paper has no validation images; ours are further ones, so that nothing is taken from the
+    training set. A part does not depend on the size of another.
+
+    Args:
+        root: not used, since there are no files.
+
+    Returns:
+        the manifest's path.
+
+    Raises:
+        UserError: a part without images.
+    """
+    sizes = {"train": n_train, "valid": n_valid, "test": n_test}
+    for split, n in sizes.items():
+        if n < 1:
+            raise UserError(f"n_{split} is {n}; give 1 or more")
+    frame = pd.concat([_part(split, n, seed) for split, n in sizes.items()], ignore_index=True)
+    corpus = Corpus(NAME, TITLE, SOURCE, LICENCE, ".", 0, TASKS, NAME)
+    return write_manifest(out, frame, corpus, ".parquet")
+
+
+def _part(split: str, n: int, seed: int) -> pd.DataFrame:
+    """A split's rows: the factors, and the four targets once more as one label."""
+    from audioinv.core.randomness import generator
+    from audioinv.factors import draw
+    from vision import spirograph
+
+    drawn = draw(spirograph.FACTORS, n, generator(seed, NAME, split))
+    factors = pd.DataFrame({name: drawn[name].double().numpy() for name in FACTORS[NAME]}).round(6)
+    targets = factors[list(spirograph.TARGETS)].astype(str).agg(";".join, axis=1)
+    names = [f"{split}-{index:06d}" for index in range(n)]
+    return factors.assign(id=names, path="corpus.json", split=split, targets=targets)
