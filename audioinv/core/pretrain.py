@@ -35,6 +35,7 @@ from audioinv.core.files import write_text
 from audioinv.core.penalty import PenaltySampler
 from audioinv.core.projector import Projector
 from audioinv.core.randomness import generator, seeded
+from audioinv.core.rank_one import RankOneAdam, release
 
 OBJECTIVES = ("simclr", "moco_v2", "moco_v3")
 
@@ -168,6 +169,7 @@ def pretrain(
         if fabric.is_global_zero and (done % config.checkpoint_every == 0 or done == config.steps):
             save_checkpoint(run / "checkpoints", done, training_state(model, optimiser, done))
         progress(done, loss.item(), lr)
+    release(encoder)
     return encoder.eval()
 
 
@@ -294,8 +296,8 @@ def make_optimiser(model: nn.Module, config: PretrainConfig) -> torch.optim.Opti
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     makers: dict[str, Callable[..., torch.optim.Optimizer]] = {
-        "adamw": partial(torch.optim.AdamW, fused=True),
-        "adam": partial(torch.optim.Adam, fused=True),
+        "adamw": partial(RankOneAdam, decoupled_weight_decay=True),
+        "adam": RankOneAdam,
         "sgd": partial(torch.optim.SGD, momentum=0.9),  # fused fails where a head gets no gradient
         "lars": partial(timm.optim.Lars, momentum=0.9),
     }

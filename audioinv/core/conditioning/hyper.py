@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from audioinv.core.errors import UserError
+from audioinv.core.rank_one import Bases, combine
 
 
 class HyperConditioning(nn.Module):
@@ -108,7 +109,7 @@ class _Modulation(nn.Module):
             self.left = nn.Parameter(torch.randn(bases, rows, rank))
             self.right = nn.Parameter(torch.randn(bases, rank, columns) / math.sqrt(rank))
         else:
-            self.full = nn.Parameter(torch.randn(bases, rows * columns))
+            self.full = Bases(torch.randn(bases, rows * columns))
 
     def coefficients(self, embedded: Tensor) -> Tensor:
         return torch.relu(self.hidden(embedded))
@@ -116,7 +117,7 @@ class _Modulation(nn.Module):
     def forward(self, embedded: Tensor) -> Tensor:
         coefficients = self.coefficients(embedded)
         if hasattr(self, "full"):
-            return (coefficients @ self.full).view(self.shape)
+            return combine(coefficients, self.full).view(self.shape)
         # The bases are summed as one wide product: no basis is ever multiplied out by itself.
         left = (self.left * coefficients[:, None, None]).permute(1, 0, 2).flatten(1)
         return (left @ self.right.flatten(0, 1)).view(self.shape)
