@@ -16,6 +16,7 @@ from torch.optim.swa_utils import update_bn
 from audioinv.core.backbone import build_backbone
 from audioinv.core.checkpoint import save_tensors
 from audioinv.core.conditioning import build_conditioning
+from audioinv.core.conditioning.per_example import hooked
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.errors import UserError
 from audioinv.core.files import read_json, write_json
@@ -37,6 +38,7 @@ class AmortisedEncoder(nn.Module):
 
     frontend: Any  # modules with attributes of their own, which nn.Module's types do not know
     backbone: Any
+    conditioning: Any
 
     def __init__(
         self,
@@ -67,12 +69,23 @@ class AmortisedEncoder(nn.Module):
     def forward(self, x: Tensor, descriptor: Tensor, layers: str = "last") -> Tensor:
         """Features (B, d) of `x` under `descriptor`, (K,) for the batch or (B, K) for each example.
 
-        With one descriptor per example, examples of equal descriptors are run together; in training
-        mode each such group is normalised by its own batch statistics, as it would be alone.
+        Conditionings of low rank, norm and prompt run a batch of one descriptor per example in one
+        pass; others, of full bases, run examples of equal descriptors together, which costs one
+        generation of weights for each distinct descriptor. In evaluation mode both give an example
+        what it would get alone. In training mode BatchNorm takes its statistics from the examples
+        of a pass: of the whole batch, descriptors mixed, or of each group by itself.
         """
         maps = self.frontend(x)
         if descriptor.ndim == 1:
             return self.run(maps, descriptor, layers)
+        together = self.conditioning.per_example(descriptor.to(maps.device), self.backbone)
+        if together is None:
+            return self._run_in_groups(maps, descriptor, layers)
+        with hooked(self.backbone, together.hooks):
+            return functional_call(self.backbone, together.weights, (maps, layers))
+
+    def _run_in_groups(self, maps: Tensor, descriptor: Tensor, layers: str) -> Tensor:
+        """Features (B, d) of maps under descriptors (B, K), one pass for each distinct one."""
         distinct, group = torch.unique(descriptor, dim=0, return_inverse=True)
         rows = [(group == g).nonzero().flatten() for g in range(len(distinct))]
         parts = [self.run(maps[r], i, layers) for r, i in zip(rows, distinct, strict=True)]

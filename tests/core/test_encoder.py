@@ -26,7 +26,7 @@ class Plain(nn.Module):
         return x
 
 
-def make(conditioning: str = "hyper", pool: str = "time") -> AmortisedEncoder:
+def make(name: str = "hyper", pool: str = "time", **options: Any) -> AmortisedEncoder:
     backbone = {
         "name": "resnet18",
         "width": 0.125,
@@ -35,7 +35,7 @@ def make(conditioning: str = "hyper", pool: str = "time") -> AmortisedEncoder:
         "options": {"layers": [1, 1, 1, 1], "stem_type": "deep", "stem_width": 4},
     }
     with seeded(0, "encoder"):
-        return AmortisedEncoder(Plain(), backbone, {"name": conditioning}, SPACE).eval()
+        return AmortisedEncoder(Plain(), backbone, {"name": name, **options}, SPACE).eval()
 
 
 def maps(n: int = 6) -> Tensor:
@@ -69,14 +69,58 @@ def test_the_descriptor_changes_features_from_the_start(conditioning: str) -> No
     assert float(cosine) < 0.98
 
 
-def test_one_descriptor_per_example_equals_one_by_one() -> None:
-    encoder, x = make(), maps()
-    descriptors = torch.tensor([[1, 1, 1], [0, 1, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
-    together = encoder(x, descriptors.float())
-    for row, i in enumerate(descriptors.float()):
-        torch.testing.assert_close(
-            together[row], encoder(x[row : row + 1], i)[0], atol=1e-5, rtol=1e-5
-        )
+CONDITIONINGS = [
+    {"name": "hyper", "bases": 8},  # in groups
+    {"name": "hyper", "bases": 4, "rank": 4},  # the others in one pass
+    {"name": "hyper", "bases": 3, "rank": 2, "signed": True},
+    {"name": "norm"},
+    {"name": "none"},
+]
+
+
+@pytest.mark.parametrize("conditioning", CONDITIONINGS, ids=str)
+@pytest.mark.parametrize("layers", ["last", "all"])
+def test_one_descriptor_per_example_equals_one_by_one(
+    conditioning: dict[str, Any], layers: str
+) -> None:
+    encoder, x = make(**conditioning), maps()
+    corners = [[1, 1, 1], [0, 1, 0], [1, 1, 1], [0.3, 0, 0.7], [0, 1, 0], [0, 0, 1]]
+    descriptors = torch.tensor(corners).float()
+    together = encoder(x, descriptors, layers)
+    for row, i in enumerate(descriptors):
+        alone = encoder(x[row : row + 1], i, layers)[0]
+        torch.testing.assert_close(together[row], alone, atol=1e-5, rtol=1e-5)
+    plain = encoder.at(descriptors[0])(x, layers)  # no hook is left behind
+    torch.testing.assert_close(encoder(x, descriptors[0], layers), plain, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("conditioning", CONDITIONINGS[1:4], ids=str)
+def test_one_pass_gives_the_gradients_of_one_by_one(conditioning: dict[str, Any]) -> None:
+    """Of every parameter, and of the descriptors themselves."""
+    encoder, x = make(**conditioning), maps()
+    descriptors = torch.rand(6, 3, generator=generator(0, "i"), requires_grad=True)
+    sought = [descriptors, *encoder.parameters()]
+    direction = torch.randn(6, 12, generator=generator(0, "direction"))
+    together = (encoder(x, descriptors) * direction).sum()
+    rows = zip(x.split(1), descriptors, direction, strict=True)
+    alone = torch.stack([(encoder(one, i) * d).sum() for one, i, d in rows]).sum()
+    for ours, theirs in zip(
+        torch.autograd.grad(together, sought), torch.autograd.grad(alone, sought), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_training_mode_normalises_over_what_is_run_together() -> None:
+    """Low rank: the whole batch. Full bases: each group of equal descriptors, as if alone."""
+    x, descriptors = maps(8), torch.tensor([[1.0, 1, 1], [0, 1, 0]]).repeat_interleave(4, 0)
+    full, low = make("hyper").train(), make("hyper", rank=2).train()
+    both = torch.cat([full(x[:4], descriptors[0]), full(x[4:], descriptors[4])])
+    torch.testing.assert_close(full(x, descriptors), both, atol=1e-5, rtol=1e-5)
+    same = descriptors[:1].expand(8, -1)
+    torch.testing.assert_close(low(x, same), low(x, descriptors[0]), atol=1e-4, rtol=1e-4)
+    with torch.no_grad():
+        apart = torch.cat([low(x[:4], descriptors[0]), low(x[4:], descriptors[4])])
+        assert float((low(x, descriptors) - apart).abs().max()) > 1e-2
 
 
 def test_calibration_normalises_at_the_descriptor_in_use() -> None:

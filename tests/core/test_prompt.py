@@ -103,3 +103,14 @@ def test_a_network_without_tokens_and_bad_numbers_are_explained() -> None:
         pair(mlps=0)
     with pytest.raises(UserError, match="scale=-1"):
         pair(scale=-1)
+
+
+def test_a_token_for_every_example_equals_one_by_one() -> None:
+    net, conditioning = pair(signed=True)
+    descriptors = torch.rand(8, K, generator=generator(0, "i"))
+    how: Any = conditioning.per_example(descriptors, net)
+    assert not how.hooks
+    together = torch.func.functional_call(net, how.weights, (maps(),))
+    for row, i in enumerate(descriptors):
+        alone = features(net, conditioning, i)[row]
+        torch.testing.assert_close(together[row], alone, atol=1e-5, rtol=1e-5)

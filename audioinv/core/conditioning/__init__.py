@@ -4,6 +4,9 @@ A conditioning is a module `forward(descriptor (K,)) -> {parameter name: tensor 
 base weights stay in the backbone, initialised and named as its authors did; the encoder adds the
 two and runs the backbone through `torch.func.functional_call`. That the base is a stock weight and
 that the added part has a comparable scale decides whether the descriptor is used at all.
+
+Its `per_example(descriptors (B, K), backbone)` says how one pass serves a descriptor per example,
+or None where none does.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from torch import Tensor, nn
 
 from audioinv.core.conditioning.hyper import HyperConditioning
 from audioinv.core.conditioning.norm import NormConditioning
+from audioinv.core.conditioning.per_example import PerExample
 from audioinv.core.conditioning.prompt import PromptConditioning
 from audioinv.core.errors import UserError
 
@@ -37,6 +41,10 @@ class NoConditioning(nn.Module):
     def forward(self, descriptor: Tensor) -> dict[str, Tensor]:
         """Nothing to add."""
         return {}
+
+    def per_example(self, descriptors: Tensor, backbone: nn.Module) -> PerExample:
+        """Nothing to change."""
+        return PerExample()
 
 
 CONDITIONINGS: dict[str, type[nn.Module]] = {

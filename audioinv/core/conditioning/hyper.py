@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from audioinv.core.conditioning.per_example import Hook, PerExample, low_rank, takes_low_rank
 from audioinv.core.errors import UserError
 from audioinv.core.rank_one import Bases, combine
 
@@ -85,6 +86,20 @@ class HyperConditioning(nn.Module):
             )
         }
 
+    def per_example(self, descriptors: Tensor, backbone: nn.Module) -> PerExample | None:
+        """How to run `backbone` under descriptors (B, K); None for full bases.
+
+        Those would take `bases` further convolutions as large as the layer's own.
+        """
+        layers = [name.removesuffix(".weight") for name in self.names]
+        if not all(takes_low_rank(backbone.get_submodule(name)) for name in layers):
+            return None
+        i = 2 * descriptors - 1 if self.signed else descriptors
+        embedded = {key: embed(i) for key, embed in self.embeddings.items()}
+        parts = zip(self.blocks, self.modulations, strict=True)
+        hooks = [modulation.per_example(embedded[block]) for block, modulation in parts]
+        return None if None in hooks else PerExample(hooks=dict(zip(layers, hooks, strict=True)))
+
     @torch.no_grad()
     def _set_scale(self, size: int, scale: float) -> None:
         """Makes the modulation vary over random corners by `scale` times the base's own spread."""
@@ -121,6 +136,12 @@ class _Modulation(nn.Module):
         # The bases are summed as one wide product: no basis is ever multiplied out by itself.
         left = (self.left * coefficients[:, None, None]).permute(1, 0, 2).flatten(1)
         return (left @ self.right.flatten(0, 1)).view(self.shape)
+
+    def per_example(self, embedded: Tensor) -> Hook | None:
+        """What adds an example's own part to the layer's output, of embeddings (B, E)."""
+        if hasattr(self, "full"):
+            return None
+        return low_rank(self.left, self.right, self.coefficients(embedded))
 
     def set_spread(self, std: Tensor) -> None:
         (self.full if hasattr(self, "full") else self.left).mul_(std)

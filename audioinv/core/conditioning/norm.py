@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from audioinv.core.conditioning.per_example import PerExample, affine, takes_affine
 from audioinv.core.errors import UserError
 
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
@@ -40,9 +41,29 @@ class NormConditioning(nn.Module):
         self._set_scale(size, scale)
 
     def forward(self, descriptor: Tensor) -> dict[str, Tensor]:
-        """Parameter name -> what is added to it, for one descriptor (K,)."""
+        """Parameter name -> what is added to it, for one descriptor (K,), or for each of (B, K)."""
         added = self.output(torch.relu(self.hidden(2 * descriptor - 1)))
-        return dict(zip(self.sizes, added.split(list(self.sizes.values())), strict=True))
+        return dict(zip(self.sizes, added.split(list(self.sizes.values()), dim=-1), strict=True))
+
+    def per_example(self, descriptors: Tensor, backbone: nn.Module) -> PerExample | None:
+        """How to run `backbone` under descriptors (B, K); None if a layer is no plain BatchNorm."""
+        layers = dict.fromkeys(name.rpartition(".")[0] for name in self.sizes)
+        if not all(takes_affine(backbone.get_submodule(name)) for name in layers):
+            return None
+        base = {name: backbone.get_parameter(name) for name in self.sizes}
+        added = self(descriptors)
+        hooks = {
+            name: affine(
+                base[f"{name}.weight"] + added[f"{name}.weight"],
+                base[f"{name}.bias"] + added[f"{name}.bias"],
+            )
+            for name in layers
+        }
+        neutral = {
+            name: torch.full_like(value, float(name.endswith("weight")))
+            for name, value in base.items()
+        }
+        return PerExample(neutral, hooks)
 
     @torch.no_grad()
     def _set_scale(self, size: int, scale: float) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from audioinv.core.backbone import Vit
+from audioinv.core.conditioning.per_example import PerExample
 from audioinv.core.errors import UserError
 
 
@@ -60,6 +61,11 @@ class PromptConditioning(nn.Module):
     def forward(self, descriptor: Tensor) -> dict[str, Tensor]:
         """{"prompt": what is added to it}, for one descriptor (K,)."""
         return {"prompt": self.output(self._hidden(descriptor))[None, None]}
+
+    def per_example(self, descriptors: Tensor, backbone: nn.Module) -> PerExample:
+        """How to run `backbone` under descriptors (B, K): a token of its own for each example."""
+        added = self.output(self._hidden(descriptors))[:, None]
+        return PerExample({"prompt": backbone.get_parameter("prompt") + added})
 
     def _hidden(self, descriptor: Tensor) -> Tensor:
         i = 2 * descriptor - 1 if self.signed else descriptor
