@@ -81,7 +81,11 @@ class Frontend(nn.Module):
 
     def decibels(self, x: Tensor) -> Tensor:
         """Log spectra in dB before normalisation: (B, T) -> (B, bins, frames)."""
-        parts = x.split(max(1, CHUNK // x.shape[-1]) if x.device.type == "cpu" else len(x))
+        if (
+            x.device.type != "cpu" or torch.compiler.is_compiling()
+        ):  # an exported batch size is free
+            return self.decibels_of_frames(self.frames(x))
+        parts = x.split(max(1, CHUNK // x.shape[-1]))
         return torch.cat([self.decibels_of_frames(self.frames(part)) for part in parts])
 
     def frames(self, x: Tensor) -> Tensor:
