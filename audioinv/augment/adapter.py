@@ -46,7 +46,7 @@ class AudiomentationsAugmentation(Augmentation):
         self.transform.p = 1.0
         self.sample_rate = sample_rate
         self.name = name or _snake_case(type(transform).__name__)
-        self.parameters = (Parameter("seed", "seed", 0.0, SEEDS - 1.0, IDENTITY, False),)
+        self.parameters = (Parameter("seed", "seed", 0.0, SEEDS - 1.0, IDENTITY, False, False),)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """`n` seeds (n, 1), whole numbers from 0 to 2^24 - 1."""

@@ -31,7 +31,7 @@ class Fade(Augmentation):
         self.parameters = (
             Parameter("fade_in", "fraction of the clip", 0.0, max_fraction, 0.0),
             Parameter("fade_out", "fraction of the clip", 0.0, max_fraction, 0.0),
-            Parameter("shape", " | ".join(SHAPES), 0.0, 2.0, 0.0, differentiable=False),
+            Parameter("shape", " | ".join(SHAPES), 0.0, 2.0, 0.0, False, False),
         )
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:

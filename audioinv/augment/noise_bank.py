@@ -11,7 +11,7 @@ from audioinv.core.bank import Parameter
 from audioinv.core.randomness import generator
 
 OFFSETS = 2**20
-OFFSET = Parameter("offset", "place in the noise bank", 0.0, OFFSETS - 1.0, 0.0, False)
+OFFSET = Parameter("offset", "place in the noise bank", 0.0, OFFSETS - 1.0, 0.0, False, False)
 
 
 def sample_offsets(n: int, generator: torch.Generator) -> Tensor:

@@ -32,7 +32,7 @@ class TimeMask(Augmentation):
         self.parameters = (
             Parameter("start", "fraction of the clip", 0.0, 1.0, 0.0),
             Parameter("length", "fraction of the clip", 0.0, max_fraction, 0.0),
-            Parameter("fill", " | ".join(FILLS), 0.0, 1.0, 0.0, differentiable=False),
+            Parameter("fill", " | ".join(FILLS), 0.0, 1.0, 0.0, False, False),
             OFFSET,
         )
 

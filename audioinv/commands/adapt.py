@@ -32,7 +32,7 @@ from audioinv.data.pack import Pack
 from audioinv.data.task import Task
 
 log = logging.getLogger(__name__)
-FEATURES_BY = ("layers", "hop_s", "pool", "views", "calibration_clips", "score_on")
+FEATURES_BY = ("layers", "hop_s", "pool", "views", "strength", "calibration_clips", "score_on")
 ADAPTED_BY = (*FEATURES_BY, "labels_per_class", "readout", "l2", "seed")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import torch
@@ -10,11 +10,11 @@ from torch import Tensor
 
 from audioinv.commands.build import encoder_clips, run_of, saved_config
 from audioinv.conf.schema import Config
+from audioinv.core.averaging import TransformedMaps, check_strength
 from audioinv.core.bank import Augmentation, AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.features import FeatureCache, maps_of
-from audioinv.core.randomness import generator
 from audioinv.data.dataset import sample_rows, training_rows
 from audioinv.data.folds import target_index, task_parameters
 from audioinv.data.pack import Pack
@@ -28,12 +28,13 @@ class TaskFeatures:
     """`of(task)` gives the features of a task's clips; tasks over the same clips share them.
 
     Raises:
-        UserError: a hop or a number of views below 0.
+        UserError: a hop or a number of views below 0, a strength outside [0, 1].
     """
 
     def __init__(
         self, encoder: AmortisedEncoder, bank: AugmentationBank, pack: Pack, config: Config
     ) -> None:
+        check_strength(config.features.strength)
         if config.features.hop_s < 0 or config.features.views < 0:
             raise UserError(
                 f"features.hop_s is {config.features.hop_s} and features.views "
@@ -101,21 +102,28 @@ class TaskFeatures:
         windows = modality_of(self.pack.corpus.modality).windows
         return windows(self.encoder.frontend, self.pack, self.config.features.hop_s, repeat)
 
-    def _views(self, change: Change, repeat: bool) -> Callable[[Tensor], Iterable[Tensor]]:
-        """Maps of every draw under a descriptor; an encoder of one corner uses that one."""
+    def _views(self, change: Change, repeat: bool) -> TransformedMaps:
+        """Transformations to average over; an encoder of one corner knows that one only."""
+
+        def batches() -> Iterator[tuple[Tensor, Tensor]]:
+            return ((change(x, clips), clips) for x, clips in self._batches(repeat))
+
+        settings = self.config.features
+        return TransformedMaps(
+            self.bank,
+            lambda x: maps_of(self.encoder, x),
+            batches,
+            settings.views,
+            settings.strength,
+            self._only_corner(),
+        )
+
+    def _only_corner(self) -> Tensor | None:
+        """The corner (K,) of an encoder that was trained at one; all on if it ignores corners."""
         corners = saved_config(run_of(self.config)).pretrain.corners
-
-        def views(descriptor: Tensor) -> Iterator[Tensor]:
-            active = descriptor if corners == "space" else self.bank.space.parse(corners)
-            for draw in range(self.config.features.views):
-                keyed = generator(0, "feature averaging", draw)
-                parts = []
-                for x, clips in self._batches(repeat):
-                    params = self.bank.sample(len(x), active.round(), keyed)
-                    parts.append(maps_of(self.encoder, self.bank.apply(change(x, clips), params)))
-                yield torch.cat(parts)
-
-        return views
+        if corners == "space":
+            return None
+        return self.bank.space.parse("all" if corners == "leave_one_out" else corners)
 
 
 def calibration_maps(encoder: AmortisedEncoder, pack: Pack, n: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ class Parameter:
         low, high: the range that `Augmentation.sample` draws from.
         identity: the value at which the augmentation changes nothing.
         differentiable: whether `apply` has a gradient with respect to it.
+        quantity: whether a value between the identity and a draw does less than the draw. Modes,
+            seeds and places in the noise are none.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Parameter:
     high: float
     identity: float
     differentiable: bool = True
+    quantity: bool = True
 
 
 class Augmentation(ABC):
@@ -61,6 +65,24 @@ class Augmentation(ABC):
     def identity(self, n: int) -> Tensor:
         """`n` rows, (n, P), that change nothing."""
         return torch.tensor([p.identity for p in self.parameters]).expand(n, -1).clone()
+
+    def at_strength(self, params: Tensor, strength: float) -> Tensor:
+        """Rows `params` (n, P) between the identity, at strength 0, and themselves, at 1.
+
+        Quantities go along a straight line. An identity of infinity is one in dB, such as a
+        signal-to-noise ratio: there what is added goes, as an amplitude, from 0 to that of the row,
+        so strength s adds -20 log10(s) dB. Modes, seeds and places stay, but at strength 0.
+        """
+        if strength == 1:
+            return params
+        identity = self.identity(len(params)).to(params)
+        if strength == 0:
+            return identity
+        quieter = params - 20 * math.log10(strength)
+        moved = torch.where(identity.isinf(), quieter, identity + strength * (params - identity))
+        quantity = torch.tensor([p.quantity for p in self.parameters], device=params.device)
+        acts = self.acts(params)[:, None]
+        return torch.where(acts & quantity, moved, params)
 
     @abstractmethod
     def apply(self, x: Tensor, params: Tensor) -> Tensor:
@@ -143,6 +165,13 @@ class AugmentationBank:
                 first[name] = torch.where(active[name], first[name], common)
                 second[name] = torch.where(active[name], second[name], common)
         return first, second
+
+    def at_strength(self, params: dict[str, Tensor], strength: float) -> dict[str, Tensor]:
+        """`params`, name -> (n, P), at a strength from 0, the identity, to 1, as they are."""
+        return {
+            name: self.augmentations[name].at_strength(rows, strength)
+            for name, rows in params.items()
+        }
 
     def apply(self, x: Tensor, params: dict[str, Tensor]) -> Tensor:
         """Runs every augmentation, in order, on the examples whose parameters are not identity.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from audioinv.core.averaging import mean, running_means
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 
@@ -22,7 +23,8 @@ class FeatureConfig:
         layers: last or all. hop_s: seconds between the windows of a clip longer than the front
             end's; 0 takes the first window alone. pool: mean or max over a clip's windows.
         views: feature averaging (InvCLR): the mean over this many augmentations of each clip, drawn
-            under the descriptor in use; 0 takes the clip as it is.
+            under the descriptor in use; 0 takes the clip as it is. strength: of these, from 0 to 1,
+            where 1 is that of pre-training (`core.averaging`).
         calibration_clips: training clips from which BatchNorm statistics are recomputed at a
             descriptor; 0 keeps those of pre-training.
     """
@@ -31,6 +33,7 @@ class FeatureConfig:
     hop_s: float = 0.0
     pool: str = "mean"
     views: int = 0
+    strength: float = 1.0
     calibration_clips: int = 512
 
 
@@ -84,7 +87,8 @@ class FeatureCache:
             empty tensor keeps those of pre-training.
         layers: last or all. owner: clip of each window (m,), None for one window a clip.
         pool: mean or max over a clip's windows.
-        views: descriptor -> maps (m, C, H, W) of each draw to average over; None takes `maps`.
+        views: descriptor -> maps (m, C, H, W) of each draw to average over, as `TransformedMaps`;
+            None takes `maps`.
         progress: called with the number of descriptors computed so far.
     """
 
@@ -126,8 +130,17 @@ class FeatureCache:
     def _embed(self, network: nn.Module, descriptor: Tensor) -> Tensor:
         if self.views is None:
             return embed(network, self.maps, self.layers)
-        total, draws = torch.zeros(()), 0
-        for maps in self.views(descriptor):
-            total = total + embed(network, maps, self.layers)
-            draws += 1
-        return total / draws
+        return mean(embed(network, maps, self.layers) for maps in self.views(descriptor))
+
+    def curve(self, descriptor: Tensor, at: Collection[int]) -> dict[int, Tensor]:
+        """Features (n, d) of the clips averaged over M draws for every M in `at`, in one pass.
+
+        Raises:
+            UserError: an M below 1, or above the number of views.
+        """
+        if self.views is None:
+            raise UserError("features.views is 0; give the most views that a curve goes to")
+        network = self.encoder.at(descriptor, self.calibration).backbone
+        parts = (embed(network, maps, self.layers) for maps in self.views(descriptor))
+        means = running_means(parts, at)
+        return {m: pool_windows(features, self.owner, self.pool) for m, features in means}

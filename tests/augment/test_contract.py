@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import ModuleType
 
 import pytest
@@ -46,6 +47,20 @@ def test_an_example_does_not_depend_on_its_batch(
     together = augmentation.apply(x, params)
     alone = torch.cat([augmentation.apply(x[b : b + 1], params[b : b + 1]) for b in range(20)])
     torch.testing.assert_close(together, alone, atol=1e-9, rtol=0)
+
+
+@every
+def test_half_the_strength_is_half_way_in_quantities_alone(augmentation: Augmentation) -> None:
+    drawn, halved = (
+        augmentation.at_strength(augmentation.sample(6, seeded()), s) for s in (1.0, 0.5)
+    )
+    for k, parameter in enumerate(augmentation.parameters):
+        expected = drawn[:, k]
+        if parameter.quantity:
+            expected = (expected + parameter.identity) / 2
+            if math.isinf(parameter.identity):
+                expected = drawn[:, k] + 6.0206
+        torch.testing.assert_close(halved[:, k], expected)
 
 
 @every

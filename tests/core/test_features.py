@@ -100,6 +100,21 @@ def test_views_are_averaged_over_draws() -> None:
     assert asked == [descriptor.tolist()], "drawn once, under the descriptor in use"
 
 
+def test_a_curve_over_views_ends_at_their_mean() -> None:
+    encoder = make()
+
+    def views(descriptor: Tensor) -> Iterator[Tensor]:
+        return (maps(name=f"draw {k}") for k in range(3))
+
+    cache = FeatureCache(encoder, maps(), torch.empty(0), owner=OWNER, views=views)
+    curve = cache.curve(torch.ones(2), [1, 3])
+    torch.testing.assert_close(curve[3], cache(torch.ones(2)))
+    one = FeatureCache(encoder, maps(name="draw 0"), torch.empty(0), owner=OWNER)
+    torch.testing.assert_close(curve[1], one(torch.ones(2)))
+    with pytest.raises(UserError, match=r"features\.views is 0"):
+        one.curve(torch.ones(2), [1])
+
+
 def test_views_of_a_plain_encoder_still_depend_on_the_descriptor() -> None:
     """Its weights do not, but what acts on the clips does."""
     encoder = make("none")

@@ -12,7 +12,7 @@ class HorizontalFlip(Augmentation):
     """Mirrors left and right in half of the draws."""
 
     name = "horizontal_flip"
-    parameters = (Parameter("flip", "0 | 1", 0.0, 1.0, 0.0, differentiable=False),)
+    parameters = (Parameter("flip", "0 | 1", 0.0, 1.0, 0.0, False, False),)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """0 or 1, (n, 1), equally likely."""
