@@ -133,6 +133,19 @@ class Redraw(Augmentation):
         """`n` values, (n, 1)."""
         return self.drawn.from_uniform(torch.rand(n, 1, generator=generator))
 
+    def at_strength(self, params: Tensor, strength: float) -> Tensor:
+        """Rows `params` (n, 1) with their distances from the middle of the range, along the scale,
+        multiplied by `strength`, within what the factor can be; at strength 0 the identity.
+
+        A clip that keeps its own value is not between that and the draw, but as far from either.
+        """
+        if strength == 0:
+            return self.identity(len(params)).to(params)
+        uniform = self.drawn.to_uniform(params)
+        moved = self.drawn.from_uniform(0.5 + strength * (uniform - 0.5))
+        cut = moved.clamp(self.factor.least, self.factor.most)
+        return torch.where(self.acts(params)[:, None], cut, params)
+
     def apply(self, x: Tensor, params: Tensor) -> Tensor:
         """Puts `params` (B, 1) into the factor's column of `x` (B, F); differentiable in both."""
         own, new = x[:, self.column, None], params.to(x.dtype)

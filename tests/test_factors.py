@@ -69,6 +69,18 @@ def test_each_example_has_a_parameter_of_its_own_with_a_gradient() -> None:
     assert gradient.flatten().tolist() == [1, 0, 3, 4]
 
 
+def test_strength_widens_a_nuisance_about_its_middle_within_what_it_can_be() -> None:
+    grey = task_augmentation(FACTORS, "grey")
+    params = torch.tensor([[0.2], [0.5], [0.8], [float(grey.identity(1))]])
+    assert grey.at_strength(params, 0.5)[:3, 0].tolist() == pytest.approx([0.35, 0.5, 0.65])
+    assert grey.at_strength(params, 1.5)[:3, 0].tolist() == pytest.approx([0.05, 0.5, 0.95])
+    assert grey.at_strength(params, 3)[:3, 0].tolist() == pytest.approx([0, 0.5, 1])
+    assert torch.equal(grey.at_strength(params, 2)[3], params[3]), "what keeps its value, keeps it"
+    assert not grey.acts(grey.at_strength(params, 0)).any()
+    rate = task_augmentation(FACTORS, "rate").at_strength(torch.tensor([[1.0], [100.0]]), 0.5)
+    assert rate[:, 0].tolist() == pytest.approx([10**0.5, 10**1.5])
+
+
 def test_ranges_are_the_configs_and_bounded_by_what_a_factor_can_be() -> None:
     bank = build_bank(FACTORS, {"names": ["grey"], "ranges": {"grey": {"low": 0.0, "high": 1.0}}})
     drawn = bank.augmentations["grey"].sample(1000, generator(0, "g"))

@@ -17,7 +17,7 @@ from audioinv.core.files import read_json, write_json
 from audioinv.methods import ROW_NAMES
 
 log = logging.getLogger(__name__)
-PROTOCOLS = ("linear", "knn", "fewshot", "factors", "finetune")
+PROTOCOLS = ("linear", "knn", "fewshot", "factors", "finetune", "averaging", "robustness")
 
 MODES = {
     "fixed:all": "all on",

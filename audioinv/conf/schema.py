@@ -101,6 +101,21 @@ class FactorsConfig:
 
 
 @dataclass
+class AveragingConfig:
+    """The averaging protocol: the numbers of encodings M of its curve."""
+
+    draws: list[int] = field(default_factory=lambda: [1, 2, 3, 5, 10, 20, 30])
+
+
+@dataclass
+class RobustnessConfig:
+    """The robustness protocol: strengths of the augmentations, and how many test clips at most."""
+
+    strengths: list[float] = field(default_factory=lambda: [0.0, 0.25, 0.5, 0.75, 1.0])
+    clips: int = 500
+
+
+@dataclass
 class Config:
     """The whole configuration of a run.
 
@@ -110,7 +125,8 @@ class Config:
         method: name shown in tables; set by the method group.
         out: folder of a run's results; null means the run folder itself. Give one to judge the same
             encoder on several packs.
-        protocol: of `audioinv evaluate`: linear, knn, fewshot, factors or finetune.
+        protocol: of `audioinv evaluate`: linear, knn, fewshot, factors, finetune, averaging or
+            robustness.
         score_on: test, or valid to tune settings by hand without looking at test clips; give such
             results an `out` of their own.
         init_weights: a timm state dict for the trunk (safetensors, or .pt read without pickle).
@@ -149,4 +165,6 @@ class Config:
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     knn: KnnConfig = field(default_factory=KnnConfig)
     factors: FactorsConfig = field(default_factory=FactorsConfig)
+    averaging: AveragingConfig = field(default_factory=AveragingConfig)
+    robustness: RobustnessConfig = field(default_factory=RobustnessConfig)
     measure: MeasureConfig = field(default_factory=MeasureConfig)

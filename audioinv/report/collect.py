@@ -25,6 +25,16 @@ _RUN_FOLDER = (
 
 
 @dataclass(frozen=True)
+class Curve:
+    """Scores against what a protocol varies: `name` is "" or what was varied alone, such as an
+    augmentation; `x` ascends."""
+
+    name: str
+    x: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Result:
     """One result.json: one row of one task, of one seed. Fractions are 0..1, R^2 is at most 1."""
 
@@ -48,6 +58,8 @@ class Result:
     versions: dict[str, str]
     command: str
     corpus: str = ""
+    x_name: str = ""
+    curves: tuple[Curve, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -234,6 +246,8 @@ def _read_result(path: Path) -> Result:
             versions={str(k): str(v) for k, v in (value.get("versions") or {}).items()},
             command=str(value.get("command") or ""),
             corpus=str(value.get("corpus") or ""),
+            x_name=str(value.get("x_name") or ""),
+            curves=_curves(value.get("curves") or {}),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _broken(path, error) from error
@@ -347,6 +361,16 @@ def _optional(value: Mapping[str, Any], key: str) -> float | None:
 
 def _count(value: Mapping[str, Any], key: str) -> int | None:
     return None if value.get(key) is None else int(value[key])
+
+
+def _curves(value: Mapping[str, Any]) -> tuple[Curve, ...]:
+    curves = tuple(
+        Curve(str(name), tuple(map(_finite, c["x"])), tuple(map(_finite, c["value"])))
+        for name, c in value.items()
+    )
+    if any(len(curve.x) != len(curve.values) or not curve.x for curve in curves):
+        raise ValueError("a curve needs as many values as x, one or more")
+    return curves
 
 
 def _interval(value: Any) -> tuple[float, float] | None:

@@ -22,7 +22,7 @@ from audioinv.report.collect import (
     read_experiment,
     unique,
 )
-from audioinv.report.tables import ERRORS
+from audioinv.report.metrics import ERRORS
 
 FLIPS, CHUNK = 10000, 100
 PUBLISHED_COLUMNS = ("row", "corpus", "task", "protocol", "metric", "value", "source")

@@ -132,6 +132,39 @@ def loss_curves(curves: Mapping[str, Sequence[Sequence[tuple[int, float]]]]) -> 
     return figure
 
 
+def score_curves(
+    panels: Mapping[str, Sequence[tuple[str, Sequence[float], NDArray[Any], NDArray[Any]]]],
+    x_name: str,
+    y_name: str,
+) -> Figure:
+    """Scores against `x_name`, a panel a key: (row, x, mean, spread over seeds) of each line."""
+    columns = min(len(panels), 3)
+    height = -(-len(panels) // columns)
+    rows = unique_names(panels)
+    with matplotlib.rc_context(STYLE):
+        size = (2.3 * columns + 0.4, 1.7 * height + 0.2 * len(rows) + 0.3)
+        figure = Figure(figsize=size, layout="constrained")
+        for number, (name, curves) in enumerate(panels.items(), 1):
+            axes = figure.add_subplot(height, columns, number)
+            axes.set_title(_short(name), fontsize=8.5, loc="left", color=MUTED)
+            for row, x, mean, spread in curves:
+                index = rows.index(row) % len(METHOD_COLOURS)
+                style: Any = {"color": METHOD_COLOURS[index], "linestyle": METHOD_DASHES[index]}
+                axes.plot(x, mean, marker="o", markersize=2.5, linewidth=1.2, label=row, **style)
+                axes.fill_between(x, mean - spread, mean + spread, alpha=0.15, linewidth=0,
+                                  color=METHOD_COLOURS[index])  # fmt: skip
+            axes.set_ylabel(y_name if number % columns == 1 or columns == 1 else "")
+        figure.supxlabel(x_name, fontsize=8.5, color=MUTED)
+        shown = {str(line.get_label()): line for axes in figure.axes for line in axes.lines}
+        figure.legend(list(shown.values()), list(shown), loc="outside upper left", handlelength=2.6)
+    return figure
+
+
+def unique_names(panels: Mapping[str, Sequence[tuple[str, Any, Any, Any]]]) -> list[str]:
+    """The rows of all panels, in order of first appearance."""
+    return list(dict.fromkeys(row for curves in panels.values() for row, *_ in curves))
+
+
 def smooth(curve: Sequence[tuple[int, float]]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Steps and losses averaged over windows of a fortieth of the curve, where they fit whole."""
     steps, losses = np.array(curve, dtype=float).T

@@ -20,14 +20,16 @@ from audioinv.report.collect import (
     unique,
 )
 from audioinv.report.figures import words
+from audioinv.report.metrics import show
 from audioinv.report.pictures import (
     clips,
+    curve_pictures,
     descriptor_pictures,
     loss_picture,
     measurement_pictures,
 )
 from audioinv.report.sheet import Sheet
-from audioinv.report.tables import hardware, results_table, show, tables, write_results
+from audioinv.report.tables import hardware, results_table, tables, write_results
 
 CITATIONS = (
     "R. Chavhan, H. Gouk, J. Stuehmer, C. Heggan, M. Yaghoobi, T. Hospedales. "
@@ -94,6 +96,7 @@ def render(experiment: Experiment, sheets: Sequence[Sheet] = ()) -> str:
         sheets=sheets,
         results=results,
         several=len({result.seed for result in results}) > 1,
+        curves=curve_pictures(results),
         descriptors=descriptor_pictures(results),
         measurements=measurement_pictures(experiment),
         loss=loss_picture(experiment),

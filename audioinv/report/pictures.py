@@ -23,7 +23,9 @@ from audioinv.report.collect import (
     method_name,
     unique,
 )
+from audioinv.report.curves import Line, lines, protocols_with_curves
 from audioinv.report.figures import words
+from audioinv.report.metrics import METRIC_NAMES, scale, show
 
 K = TypeVar("K")
 
@@ -107,6 +109,36 @@ def loss_picture(experiment: Experiment) -> Picture | None:
     said = ", ".join(f"{name} {loss:.3g}" for name, loss in last.items())
     uri = figures.data_uri(figures.loss_curves(curves))
     return Picture(uri, f"Pre-training loss against steps. Last logged loss: {said}.")
+
+
+def curve_pictures(results: Sequence[Result]) -> list[Picture]:
+    """Scores against what a protocol varies: a picture a metric, or a task where several
+    augmentations were varied."""
+    pictures = []
+    for protocol, of_protocol in protocols_with_curves(results).items():
+        curves = lines(of_protocol)
+        several = len({line.series for line in curves}) > 1
+        for key in unique(line.task if several else line.metric for line in curves):
+            mine = [line for line in curves if key == (line.task if several else line.metric)]
+            title = f"{words(key)}: {protocol}" if several else protocol
+            pictures.append(_curve_picture(title, of_protocol[0].x_name, mine, several))
+    return pictures
+
+
+def _curve_picture(title: str, x_name: str, curves: Sequence[Line], several: bool) -> Picture:
+    panels: dict[str, list[tuple[str, Sequence[float], Any, Any]]] = {}
+    factor, _ = scale(curves[0].metric)
+    said = []
+    for line in curves:
+        panel = line.series if several else line.task
+        point = (line.label, line.x, factor * line.mean, factor * line.spread)
+        panels.setdefault(panel, []).append(point)
+        ends = f"{show(line.mean[0], line.metric)} to {show(line.mean[-1], line.metric)}"
+        said.append(f"{words(panel)}, {line.label}: {ends}")
+    metric = METRIC_NAMES.get(curves[0].metric, curves[0].metric)
+    figure = figures.score_curves(panels, x_name, metric)
+    alt = f"{metric} against {x_name}. {'; '.join(said)}."
+    return Picture(figures.data_uri(figure), alt, title)
 
 
 def clips(example: Example) -> list[Clip]:

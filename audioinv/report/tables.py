@@ -20,18 +20,11 @@ from audioinv.report.collect import (
     read_experiment,
     unique,
 )
+from audioinv.report.curves import curve_tables
 from audioinv.report.measured import descriptor_table, invariance_table
+from audioinv.report.metrics import ERRORS, METRIC_NAMES, show
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
-METRIC_NAMES = {
-    "accuracy": "accuracy, %",
-    "r2": "R²",
-    "mse": "MSE, 10⁻³",
-    "macro_f1": "macro F1, %",
-    "map": "mAP, %",
-}
-ERRORS = {"mse"}
-"""Metrics of which the lowest is the best."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +127,7 @@ def results_table(expdir: str | Path) -> str:
 def tables_markdown(experiment: Experiment) -> str:
     """A table a protocol, learnt descriptors, measured invariance, hardware and command."""
     parts = [markdown(table) for table in tables(experiment)]
+    parts += curve_tables(experiment.results)
     parts += [descriptor_table(experiment), invariance_table(experiment)]
     made = f"Hardware: {hardware(experiment)}. Command: {_code(command(experiment))}"
     return "\n".join([part for part in parts if part] + [made]) + "\n"
@@ -184,19 +178,6 @@ def command(experiment: Experiment) -> str:
     """The command that makes the experiment: the recipe's if recorded, else the report's own."""
     name = experiment.path.resolve().name
     return str(experiment.about.get("command") or f"audioinv report {name}")
-
-
-def scale(metric: str) -> tuple[float, int]:
-    """Factor and decimals that show a metric: R^2 as 0.87, an error in 10^-3, the others in %."""
-    if metric in ERRORS:
-        return 1000.0, 2
-    return (1.0, 2) if metric == "r2" else (100.0, 1)
-
-
-def show(value: float, metric: str) -> str:
-    """`value` in the metric's display unit, with a proper minus sign."""
-    factor, decimals = scale(metric)
-    return f"{round(value * factor, decimals) + 0.0:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _row(key: tuple[str, str], results: list[Result], best: dict[str, str], shared: bool) -> Row:

@@ -63,11 +63,19 @@ def readout_outputs(fold: Adapted, cache: FeatureCache, data: Labelled, test: Te
 
 def scored(context: Context, task: Task, adapted: Path, outputs_of: OutputsOf) -> dict[str, Any]:
     """What `outputs_of` gives for each fold's test rows, scored together, and the adaptation."""
+    return scored_on(None, context, task, adapted, outputs_of)
+
+
+def scored_on(
+    rows: Tensor | None, context: Context, task: Task, adapted: Path, outputs_of: OutputsOf
+) -> dict[str, Any]:
+    """The same on those test rows that are in `rows` (n,) alone; None means all."""
     cache, drawn = context.features.of(task)
     learnt, info = load_adapted(adapted)
     outputs, targets, clips = [], [], []
     parts = folds(context.pack, task, drawn, context.config.score_on)
     for fold, (data, test) in zip(learnt, parts, strict=True):
+        test = test if rows is None else test[torch.isin(test, rows)]
         outputs.append(outputs_of(fold, cache, data, test))
         targets.append(data.targets[test])
         clips.append(test)

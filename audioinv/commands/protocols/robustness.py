@@ -1,0 +1,157 @@
+"""Robustness: scores of readouts fitted on clips as they are, on test clips that are transformed.
+
+Every augmentation of the bank acts alone on the test clips, and then all together, at rising
+strength (`Augmentation.at_strength`): 1 is the range of pre-training, more is beyond it. The draws
+are the same at every strength and for every encoder with the same bank.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from audioinv.commands.build import modes_of
+from audioinv.commands.protocols import Context, Rows
+from audioinv.commands.protocols.linear import adapted_folder, scored_on
+from audioinv.core.adapt import Labelled
+from audioinv.core.adapted import Adapted
+from audioinv.core.errors import UserError
+from audioinv.core.features import FeatureCache, embed, maps_of, pool_windows
+from audioinv.core.randomness import generator
+from audioinv.data.dataset import sample_rows
+from audioinv.data.folds import find_tasks, folds
+from audioinv.data.task import Task
+from audioinv.modality import modality_of
+
+ID = "robustness-v1"
+TOGETHER = "all together"
+
+
+def rows(context: Context) -> Rows:
+    """One row for each task and mode, but those whose clips an augmentation has changed already.
+
+    Raises:
+        UserError: no strength, one below 0, or readouts of averaged features.
+    """
+    strengths = sorted(set(context.config.robustness.strengths))
+    if not strengths or strengths[0] < 0:
+        raise UserError(f"robustness.strengths is {strengths}; give numbers, 0 or more")
+    if context.config.features.views:
+        raise UserError("protocol robustness encodes every clip once; leave features.views at 0")
+    known: dict[tuple[int, ...], TransformedClips] = {}
+    for task in find_tasks(context.pack, context.config.tasks):
+        if task.augmentation is not None:
+            continue
+        tested = tuple(judged_clips(context, task))
+        clips = known.setdefault(tested, TransformedClips(context, tested))
+        for mode in modes_of(context.config):
+            adapted = adapted_folder(context, task, mode)
+            yield adapted / "robustness", partial(row, context, clips, strengths, task, adapted)
+
+
+def judged_clips(context: Context, task: Task) -> list[int]:
+    """At most `robustness.clips` of the rows that the task's folds test on, ascending."""
+    parts = folds(context.pack, task, None, context.config.score_on)
+    rows = sorted(clip for _, test in parts for clip in test.tolist())
+    return sorted(sample_rows(rows, context.config.robustness.clips, 0, "robustness"))
+
+
+class TransformedClips:
+    """Features of some clips under each augmentation of the bank, at any strength.
+
+    Args:
+        context: of the run. rows: of the pack, ascending.
+    """
+
+    def __init__(self, context: Context, rows: tuple[int, ...]) -> None:
+        self.context = context
+        self.rows = torch.tensor(rows)
+        self.series = (*context.bank.augmentations, TOGETHER)
+        self.networks: dict[tuple[float, ...], nn.Module] = {}
+        self.known: dict[tuple[Any, ...], Tensor] = {}
+
+    def features(self, series: str, strength: float, descriptor: Tensor) -> Tensor:
+        """Features (n, d) of the clips at `descriptor` (K,), in the order of `rows`."""
+        corner = tuple(descriptor.tolist())
+        key = (series, strength, corner)
+        if key not in self.known:
+            maps, owner = self._maps(series, strength)
+            found = embed(self._network(corner), maps, self.context.config.features.layers)
+            self.known[key] = pool_windows(found, owner, self.context.config.features.pool)
+        return self.known[key]
+
+    def _network(self, corner: tuple[float, ...]) -> nn.Module:
+        if corner not in self.networks:
+            maps = self.context.features.calibration
+            calibration = maps.split(256) if len(maps) else ()
+            self.networks[corner] = self.context.encoder.at(
+                torch.tensor(corner), calibration
+            ).backbone
+        return self.networks[corner]
+
+    @torch.no_grad()
+    def _maps(self, series: str, strength: float) -> tuple[Tensor, Tensor]:
+        """Front-end maps (m, C, H, W) of all windows, and the place in `rows` of each, (m,)."""
+        context, bank = self.context, self.context.bank
+        params = bank.at_strength(self._params(series), strength)
+        windows = modality_of(context.pack.corpus.modality).windows
+        frontend, hop_s = context.encoder.frontend, context.config.features.hop_s
+        maps, owner = [], []
+        for x, clips in windows(frontend, context.pack, hop_s, True):
+            mine = torch.isin(clips, self.rows)
+            place = torch.searchsorted(self.rows, clips[mine])
+            changed = bank.apply(x[mine], {name: p[place] for name, p in params.items()})
+            maps.append(maps_of(context.encoder, changed))
+            owner.append(place)
+        return torch.cat(maps), torch.cat(owner)
+
+    def _params(self, series: str) -> dict[str, Tensor]:
+        """Parameters (n, P) of every augmentation; identity rows of those that do not act."""
+        n = len(self.rows)
+        return {
+            name: augmentation.sample(n, generator(0, "robustness", name))
+            if series in (name, TOGETHER)
+            else augmentation.identity(n)
+            for name, augmentation in self.context.bank.augmentations.items()
+        }
+
+
+def row(
+    context: Context, clips: TransformedClips, strengths: list[float], task: Task, adapted: Path
+) -> dict[str, Any]:
+    """The score under all augmentations at the highest strength, and every curve."""
+    scores = {
+        (series, s): scored_on(
+            clips.rows, context, task, adapted, partial(outputs, clips, series, s)
+        )
+        for series in clips.series
+        for s in strengths
+    }
+    curves = {
+        series: {"x": strengths, "value": [scores[series, s]["value"] for s in strengths]}
+        for series in clips.series
+    }
+    return {
+        **scores[TOGETHER, strengths[-1]],
+        "protocol": f"{ID} strength {strengths[-1]:g}",
+        "x_name": "strength",
+        "curves": curves,
+    }
+
+
+def outputs(
+    clips: TransformedClips,
+    series: str,
+    strength: float,
+    fold: Adapted,
+    cache: FeatureCache,
+    data: Labelled,
+    test: Tensor,
+) -> Tensor:
+    """Outputs (n, m) of the adapted readout on transformed test rows, all of them in `clips`."""
+    features = fold.mixture.features(partial(clips.features, series, strength))
+    return fold.readout.scores(features[torch.searchsorted(clips.rows, test)])
