@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -250,7 +251,8 @@ def search_by_evidence(
     """The corner under which the targets have the highest Gaussian-process evidence."""
     rows = evidence_rows(data, config.max_labels, seed)
     y = centre_targets(data.targets[rows], data.kind, len(data.classes))
-    values = [best_noise(kernel(features_at(c)[rows]).double(), y)[0] for c in corners]
+    few = only(features_at, rows)
+    values = [best_noise(kernel(few(c)).double(), y)[0] for c in corners]
     return Mixture.single(corners[int(torch.stack(values).argmax())])
 
 
@@ -260,11 +262,19 @@ def soft(
     """A product distribution over corners learnt by evidence, cut to its most likely corners."""
     rows = evidence_rows(data, config.max_labels, seed)
     y = centre_targets(data.targets[rows], data.kind, len(data.classes))
-    kernels = torch.stack([kernel(features_at(c)[rows]) for c in corners])
+    few = only(features_at, rows)
+    kernels = torch.stack([kernel(few(c)) for c in corners])
     q, _ = learn_soft_descriptor(kernels, corners, y, config.evidence_steps)
     weights = corner_weights(q, corners)
     top = weights.topk(min(config.top_corners, len(corners))).indices
     return Mixture(corners[top], (weights[top] / weights[top].sum()).float(), q.float())
+
+
+def only(features_at: FeaturesAt, rows: Tensor) -> FeaturesAt:
+    """`features_at` of `rows` (r,) alone; a cache does not compute the others' features for it."""
+    if isinstance(features_at, FeatureCache):
+        return partial(features_at.some, clips=rows)
+    return lambda descriptor: features_at(descriptor)[rows]
 
 
 def evidence_rows(data: Labelled, most: int, seed: int) -> Tensor:

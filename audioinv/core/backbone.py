@@ -72,13 +72,15 @@ class Backbone(nn.Module):
         """Features of maps `x` (B, C, H, W).
 
         Args:
-            layers: "last" gives (B, dim); "all" puts the pooled output of every stage before it.
+            layers: "last" gives (B, dim); "all" puts the pooled output of every stage before it,
+                the last stage's only where a linear layer follows it.
         """
         maps = self._maps(x)
         last = self.linear(self._pool_last(maps[-1]))
         if layers == "last":
             return last
-        return torch.cat([self._pool(m) for m in maps] + [last], dim=1)
+        before = maps[:-1] if isinstance(self.linear, nn.Identity) else maps
+        return torch.cat([self._pool(m) for m in before] + [last], dim=1)
 
     def _maps(self, x: Tensor) -> list[Tensor]:
         return self.trunk.forward_intermediates(x, intermediates_only=True)

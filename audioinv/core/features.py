@@ -112,20 +112,41 @@ class FeatureCache:
         self.views = views
         self.progress = progress
         self.known: dict[tuple[float, ...], Tensor] = {}
+        self.parts: dict[tuple[tuple[float, ...], bytes], Tensor] = {}
 
     def __call__(self, descriptor: Tensor) -> Tensor:
         """Features (n, d) of the clips at `descriptor` (K,)."""
         return pool_windows(self.windows(descriptor), self.owner, self.pool)
 
+    def some(self, descriptor: Tensor, clips: Tensor) -> Tensor:
+        """Features (r, d) of `clips` (r,) at `descriptor` (K,), without computing the others'."""
+        if self._key(descriptor) in self.known or self.views is not None:
+            return self(descriptor)[clips]
+        key = self._key(descriptor), clips.numpy().tobytes()
+        if key not in self.parts:
+            distinct, place = clips.unique(return_inverse=True)
+            windows = torch.isin(self.owner, distinct).nonzero().flatten()
+            features = embed(self._network(descriptor), self.maps[windows], self.layers)
+            owner = torch.searchsorted(distinct, self.owner[windows])
+            self.parts[key] = pool_windows(features, owner, self.pool)[place]
+        return self.parts[key]
+
     def windows(self, descriptor: Tensor) -> Tensor:
         """Features (m, d) of every window at `descriptor` (K,)."""
-        depends = self.encoder.is_conditioned or self.views is not None
-        key = tuple(descriptor.tolist()) if depends else ()
+        key = self._key(descriptor)
         if key not in self.known:
-            network = self.encoder.at(descriptor, self.calibration).backbone
-            self.known[key] = self._embed(network, descriptor)
+            self.known[key] = self._embed(self._network(descriptor), descriptor)
             self.progress(len(self.known))
         return self.known[key]
+
+    def _key(self, descriptor: Tensor) -> tuple[float, ...]:
+        """Equal for descriptors that make no difference to the features."""
+        depends = self.encoder.is_conditioned or self.views is not None
+        return tuple(descriptor.tolist()) if depends else ()
+
+    def _network(self, descriptor: Tensor) -> nn.Module:
+        network: nn.Module = self.encoder.at(descriptor, self.calibration).backbone
+        return network
 
     def _embed(self, network: nn.Module, descriptor: Tensor) -> Tensor:
         if self.views is None:

@@ -35,6 +35,16 @@ def small(seed: int = 0, dim: int = 6) -> Backbone:
         return Backbone("resnet18", SIZE, width=0.125, dim=dim, options={"layers": LAYERS}).eval()
 
 
+@pytest.mark.parametrize(("dim", "expected"), [(5, 4 * 8 + 8 + 5), (0, 4 * 8 + 8)])
+def test_all_layers_hold_every_stage_once(dim: int, expected: int) -> None:
+    """Without a linear layer the last stage's pooled maps are the features, not more of them."""
+    options = {"layers": LAYERS, "stem_type": "deep", "stem_width": 4, "channels": [8] * 4}
+    network = Backbone("resnet18", SIZE, pool="global", dim=dim, options=options).eval()
+    features = network(maps(), "all")
+    assert features.shape[1] == expected
+    assert torch.equal(features[:, -network.dim :], network(maps()))
+
+
 @pytest.mark.parametrize("layers", ["last", "all"])
 def test_joined_networks_are_their_parts_side_by_side(layers: str) -> None:
     with seeded(0, "parts"):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from audioinv.core.backbone import Backbone
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
@@ -82,6 +83,23 @@ def test_every_descriptor_is_computed_once_and_a_plain_encoder_only_once() -> No
         for descriptor in (SPACE.all_on(), SPACE.parse("a"), SPACE.all_on()):
             cache(descriptor)
         assert len(counts) == expected
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_some_clips_are_those_of_all_in_the_order_asked_for(known: bool) -> None:
+    """With the windows of the others left out, unless all are known already."""
+    encoder, clips, seen = make(), torch.tensor([2, 0, 2]), []
+    cache = FeatureCache(encoder, maps(), torch.empty(0), owner=OWNER)
+    expected = FeatureCache(encoder, maps(), torch.empty(0), owner=OWNER)(SPACE.parse("a"))[clips]
+    if known:
+        cache(SPACE.parse("a"))
+    hook = nn.modules.module.register_module_forward_pre_hook(
+        lambda module, x: seen.append(len(x[0])) if isinstance(module, Backbone) else None
+    )
+    with hook:
+        for _ in range(2):
+            torch.testing.assert_close(cache.some(SPACE.parse("a"), clips), expected)
+    assert seen == ([] if known else [5]), "clips 0 and 2 have 3 + 2 windows, run once"
 
 
 def test_views_are_averaged_over_draws() -> None:

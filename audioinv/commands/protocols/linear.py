@@ -14,7 +14,7 @@ from audioinv.commands.adapt import FEATURES_BY, already_adapted
 from audioinv.commands.build import modes_of
 from audioinv.commands.protocols import Context, Rows
 from audioinv.commands.run_folder import task_folder
-from audioinv.core.adapt import Labelled
+from audioinv.core.adapt import Labelled, only
 from audioinv.core.adapted import Adapted, load_adapted
 from audioinv.core.errors import UserError
 from audioinv.core.features import FeatureCache
@@ -58,7 +58,7 @@ def row(context: Context, task: Task, adapted: Path) -> dict[str, Any]:
 
 def readout_outputs(fold: Adapted, cache: FeatureCache, data: Labelled, test: Tensor) -> Tensor:
     """Outputs (n, m) of the readout on test rows."""
-    return fold.readout.scores(fold.mixture.features(cache)[test])
+    return fold.readout.scores(fold.mixture.features(only(cache, test)))
 
 
 def scored(context: Context, task: Task, adapted: Path, outputs_of: OutputsOf) -> dict[str, Any]:
