@@ -20,7 +20,12 @@ from audioinv.core.auxiliary import ParameterPredictor
 from audioinv.core.bank import ViewParameters, Views
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.objectives import moco_v2, moco_v3, nt_xent
-from audioinv.core.penalty import PenaltyDraws, gradient_penalty, twice_differentiable
+from audioinv.core.penalty import (
+    PenaltyDraws,
+    gradient_penalty,
+    twice_differentiable,
+    without_statistics,
+)
 from audioinv.core.projector import Projector
 
 Projections = Sequence[Tensor]
@@ -31,8 +36,9 @@ Further = dict[str, Tensor]
 class SimCLR(nn.Module):
     """Both views through one network, which may also predict how they were made.
 
-    The gradient penalty takes view 1 from the pass that the contrastive loss needs anyway, so
-    BatchNorm's running statistics see every batch once, with it or without.
+    The gradient penalty has a pass of view 1 alone, as published: BatchNorm normalises it by its
+    own batch and keeps no statistics of it, so that those see every batch once, with it or without.
+    Second derivatives of the pass over both views would cost more.
     """
 
     def __init__(
@@ -62,15 +68,16 @@ class SimCLR(nn.Module):
         Args:
             draws: of the gradient penalty; view 1 then has its graph. None leaves it out.
         """
-        with twice_differentiable(draws is not None):
-            features = self.encoder(torch.cat(views), descriptor)
+        features = self.encoder(torch.cat([view.detach() for view in views]), descriptor)
         projections = self.projector(features, descriptor).chunk(2)
         first, second = features.chunk(2)
         further = {}
         if self.predictor.kind != "none":
             further["predict"] = self.predictor((first, second), params)
         if draws is not None:
-            further["penalty"] = gradient_penalty(first, params[0], draws, self.longest)
+            with twice_differentiable(), without_statistics(self.encoder):
+                z = self.encoder(views[0], descriptor)
+            further["penalty"] = gradient_penalty(z, params[0], draws, self.longest)
         return projections, further
 
     def loss(self, projections: Projections, descriptor: Tensor) -> Tensor:

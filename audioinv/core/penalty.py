@@ -20,13 +20,13 @@ What the paper leaves open, or what a bank of many augmentations adds:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from audioinv.core.bank import Augmentation, AugmentationBank
@@ -175,9 +175,23 @@ def penalised(bank: AugmentationBank, names: Sequence[str] | None = None) -> lis
     return chosen
 
 
-def twice_differentiable(needed: bool = True) -> AbstractContextManager[None]:
-    """Attention in plain operations while `needed`: the fast kernels have no second derivative."""
-    return sdpa_kernel(SDPBackend.MATH) if needed else nullcontext()
+def twice_differentiable() -> AbstractContextManager[None]:
+    """Attention in plain operations meanwhile: the fast kernels have no second derivative."""
+    return sdpa_kernel(SDPBackend.MATH)
+
+
+@contextmanager
+def without_statistics(network: nn.Module) -> Iterator[None]:
+    """BatchNorm normalises by the batch as it did, and its running statistics stay as they are."""
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    norms = [norm for norm in norms if norm.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 def _free(augmentation: Augmentation) -> list[bool]:
