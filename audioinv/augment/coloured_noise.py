@@ -7,6 +7,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from audioinv.augment.noise_bank import OFFSET, read_noise, sample_offsets
+from audioinv.augment.signal import FOURIER_PART, in_parts
 from audioinv.augment.white_noise import add_at_snr
 from audioinv.core.augmenting import check_range, working
 from audioinv.core.bank import Augmentation, Parameter
@@ -50,9 +51,12 @@ class ColouredNoise(Augmentation):
 
     def apply(self, x: Tensor, params: Tensor) -> Tensor:
         """Adds noise to `x` (B, T) at `params` (B, 3); differentiable in `x`, `snr_db`, `decay`."""
-        clean = working(x)
-        noise = coloured_noise(params[:, 1], params[:, 2], x.shape[-1], clean.dtype)
-        return add_at_snr(clean, noise, params[:, :1]).to(x.dtype)
+        return in_parts(_with_noise, working(x), params, FOURIER_PART).to(x.dtype)
+
+
+def _with_noise(x: Tensor, params: Tensor) -> Tensor:
+    noise = coloured_noise(params[:, 1], params[:, 2], x.shape[-1], x.dtype)
+    return add_at_snr(x, noise, params[:, :1])
 
 
 def coloured_noise(decay: Tensor, offset: Tensor, length: int, dtype: torch.dtype) -> Tensor:

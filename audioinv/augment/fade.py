@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from audioinv.augment.signal import in_parts
 from audioinv.core.augmenting import check_range
 from audioinv.core.bank import Augmentation, Parameter
 
@@ -42,18 +46,43 @@ class Fade(Augmentation):
 
     def apply(self, x: Tensor, params: Tensor) -> Tensor:
         """Fades `x` (B, T) by `params` (B, 3); differentiable in both fractions."""
-        fade_in, fade_out, shape = params[..., None].unbind(1)
-        length = x.shape[-1]
-        time = torch.arange(length, device=x.device, dtype=params.dtype)
-        rise = _gain(time, fade_in * length, shape)
-        fall = _gain(length - 1 - time, fade_out * length, shape)
-        return x * (rise * fall).to(x.dtype)
+        return in_parts(lambda x, own: x * self.factor(own, x.shape[-1]).to(x.dtype), x, params)
+
+    def factor(self, params: Tensor, length: int) -> Tensor:
+        """What a clip of `length` samples is multiplied by, (B, length)."""
+        fade_in, fade_out, shape = params.unbind(1)
+        rise = _gains(fade_in * length, shape, length)
+        fall = _gains(fade_out * length, shape, length).flip(-1)
+        rise = F.pad(rise, (0, length - rise.shape[-1]), value=1.0)
+        return rise * F.pad(fall, (length - fall.shape[-1], 0), value=1.0)
 
 
-def _gain(time: Tensor, samples: Tensor, shape: Tensor) -> Tensor:
-    """Gains (B, T) of a fade over `samples` (B, 1), from 0 at its first sample to 1 at its last."""
-    fades = samples > 1
-    u = torch.where(fades, time / torch.where(fades, samples - 1, 1), 1).clamp_max(1)
-    logarithmic = (1 + torch.log10(0.1 + u)).clamp_max(1)
-    exponential = u * torch.exp2(u - 1)
-    return torch.where(shape == 0, u, torch.where(shape == 1, logarithmic, exponential))
+def _gains(samples: Tensor, shape: Tensor, length: int) -> Tensor:
+    """Gains (B, n) of fades over `samples` (B,), from 0 at its first sample to 1 at its last.
+
+    n is the longest of them. After the end of a fade its gain is 1.
+    """
+    fades = (samples > 1)[:, None]
+    n = min(length, math.ceil(float(samples.detach().max())))
+    time = torch.arange(n, device=samples.device, dtype=samples.dtype)
+    steps = torch.where(fades, samples[:, None] - 1, 1)
+    start = torch.where(fades, 0, 1).to(steps.dtype)  # where there is no fade, 1 at once
+    u = (time / steps + start).clamp_max(1)
+    rows = [(shape == k).nonzero().flatten() for k in range(len(CURVES))]
+    gains = [curve(u[own]) for curve, own in zip(CURVES, rows, strict=True)]
+    return torch.cat(gains)[torch.cat(rows).argsort()]
+
+
+def _linear(u: Tensor) -> Tensor:
+    return u
+
+
+def _logarithmic(u: Tensor) -> Tensor:
+    return (1 + torch.log10(0.1 + u)).clamp_max(1)
+
+
+def _exponential(u: Tensor) -> Tensor:
+    return u * torch.exp2(u - 1)
+
+
+CURVES = (_linear, _logarithmic, _exponential)

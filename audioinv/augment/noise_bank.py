@@ -19,11 +19,19 @@ def sample_offsets(n: int, generator: torch.Generator) -> Tensor:
     return torch.randint(OFFSETS, (n,), generator=generator).float()
 
 
-def read_noise(offset: Tensor, length: int, dtype: torch.dtype) -> Tensor:
-    """Gaussian noise (B, length) of variance 1 from the places `offset` (B,) on, on any device."""
-    size = OFFSETS + 2 ** (length - 1).bit_length()
-    bank = _bank(size, offset.device, dtype)
-    return bank.unfold(0, length, 1)[offset.detach().long() % OFFSETS]
+def read_noise(
+    offset: Tensor, length: int, dtype: torch.dtype, first: Tensor | None = None, size: int = 0
+) -> Tensor:
+    """Gaussian noise (B, length) of variance 1 from the places `offset` (B,) on, on any device.
+
+    Args:
+        first, size: of those samples only `size`, from the sample `first` (B,) on.
+    """
+    bank = _bank(OFFSETS + 2 ** (length - 1).bit_length(), offset.device, dtype)
+    place = offset.detach().long() % OFFSETS
+    if first is None:
+        return bank.unfold(0, length, 1)[place]
+    return bank.unfold(0, size, 1)[place + first]
 
 
 @lru_cache(maxsize=4)

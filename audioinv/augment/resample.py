@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from scipy.fft import next_fast_len
 from torch import Tensor
+
+from audioinv.augment import kernels
 
 OVERSAMPLING = 2
 TRANSITION = 0.04  # width of the low-pass' edge, as a fraction of the band
@@ -25,17 +26,23 @@ def resample(x: Tensor, ratio: Tensor, length: int) -> Tensor:
         (B, length)
     """
     knots = _spline_coefficients(x, ratio)
+    last = OVERSAMPLING * x.shape[-1] - 1
+    if kernels.applies(knots, ratio):
+        return kernels.spline(knots, OVERSAMPLING * ratio, last, length)
     # in double precision: single has 1/64 of a sample left after five seconds
     steps = torch.arange(length, device=x.device, dtype=torch.float64)
     position = steps * (OVERSAMPLING * ratio)[:, None]
     whole = position.detach().floor()
-    inside = whole < OVERSAMPLING * x.shape[-1]
-    index = torch.where(inside, whole, 0).long()
-    return torch.where(inside, _spline(knots, index, (position - whole).to(x.dtype)), 0)
+    beyond = (whole - last).clamp_min(0)  # one step beyond the last is four, into the silence
+    index = (whole + 3 * beyond).clamp_max(last + 4).long()
+    return _spline(knots, index, (position - whole).to(x.dtype))
 
 
 def _spline_coefficients(x: Tensor, ratio: Tensor) -> Tensor:
-    """Coefficients (B, N) of the spline through `x`; entry k + 1 is centred on sample k / 2."""
+    """Coefficients (B, 2 T + 7) of the spline through `x` (B, T), the last four of them zero.
+
+    Entry k + 1 is centred on sample k / 2.
+    """
     n = next_fast_len(x.shape[-1] + MARGIN, real=True)
     spectrum = torch.fft.rfft(x, n)
     band = torch.arange(spectrum.shape[-1], device=x.device, dtype=x.dtype) * (2 / n)  # 1: Nyquist
@@ -43,7 +50,8 @@ def _spline_coefficients(x: Tensor, ratio: Tensor) -> Tensor:
     passed = ((cut - band) / TRANSITION).clamp(0, 1)
     prefilter = 3 / (2 + torch.cos(band * math.pi / OVERSAMPLING))
     dense = torch.fft.irfft(spectrum * (OVERSAMPLING * passed * prefilter), OVERSAMPLING * n)
-    return F.pad(dense[None], (1, 2), mode="circular")[0]
+    within = dense[:, : OVERSAMPLING * x.shape[-1] + 2]
+    return torch.cat([dense[:, -1:], within, within.new_zeros(len(x), 4)], dim=1)
 
 
 def _spline(knots: Tensor, index: Tensor, t: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -50,16 +52,34 @@ class TimeMask(Augmentation):
         The edges are soft over 16 samples, centred on the start and the end of the mask.
         """
         clean = working(x)
-        noise = read_noise(params[:, 3], x.shape[-1], clean.dtype)
+        where = _region(params, x.shape[-1])
+        part = clean.gather(-1, where)
+        noise = read_noise(params[:, 3], x.shape[-1], clean.dtype, where[:, 0], where.shape[1])
         fill = noise * rms(clean) * (params[:, 2:3] != 0)
-        mask = _mask(params, x.shape[-1]).to(clean.dtype)
-        return torch.lerp(clean, fill, mask).to(x.dtype)
+        masked = torch.lerp(part, fill, _mask(params, where, x.shape[-1]).to(clean.dtype))
+        return clean.scatter(-1, where, masked).to(x.dtype)
+
+    def factor(self, params: Tensor, length: int) -> Tensor:
+        """What a clip of `length` samples is multiplied by before it is filled up, (B, length)."""
+        where = _region(params, length)
+        ones = params.new_ones(len(params), length)
+        return ones.scatter(-1, where, 1 - _mask(params, where, length))
 
 
-def _mask(params: Tensor, length: int) -> Tensor:
-    """(B, T): 1 inside the mask, 0 outside; its area is the length, so at length 0 it is 0."""
-    time = torch.arange(length, device=params.device, dtype=params.dtype) + 0.5
-    since_start = time - params[:, :1] * length
+def _region(params: Tensor, length: int) -> Tensor:
+    """The samples (B, S) of a clip of `length` outside which no mask changes anything."""
+    start, longest = params.detach()[:, :1] * length, float(params.detach()[:, 1].max()) * length
+    size = min(length, math.ceil(longest) + 2 * EDGE)
+    first = (start - EDGE).floor().clamp(0, length - size).long()
+    return first + torch.arange(size, device=params.device)
+
+
+def _mask(params: Tensor, where: Tensor, length: int) -> Tensor:
+    """1 inside the mask, 0 outside, at the samples `where` (B, S) of a clip of `length`.
+
+    Its area is the length of the mask, so at length 0 it is 0.
+    """
+    since_start = where.to(params.dtype) + 0.5 - params[:, :1] * length
     return _smooth_step(since_start) - _smooth_step(since_start - params[:, 1:2] * length)
 
 

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from audioinv.augment.signal import FOURIER_PART, in_parts
 from audioinv.core.augmenting import check_range, restore, working
 from audioinv.core.bank import Augmentation, Parameter
 
@@ -34,20 +35,34 @@ class TimeShift(Augmentation):
         Whole samples are moved exactly; the rest of the shift is a linear phase (band-limited
         interpolation). Differentiable in both arguments.
         """
-        clean = working(x)
+        return in_parts(self._shift, working(x), params, FOURIER_PART).to(x.dtype)
+
+    def _shift(self, x: Tensor, params: Tensor) -> Tensor:
         length = x.shape[-1]
         samples = params.double() * length
         whole = samples.detach().round()
-        index = (torch.arange(length, device=x.device) - whole.long()) % length
-        moved = clean.gather(-1, index)
+        index = torch.arange(length, device=x.device) - whole.long() % length
+        moved = x.gather(-1, index + length * (index < 0))
         rest = samples - whole
         precision = length * torch.finfo(params.dtype).eps  # of the parameter, in samples
-        return restore(moved, _delay(moved, rest), rest.abs() <= precision).to(x.dtype)
+        return restore(moved, _delay(moved, rest), rest.abs() <= precision)
 
 
 def _delay(x: Tensor, samples: Tensor) -> Tensor:
     """`x` (B, T) a fraction of a sample (B, 1) later, circularly."""
     spectrum = torch.fft.rfft(x)
-    bins = torch.arange(spectrum.shape[-1], device=x.device)
-    angle = (bins * (samples * (-2 * math.pi / x.shape[-1]))).to(x.dtype)
-    return torch.fft.irfft(spectrum * torch.polar(torch.ones_like(angle), angle), x.shape[-1])
+    angle = (samples * (-2 * math.pi / x.shape[-1])).to(x.dtype)
+    return torch.fft.irfft(spectrum * _powers(angle, spectrum.shape[-1]), x.shape[-1])
+
+
+def _powers(angle: Tensor, n: int) -> Tensor:
+    """exp(i k `angle`) (B, n) for k = 0 ... n - 1 of angles (B, 1).
+
+    As products of 128 fine and n / 128 coarse turns: n sines and cosines would take longer than
+    the Fourier transforms around them.
+    """
+    k = torch.arange(128, device=angle.device, dtype=angle.dtype)
+    coarse = torch.arange(0, n, 128, device=angle.device, dtype=angle.dtype)
+    one = torch.ones_like(angle)
+    turns = torch.polar(one, angle * coarse)[:, :, None] * torch.polar(one, angle * k)[:, None]
+    return turns.flatten(1)[:, :n]

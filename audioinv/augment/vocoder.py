@@ -17,9 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from audioinv.augment import kernels
+
 OVERLAP = 4  # frames over every sample
 REACH = 2  # half the main lobe of the Hann window, in bins
 SILENCE = 1e-6  # a bin this far below the loudest of its clip has no phase worth following
+NOTHING = 1e-24  # power below which there is silence; the cube of its inverse root is still finite
 
 
 def window_length(sample_rate: int) -> int:
@@ -45,14 +48,15 @@ def vocode(x: Tensor, rate: Tensor, length: int, n_fft: int) -> Tensor:
     return _synthesise(_read(spectra, position), length, n_fft)
 
 
-def in_chunks(process: Callable[[Tensor, Tensor], Tensor], x: Tensor, rate: Tensor) -> Tensor:
-    """`process(x, rate)` on few examples (B, T) of similar rate (B,) at a time.
+def in_chunks(process: Callable[..., Tensor], x: Tensor, speed: Tensor, *others: Tensor) -> Tensor:
+    """`process(x, speed, *others)` on few examples (B, T) of similar speed (B,) at a time.
 
     Keeps the work in the processor's cache and pads no slow example to the length of a fast one.
     """
-    size = max(4, 2**16 // x.shape[-1]) if x.device.type == "cpu" else 256
-    order = rate.detach().argsort()
-    parts = [process(x[rows], rate[rows]) for rows in order.split(size)]
+    size = max(8, 2**18 // x.shape[-1]) if x.device.type == "cpu" else 256
+    order = speed.detach().argsort()
+    arguments = (x, speed, *others)
+    parts = [process(*(a[rows] for a in arguments)) for rows in order.split(size)]
     return torch.cat(parts)[order.argsort()]
 
 
@@ -67,12 +71,10 @@ def _analyse(x: Tensor, n_fft: int, n_frames: int) -> Tensor:
 
 def _read(spectra: Tensor, position: Tensor) -> Tensor:
     """Output spectra (K, B, F) read from (B, N, F) at fractional frames `position` (K, B)."""
+    if kernels.applies(spectra, position):
+        return kernels.read(spectra, position, SILENCE, NOTHING)
     n_clips, n_frames, n_bins = spectra.shape
-    magnitude = spectra.abs()
-    floor = SILENCE * magnitude.detach().amax((1, 2), keepdim=True)
-    loud = magnitude > floor
-    phasor = torch.where(loud, spectra * (1 / torch.where(loud, magnitude, 1)), 1)
-
+    magnitude, phasor = _polar(spectra)
     first = torch.arange(n_clips, device=spectra.device) * n_frames
 
     def at(values: Tensor, frame: Tensor) -> Tensor:
@@ -84,13 +86,31 @@ def _read(spectra: Tensor, position: Tensor) -> Tensor:
     level = torch.lerp(at(magnitude, before), at(magnitude, before + 1), weight)
     phase = at(phasor, nearest)
     steps = at(phasor, nearest[:-1] + 1) * phase[1:].conj()
-    return level * (phase * _rotations(steps, _peaks(level.detach())))
+    return phase * _rotations(steps, _peaks(level.detach())) * level
+
+
+def _polar(spectra: Tensor) -> tuple[Tensor, Tensor]:
+    """Magnitudes and unit phasors of spectra (B, N, F); a bin that is too quiet has the phase 0.
+
+    Without `abs` and its square roots of what may be zero: four times faster, and smooth.
+    """
+    power = spectra.real.square() + spectra.imag.square()
+    floor = (SILENCE**2 * power.detach().amax((1, 2), keepdim=True)).clamp_min(NOTHING)
+    inverse = torch.maximum(power, floor).rsqrt()
+    return power * inverse, torch.where(power > floor, spectra * inverse, 1)
 
 
 def _peaks(level: Tensor) -> Tensor:
-    """The index of the strongest bin within reach of every bin of `level` (K, B, F)."""
-    _, index = F.max_pool1d(level, 2 * REACH + 1, 1, REACH, return_indices=True)
-    return index
+    """The index of the strongest bin within reach of every bin of `level` (K, B, F).
+
+    A pool that returns places is forty times slower than one that does not. So the place of every
+    bin, modulo 8, is written over the last three bits of its level, and read from the winner.
+    """
+    whole = torch.int32 if level.dtype == torch.float32 else torch.int64
+    bins = torch.arange(level.shape[-1], device=level.device, dtype=whole)
+    marked = ((level.view(whole) & ~7) | (bins & 7)).view(level.dtype)
+    winner = F.max_pool1d(marked, 2 * REACH + 1, 1, REACH).view(whole)
+    return (bins + ((winner - bins + 4) & 7) - 4).long()
 
 
 def _rotations(steps: Tensor, peaks: Tensor) -> Tensor:
@@ -104,17 +124,22 @@ def _rotations(steps: Tensor, peaks: Tensor) -> Tensor:
 def _synthesise(spectra: Tensor, length: int, n_fft: int) -> Tensor:
     """Windowed overlap-add (B, length) of spectra (K, B, F)."""
     window = _window(n_fft, spectra.device, spectra.real.dtype)
-    frames = torch.fft.irfft(spectra, n_fft) * window
-    start = n_fft // 2
+    frames, start = torch.fft.irfft(spectra, n_fft), n_fft // 2
+    if kernels.applies(frames):
+        return kernels.overlap_add(frames, window, start, length)
+    frames = frames * window
     covered = _overlap_add(window.square().expand(len(frames), 1, n_fft))[:, start : start + length]
     return _overlap_add(frames)[:, start : start + length] / covered
 
 
 def _overlap_add(frames: Tensor) -> Tensor:
     """(K, B, n_fft) -> (B, (K + 3) * hop), each frame a hop later than the one before."""
+    n_frames, n_clips, n_fft = frames.shape
     parts = frames.unflatten(-1, (OVERLAP, -1)).unbind(2)
-    padded = [F.pad(part, (0, 0, 0, 0, j, OVERLAP - 1 - j)) for j, part in enumerate(parts)]
-    return torch.stack(padded).sum(0).transpose(0, 1).flatten(1)
+    total = frames.new_zeros(n_frames + OVERLAP - 1, n_clips, n_fft // OVERLAP)
+    for j, part in enumerate(parts):
+        total[j : j + n_frames] += part
+    return total.transpose(0, 1).flatten(1)
 
 
 @lru_cache(maxsize=16)

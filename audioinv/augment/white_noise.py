@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from audioinv.augment.noise_bank import OFFSET, read_noise, sample_offsets
-from audioinv.augment.signal import rms
+from audioinv.augment.signal import in_parts, rms
 from audioinv.core.augmenting import check_range, working
 from audioinv.core.bank import Augmentation, Parameter
 
@@ -38,9 +38,11 @@ class WhiteNoise(Augmentation):
 
     def apply(self, x: Tensor, params: Tensor) -> Tensor:
         """Adds noise to `x` (B, T) at `params` (B, 2); differentiable in `x` and `snr_db`."""
-        clean = working(x)
-        noise = read_noise(params[:, 1], x.shape[-1], clean.dtype)
-        return add_at_snr(clean, noise, params[:, :1]).to(x.dtype)
+        return in_parts(_with_noise, working(x), params).to(x.dtype)
+
+
+def _with_noise(x: Tensor, params: Tensor) -> Tensor:
+    return add_at_snr(x, read_noise(params[:, 1], x.shape[-1], x.dtype), params[:, :1])
 
 
 def add_at_snr(x: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:

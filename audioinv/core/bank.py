@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -88,6 +89,15 @@ class Augmentation(ABC):
     def apply(self, x: Tensor, params: Tensor) -> Tensor:
         """Transforms `x` (B, ...) by `params` (B, P); same shape and device as `x`."""
 
+    def joined(self, following: Augmentation) -> Augmentation | None:
+        """One augmentation that does at once what this and then `following` do, if there is any.
+
+        Its parameters are those of both, this one's first. A bank in which `following` comes next
+        uses it for the examples on which both act. Its results need not be the same bits: the
+        work between the two, and what that costs in quality, is left out.
+        """
+        return None
+
 
 Views = tuple[Tensor, Tensor]
 ViewParameters = tuple[dict[str, Tensor], dict[str, Tensor]]
@@ -132,6 +142,7 @@ class AugmentationBank:
             raise UserError(f"inactive is '{inactive}'; give identity or shared")
         if not 0 < probability <= 1:
             raise UserError(f"probability is {probability}; give a value in (0, 1]")
+        self.joint = _joint(augmentations)
         self.space = space
         self.inactive = inactive
         self.probability = probability
@@ -179,11 +190,22 @@ class AugmentationBank:
         Args:
             x: (B, ...). params: as returned by `sample`.
         """
-        for name, augmentation in self.augmentations.items():
-            rows = augmentation.acts(params[name]).nonzero().flatten()
+        for augmentation, own, acts in self._passes(params):
+            rows = acts.nonzero().flatten()
             if len(rows):
-                x = _apply_to_rows(augmentation, x, params[name], rows)
+                x = _apply_to_rows(augmentation, x, own, rows)
         return x
+
+    def _passes(self, params: dict[str, Tensor]) -> Iterator[tuple[Augmentation, Tensor, Tensor]]:
+        """What to apply, with which parameters (B, P), and to which examples (B,), in order."""
+        acts = {name: a.acts(params[name]) for name, a in self.augmentations.items()}
+        for name, augmentation in self.augmentations.items():
+            if name in self.joint:
+                following, joint = self.joint[name]
+                both = acts[name] & acts[following]
+                yield joint, torch.cat([params[name], params[following]], 1), both
+                acts[name], acts[following] = acts[name] & ~both, acts[following] & ~both
+            yield augmentation, params[name], acts[name]
 
     def views(
         self,
@@ -218,6 +240,16 @@ class AugmentationBank:
             for name, probability in own.items():
                 chance[name][here] = probability
         return chance
+
+
+def _joint(augmentations: Sequence[Augmentation]) -> dict[str, tuple[str, Augmentation]]:
+    """Name -> the name of the augmentation that follows, and the one that does both at once."""
+    found = {}
+    for first, second in pairwise(augmentations):
+        joint = first.joined(second)
+        if joint is not None:
+            found[first.name] = second.name, joint
+    return found
 
 
 def _check_probabilities(space: DescriptorSpace, label: str, own: Mapping[str, float]) -> None:

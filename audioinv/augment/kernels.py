@@ -1,0 +1,199 @@
+"""Loops for the processor: what the vocoder and the resampler do, without a gradient.
+
+In tensor operations every intermediate result travels through memory; here it stays in registers.
+Each kernel has its differentiable twin in tensors, which is also the one that runs on a GPU, and a
+test that both agree. Arrays are of one precision throughout, single or double.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+
+ROUNDING = {"reassoc", "contract", "arcp", "nsz", "nnan"}  # may round otherwise than written
+
+
+def applies(*tensors: Tensor) -> bool:
+    """Whether these tensors lie on the CPU and nobody wants a gradient with respect to them."""
+    wanted = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    return not wanted and all(t.device.type == "cpu" for t in tensors)
+
+
+def _kernel(function: Any) -> Any:
+    return njit(cache=True, nogil=True, fastmath=ROUNDING)(function)
+
+
+def read(spectra: Tensor, position: Tensor, silence: float, nothing: float) -> Tensor:
+    """See `vocoder._read`, whose constants are `silence` and `nothing`; peaks reach two bins."""
+    out = torch.empty(*position.shape, spectra.shape[-1], dtype=spectra.dtype)
+    frames = torch.empty(spectra.shape[1:], dtype=spectra.real.dtype)
+    whole = torch.int32 if frames.dtype == torch.float32 else torch.int64
+    _read(
+        spectra.detach().contiguous().numpy(),
+        position.detach().double().numpy(),
+        (silence, nothing),
+        frames.numpy(),
+        frames[0].clone().view(whole).numpy(),
+        out.numpy(),
+    )
+    return out
+
+
+@_kernel
+def _read(  # type: ignore[no-untyped-def]
+    spectra, position, quiet, levels, winners, out
+):
+    """`levels` (N, F) and `winners` (F,), whole numbers of the same size, are room to work in."""
+    n_frames, n_bins = levels.shape
+    phasors = np.empty((n_frames, n_bins), spectra.dtype)
+    turn = np.empty(n_bins, spectra.dtype)
+    turned = np.zeros(n_bins + 4, spectra.dtype)  # two bins more at either end, never a peak
+    marks = np.full(n_bins + 4, -1, winners.dtype)
+    level = np.empty(n_bins, levels.dtype)
+    for b in range(spectra.shape[0]):
+        _polar(spectra[b], quiet, levels, phasors)
+        turn[:] = 1
+        follower = 0
+        for k in range(len(position)):
+            whole = np.floor(position[k, b])
+            weight = levels.dtype.type(position[k, b] - whole)
+            before, after = min(int(whole), n_frames - 1), min(int(whole) + 1, n_frames - 1)
+            nearest = min(int(np.rint(position[k, b])), n_frames - 1)
+            _mix(levels[before], levels[after], weight, level)
+            if k > 0:
+                _turn(phasors[follower], phasors[nearest], turn, turned[2:-2])
+                _find_peaks(level.view(winners.dtype), marks, winners)
+                for f in range(n_bins):
+                    turn[f] = turned[winners[f]]
+            _put(level, phasors[nearest], turn, out[k, b])
+            follower = min(nearest + 1, n_frames - 1)
+
+
+# Each of these has few arrays, so that the compiler can see that none of them overlap and works on
+# many bins at once.
+
+
+@_kernel
+def _polar(spectra, quiet, levels, phasors):  # type: ignore[no-untyped-def]
+    """Magnitudes and unit phasors of one clip's spectra (N, F)."""
+    kind = levels.dtype.type
+    loudest = kind(0)
+    for n in range(len(spectra)):
+        row, power = spectra[n], levels[n]
+        for f in range(len(row)):
+            power[f] = row[f].real * row[f].real + row[f].imag * row[f].imag
+        loudest = max(loudest, power.max())
+    floor = max(kind(quiet[0] * quiet[0]) * loudest, kind(quiet[1]))
+    for n in range(len(spectra)):
+        row, level, phasor = spectra[n], levels[n], phasors[n]
+        for f in range(len(row)):
+            power = level[f]
+            inverse = kind(1) / np.sqrt(max(power, floor))
+            level[f] = power * inverse
+            real = row[f].real * inverse if power > floor else kind(1)
+            phasor[f] = complex(real, row[f].imag * inverse if power > floor else kind(0))
+
+
+@_kernel
+def _mix(a, b, weight, out):  # type: ignore[no-untyped-def]
+    for f in range(len(out)):
+        out[f] = a[f] + weight * (b[f] - a[f])
+
+
+@_kernel
+def _turn(to, start, turn, out):  # type: ignore[no-untyped-def]
+    """`turn` times what lies between two phasors."""
+    for f in range(len(out)):
+        real = to[f].real * start[f].real + to[f].imag * start[f].imag
+        imag = to[f].imag * start[f].real - to[f].real * start[f].imag
+        out[f] = complex(
+            turn[f].real * real - turn[f].imag * imag, turn[f].real * imag + turn[f].imag * real
+        )
+
+
+@_kernel
+def _find_peaks(level, marks, winners):  # type: ignore[no-untyped-def]
+    """The strongest bin within two of every bin, plus two; see `vocoder._peaks`.
+
+    `level` are the bits of positive numbers, which rise as the numbers do.
+    """
+    for f in range(len(level)):
+        marks[f + 2] = (level[f] & ~7) | (f & 7)
+    for f in range(len(level)):
+        two = max(marks[f], marks[f + 1]), max(marks[f + 2], marks[f + 3])
+        winners[f] = max(two[0], two[1], marks[f + 4])
+    for f in range(len(level)):
+        winners[f] = f + ((winners[f] - f + 4) & 7) - 2
+
+
+@_kernel
+def _put(level, phasor, turn, out):  # type: ignore[no-untyped-def]
+    for f in range(len(out)):
+        real = phasor[f].real * turn[f].real - phasor[f].imag * turn[f].imag
+        imag = phasor[f].real * turn[f].imag + phasor[f].imag * turn[f].real
+        out[f] = complex(level[f] * real, level[f] * imag)
+
+
+def overlap_add(frames: Tensor, window: Tensor, start: int, length: int) -> Tensor:
+    """See `vocoder._synthesise`: frames (K, B, n), a quarter of n apart, windowed and added up."""
+    out = torch.zeros(frames.shape[1], length, dtype=frames.dtype)
+    _overlap_add(frames.detach().numpy(), window.numpy(), start, out.numpy())
+    return out
+
+
+@_kernel
+def _overlap_add(frames, window, start, out):  # type: ignore[no-untyped-def]
+    n_frames, n_clips, n = frames.shape
+    length = out.shape[1]
+    covered = np.zeros(length, out.dtype)
+    for k in range(n_frames):
+        first = k * (n // 4) - start
+        low, high = max(first, 0), min(first + n, length)
+        if low < high:
+            part = window[low - first : high - first]
+            _add_product(part, part, covered[low:high])
+            for b in range(n_clips):
+                _add_product(frames[k, b, low - first : high - first], part, out[b, low:high])
+    for b in range(n_clips):
+        out[b] /= covered
+
+
+@_kernel
+def _add_product(a, b, out):  # type: ignore[no-untyped-def]
+    for t in range(len(out)):
+        out[t] += a[t] * b[t]
+
+
+def spline(knots: Tensor, step: Tensor, last: int, length: int) -> Tensor:
+    """The cubic B-spline of `knots` (B, N) at `step` (B,) times 0 ... length - 1; (B, length).
+
+    From the position `last + 1` on it is zero; see `resample.resample`.
+    """
+    out = torch.empty(len(knots), length, dtype=knots.dtype)
+    _spline(knots.detach().numpy(), step.detach().double().numpy(), last, out.numpy())
+    return out
+
+
+@_kernel
+def _spline(knots, step, last, out):  # type: ignore[no-untyped-def]
+    kind = knots.dtype.type
+    sixth, half = kind(1 / 6), kind(0.5)
+    for b in range(len(out)):
+        inside = min(out.shape[1], int(np.ceil((last + 1) / step[b])))
+        while inside > 0 and np.floor((inside - 1) * step[b]) > last:
+            inside -= 1
+        for n in range(inside):
+            position = n * step[b]
+            whole = np.floor(position)
+            i, t = int(whole), kind(position - whole)
+            p, q, r, s = knots[b, i], knots[b, i + 1], knots[b, i + 2], knots[b, i + 3]
+            cubic = (s - p) * sixth + (q - r) * half
+            square = (p + r) * half - q
+            flat = (p + kind(4) * q + r) * sixth
+            out[b, n] = ((cubic * t + square) * t + (r - p) * half) * t + flat
+        for n in range(inside, out.shape[1]):
+            out[b, n] = kind(0)
