@@ -44,8 +44,8 @@ class AdaptConfig:
 
     Args:
         readout: ridge, logistic or lda.
-        l2: of the ridge of regressions, per label as `fit_readout` says; 0 chooses one by
-            leave-one-out.
+        l2: of the ridge of regressions and of logistic readouts, per label as `fit_readout` says;
+            0 chooses one, by leave-one-out or on validation rows.
         labels_per_class: labels that training and validation each keep of a class (of a regression:
             in all, times ten); 0 keeps all. Drawn by the run's seed.
         top_corners: how many corners the soft mode keeps for its readout.
@@ -176,15 +176,15 @@ def choose(
 def fit(mixture: Mixture, features_at: FeaturesAt, data: Labelled, config: AdaptConfig) -> Readout:
     """The final readout on the features of a mixture, fitted to training and validation rows.
 
-    The L2 of a logistic readout is the one that does best on validation rows when fitted to
-    training rows; ridge chooses its own by leave-one-out.
+    The L2 of a logistic readout is `config.l2`, or the one that does best on validation rows when
+    fitted to training rows; ridge chooses its own by leave-one-out.
     """
     rows = data.fit_rows
     features = mixture.features(features_at)
     scales = mixture.scales(features.shape[1])
     logistic = config.readout == "logistic" or data.kind == "multilabel"
     strength = 1.0
-    if logistic and data.kind != "regression" and len(data.valid):
+    if logistic and not config.l2 and data.kind != "regression" and len(data.valid):
         strength = max(
             STRENGTHS, key=lambda c: validation_score(features, data, "logistic", c, scales)
         )

@@ -51,7 +51,8 @@ class PretrainConfig:
         momentum: of MoCo's copy of the network; with moco_v3 it rises to 1.
         queue_size: keys a corner, of moco_v2; a multiple of the batch over all processes.
         projector: none, shared, per_descriptor or conditioned.
-        projector_layers: linear layers; MoCo-v3 has 3 on a ViT.
+        projector_layers: linear layers; MoCo-v3 has 3 on a ViT. projector_norm: end in a BatchNorm
+            without scale and offset, as InvCLR's critic; with moco_v3 it always does.
         corners: "space" draws among the space's allowed corners; "leave_one_out" among all-on and
             those with one component off; "all" (plain SimCLR's all-on) or any corner in the
             notation of `DescriptorSpace.parse` trains that one only.
@@ -78,6 +79,7 @@ class PretrainConfig:
     projector_layers: int = 2
     projector_hidden: int = 256
     projector_dim: int = 128
+    projector_norm: bool = False
     corners: str = "space"
     predict: str = "none"
     predict_weight: float = 1.0
@@ -273,7 +275,8 @@ def make_contrast(
     width, dim, kind = config.projector_hidden, config.projector_dim, config.projector
     layers, tau = config.projector_layers, config.temperature
     with seeded(seed, "projector"):
-        projector = Projector(bank.space, encoder.dim, width, dim, kind, layers, last_norm=v3)
+        last_norm = v3 or config.projector_norm
+        projector = Projector(bank.space, encoder.dim, width, dim, kind, layers, last_norm)
         if v3:
             head = Projector(bank.space, projector.dim, width, dim, kind, last_norm=True)
             return MoCoV3(encoder, projector, head, tau, config.momentum)

@@ -89,7 +89,8 @@ def fit_readout(
             multilabel logistic.
         scales: (d,) multiplies the standardised features: the metric of the regularisation.
         l2: of regressions: minimises the mean over clips of the squared error + l2 ||w||^2, in
-            closed form (which L-BFGS would find too); 0 chooses one by leave-one-out.
+            closed form (which L-BFGS would find too); 0 chooses one by leave-one-out. Of logistic:
+            the mean cross entropy + l2 ||w||^2, instead of `strength`.
 
     Raises:
         UserError: unknown readout, an l2 below 0, or training labels of fewer than two classes.
@@ -124,6 +125,7 @@ def _fit(
             return np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
         weight, bias, _ = fit_ridge(x, y.reshape(len(y), -1))
         return weight, bias
+    strength = 1 / (2 * l2 * len(x)) if l2 else strength
     if kind == "multilabel":
         rows = [_fit_label(x, label, strength) for label in y.T]
         return np.stack([weight for weight, _ in rows]), np.array([bias for _, bias in rows])

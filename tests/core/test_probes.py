@@ -139,6 +139,20 @@ def test_each_of_many_labels_is_a_logistic_regression() -> None:
         assert predicted[:, k].tolist() == model.predict(test).tolist()
 
 
+def test_a_logistic_readout_at_a_given_l2_minimises_what_is_said() -> None:
+    """Mean cross entropy + l2 |w|^2: no gradient is left."""
+    x, y = problem(3)
+    readout = fit_readout(x, y, "classification", names(3), "logistic", l2=0.02)
+    z = (x - readout.mean) / readout.std
+    weight = readout.weight.clone().requires_grad_()
+    bias = readout.bias.clone().requires_grad_()
+    loss = torch.nn.functional.cross_entropy(z @ weight.T + bias, y)
+    (loss + 0.02 * weight.square().sum()).backward()
+    assert weight.grad is not None and bias.grad is not None
+    assert float(weight.grad.abs().max()) < 1e-3 and float(bias.grad.abs().max()) < 1e-3
+    assert float(readout.weight.abs().max()) > 0.1
+
+
 @pytest.mark.parametrize("constant", [0.0, 1.0])
 def test_a_label_that_never_varies_is_predicted_so(constant: float) -> None:
     x, y = problem(4)

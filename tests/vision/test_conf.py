@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 
 import pytest
@@ -10,6 +11,8 @@ import torch
 from audioinv.commands.compose import compose_config
 from audioinv.core.backbone import build_backbone
 from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.penalty import PenaltySampler
+from audioinv.core.pretrain import PretrainConfig, make_optimiser
 from vision.augment import build_bank
 from vision.frontend import Pixels
 
@@ -38,3 +41,41 @@ def test_the_other_vits_are_stock(overrides: list[str], dim: int, heads: int) ->
         vit = build_backbone(input_size=(3, 224, 224), **options)
     assert (vit.dim, vit.trunk.blocks[0].attn.num_heads) == (dim, heads)
     assert vit.trunk.patch_embed.grid_size == (14, 14)
+
+
+@pytest.mark.parametrize("corpus", ["cifar10", "cifar100"])
+@pytest.mark.parametrize("words", [[], ["method=invclr"], ["method=simclr"]])
+def test_invclr_s_settings_are_the_paper_s(corpus: str, words: list[str]) -> None:
+    config = compose_config(["modality=image", f"experiment=paper_invclr_{corpus}", *words])
+    told = config.pretrain
+    assert (told.batch_size, told.lr) == (512, 1.5 * 512 / 256)
+    assert (told.optimiser, told.weight_decay, told.temperature) == ("lars", 1e-6, 0.5)
+    assert (told.steps, told.warmup_steps) == (1000 * (50000 // 512), 10 * (50000 // 512))
+    assert (told.projector_layers, told.projector_hidden, told.projector_dim) == (2, 2048, 128)
+    assert told.projector_norm and told.corners == "all"
+    plain = words == ["method=simclr"]
+    assert config.method == ("simclr" if plain else "invclr")
+    assert told.penalty == (0.0 if plain else 0.1)
+    assert (told.penalty_clamp, told.penalty_draws) == (1.0, 100)
+    assert told.penalty_longest == math.inf
+    assert (config.backbone.name, config.backbone.stem, config.backbone.dim) == (
+        "resnet50", "cifar", 0,
+    )  # fmt: skip
+    assert config.conditioning.name == "none"
+    assert (config.adapt.readout, config.adapt.l2) == ("logistic", 1e-5)
+    assert max(config.averaging.draws) == 100
+    bank = build_bank(**asdict(config.bank))
+    assert PenaltySampler(bank, 4, 0.1, names=told.penalty_on).names == ["colour_jitter"]
+    jitter = bank.augmentations["colour_jitter"].parameters
+    assert [p.low for p in jitter] == pytest.approx([0.6, 0.6, 0.6, -0.1])
+    assert [p.high for p in jitter] == pytest.approx([1.4, 1.4, 1.4, 0.1])
+    params = bank.sample(4000, bank.space.all_on(), torch.Generator().manual_seed(0))
+    acts = {n: float(a.acts(params[n]).float().mean()) for n, a in bank.augmentations.items()}
+    expected = {"crop": 1, "horizontal_flip": 0.5, "colour_jitter": 0.8, "grayscale": 0.2}
+    assert acts == pytest.approx(expected, abs=0.03)
+
+
+def test_lars_trusts_a_thousandth() -> None:
+    optimiser = make_optimiser(torch.nn.Linear(2, 2), PretrainConfig(optimiser="lars"))
+    assert optimiser.defaults["trust_coeff"] == 1e-3
+    assert optimiser.defaults["momentum"] == 0.9
