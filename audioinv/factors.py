@@ -121,7 +121,7 @@ class Redraw(Augmentation):
         self.drawn = replace(
             own, low=own.low if low is None else low, high=own.high if high is None else high
         )
-        allowed = (max(own.least, KEEP + 1), min(own.most, -KEEP))
+        allowed = (max(own.least, KEEP + 1), own.most)
         augmenting.check_range(own.name, self.drawn.low, self.drawn.high, allowed, own.unit)
         self.parameters = (
             Parameter(
@@ -141,6 +141,8 @@ class Redraw(Augmentation):
         """
         if strength == 0:
             return self.identity(len(params)).to(params)
+        if not self.factor.differentiable:  # a place in the noise: no middle, no distance
+            return params
         uniform = self.drawn.to_uniform(params)
         moved = self.drawn.from_uniform(0.5 + strength * (uniform - 0.5))
         cut = moved.clamp(self.factor.least, self.factor.most)

@@ -24,6 +24,7 @@ MODALITIES = {
     "audio": "audioinv.audio",
     "image": "vision.image",
     "spirograph": "vision.spirograph_clips",
+    "sonograph": "audioinv.sonograph_clips",
 }
 
 

@@ -32,6 +32,15 @@ class FrontendConfig:
 
 
 @dataclass
+class SonographFrontendConfig(FrontendConfig):
+    """Factors to log spectrum; see `audioinv.sonograph_clips.Sonograph`."""
+
+    name: str = "sonograph"
+    sample_rate: int = 4000
+    clip_s: float = 0.6
+
+
+@dataclass
 class BankConfig:
     """The augmentations and the components of the descriptor; see `core.augmenting.build_bank`."""
 
@@ -168,3 +177,12 @@ class Config:
     averaging: AveragingConfig = field(default_factory=AveragingConfig)
     robustness: RobustnessConfig = field(default_factory=RobustnessConfig)
     measure: MeasureConfig = field(default_factory=MeasureConfig)
+
+
+@dataclass
+class SonographConfig(Config):
+    """The whole configuration of a run on sounds that are rendered from their factors."""
+
+    modality: str = "sonograph"
+    frontend: SonographFrontendConfig = field(default_factory=SonographFrontendConfig)
+    bank: BankConfig = field(default_factory=BankConfig)  # type: ignore[assignment]

@@ -86,12 +86,28 @@ def synthesise(
     Raises:
         UserError: a factor is missing, unknown, or not of the same length as the others.
     """
-    table = _table(factors)
     rows = []
-    for chunk in torch.split(table, chunk_size):
-        values = dict(zip(FACTORS, chunk.unsqueeze(-1).unbind(1), strict=True))
-        rows.append(_render(values, n_samples, sample_rate, generator))
+    for chunk in torch.split(_table(factors), chunk_size):
+        phases, noise = _randomness(len(chunk), n_samples, generator)
+        rows.append(render(chunk, phases.to(chunk), noise.to(chunk), sample_rate))
     return torch.cat(rows)
+
+
+def render(factors: Tensor, phases: Tensor, noise: Tensor, sample_rate: int) -> Tensor:
+    """Sounds (n, T) whose randomness is given: a pure function, differentiable in every factor.
+
+    Args:
+        factors: (n, F), columns in the order of `FACTORS`.
+        phases: (n, 1 + N_HARMONICS) in cycles. noise: (n, T) of unit variance.
+    """
+    values = dict(zip(FACTORS, factors.unsqueeze(-1).unbind(1), strict=True))
+    time = torch.arange(noise.shape[1], dtype=torch.float64, device=factors.device) / sample_rate
+    cycles = _cycles(values, time, phases[:, :1])
+    amplitudes = harmonic_amplitudes(values, sample_rate)
+    tone = _harmonic_sum(amplitudes, 2 * math.pi * phases[:, 1:], cycles)
+    envelope = _envelope(values, time.to(factors)) * _pulse(values, time.to(factors))
+    gain, noise_gain = 10 ** (values["level"] / 20), 10 ** (-values["snr"] / 20)
+    return gain * (envelope * tone + noise_gain * noise)
 
 
 def harmonic_amplitudes(values: Mapping[str, Tensor], sample_rate: int) -> Tensor:
@@ -111,21 +127,6 @@ def harmonic_amplitudes(values: Mapping[str, Tensor], sample_rate: int) -> Tenso
     in_band = torch.sigmoid((BAND_EDGE - highest / (sample_rate / 2)) / BAND_SLOPE)
     amplitudes = in_band * 10 ** (decibels / 20)
     return amplitudes / (amplitudes.square().sum(1, keepdim=True) / 2).sqrt()
-
-
-def _render(
-    values: Mapping[str, Tensor], n_samples: int, sample_rate: int, generator: torch.Generator
-) -> Tensor:
-    """One chunk; `values` holds factors as (n, 1)."""
-    like = values["pitch"]
-    phases, noise = (x.to(like) for x in _randomness(len(like), n_samples, generator))
-    time = torch.arange(n_samples, dtype=torch.float64, device=like.device) / sample_rate
-    cycles = _cycles(values, time, phases[:, :1])
-    amplitudes = harmonic_amplitudes(values, sample_rate)
-    tone = _harmonic_sum(amplitudes, 2 * math.pi * phases[:, 1:], cycles)
-    envelope = _envelope(values, time.to(like)) * _pulse(values, time.to(like))
-    gain, noise_gain = 10 ** (values["level"] / 20), 10 ** (-values["snr"] / 20)
-    return gain * (envelope * tone + noise_gain * noise)
 
 
 def _randomness(n: int, n_samples: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -31,6 +31,11 @@ FACTORS = {
         *("m", "b", "h", "sigma", "foreground_red", "foreground_green", "foreground_blue"),
         *("background_red", "background_green", "background_blue"),
     ),
+    "sonograph": (
+        *("pitch", "tilt", "even_level", "emphasis", "emphasised_harmonic", "vibrato_depth"),
+        *("vibrato_rate", "pulse_rate", "pulse_depth", "attack", "decay", "onset", "level", "snr"),
+        "place",
+    ),
 }
 """Modalities whose clips are rendered from factors: their names, which come without torch here."""
 NUMBERS = {"audio": ("start", "duration", "sample_rate"), "image": ("index",), **FACTORS}

@@ -20,7 +20,7 @@ from audioinv.data.audio_io import read_mono, to_int16
 from audioinv.data.manifest import FACTORS
 
 Samples = NDArray[Any]
-OF_SOUNDS = ("audio",)
+OF_SOUNDS = ("audio", "sonograph")
 
 
 class Media(Protocol):

@@ -18,6 +18,7 @@ READERS = {
     "audio": "audioinv.data.audio_io",
     "image": "vision.data.image_io",
     "spirograph": "audioinv.data.vectors",
+    "sonograph": "audioinv.data.vectors",
 }
 
 

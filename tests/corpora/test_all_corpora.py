@@ -20,7 +20,7 @@ from audioinv.data.manifest import leaves_root
 from vision.corpora import CORPORA as IMAGES
 
 CHECKSUM = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}")
-MADE_OR_OWN = {"folder", "image_folder", "sonograph", "spirograph"}
+MADE_OR_OWN = {"folder", "image_folder", "sonograph", "sonograph_factors", "spirograph"}
 CORPORA: dict[str, Any] = {**AUDIO, **IMAGES}
 
 

@@ -24,11 +24,12 @@ NAMES = sorted(path.parts[-3] for path in RECIPES.glob("*/ssl1/run.sh"))
 BENCHMARKS = ("benchmark", "vision_benchmark")
 OF_CORPORA = [name for name in NAMES if name not in BENCHMARKS]
 IMAGES = ("cifar10", "cifar100", "imagenet100", "landmarks", "vision_benchmark")
-MODALITY = {"spirograph": "spirograph", **dict.fromkeys(IMAGES, "image")}
+MODALITY = {"spirograph": "spirograph", "sonograph": "sonograph", **dict.fromkeys(IMAGES, "image")}
 LANDMARKS = ("ibug_300w", "celeba", "leeds_sports_pose")
 # corpora of the recipes that are not called as theirs; the first is the default
 CORPUS = {
     "demo": ("sonograph",),
+    "sonograph": ("sonograph_factors",),
     "esc10": ("esc50",),
     "imagenet100": ("imagenet",),
     "landmarks": LANDMARKS,
@@ -118,7 +119,7 @@ def test_data_of_ones_own_is_prepared_and_not_downloaded(name: str) -> None:
     assert lines[0][:4] == ["prepare", CORPUS.get(name, (name,))[0], "--root", "/data"]
     assert lines[1][0] == "validate" and lines[-1][0] == "report"
     pack = next(words for words in lines if words[0] == "pack")
-    size = "image_size" if name in MODALITY else "sample_rate"
+    size = "image_size" if name in (*IMAGES, "spirograph") else "sample_rate"
     wanted = getattr(composed(name, "experiment=cpu_quick").frontend, size)
     assert after(pack, f"--{size}") == str(wanted)
 
@@ -257,6 +258,31 @@ def test_the_debug_config_of_cifar10_runs(tmp_path: Path) -> None:
     assert "category (accuracy, %)" in told and "hue (R²)" in told
     assert "| *test clips* | 40 | 40 |" in told and "Amortised MoCo-v2" in told
     assert "data:image/png" in (tmp_path / "exp" / "report.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", ["spirograph", "sonograph"])
+def test_the_debug_configs_of_rendered_clips_run(name: str, tmp_path: Path) -> None:
+    few = ["--prepare_opts", "--n_train 80 --n_valid 20 --n_test 40", "--methods", "simclr invclr"]
+    told = results(copied(name, tmp_path), tmp_path, *few, "--measured", "invclr")
+    assert "InvCLR, SimCLR with gradient penalty" in told and "(MSE, 10⁻³)" in told
+    assert "| encodings averaged | 0 | 1 | 3 |" in told
+    assert "| strength, all together | 1 | 2 |" in told
+    media = {"spirograph": "data:image/png", "sonograph": "data:audio/wav"}
+    assert media[name] in (tmp_path / "exp" / "report.html").read_text()
+
+
+def test_papers_invclr_config_is_that_of_facts() -> None:
+    config = composed("spirograph", "experiment=paper_invclr_spirograph", "method=invclr")
+    told, own = config.pretrain, config.method_pretrain["invclr"]
+    assert told.steps == 50 * (100000 // 512) and told.warmup_steps == 10 * (100000 // 512)
+    assert (told.batch_size, told.optimiser, told.weight_decay) == (512, "lars", 1e-6)
+    assert told.lr == pytest.approx(1.5 * 512 / 256) and told.temperature == 0.5
+    assert (told.projector_hidden, told.projector_dim) == (512, 128)
+    assert (own["penalty"], own["penalty_clamp"], own["penalty_draws"]) == (0.01, 1000, 100)
+    assert (config.backbone.name, config.backbone.width, config.backbone.dim) == ("resnet18", 1, 0)
+    assert config.adapt.l2 == 1e-8 and max(config.averaging.draws) == 30
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ corpus=              # name of the corpus, as 'audioinv prepare --help' lists th
 corpora=             # names that --corpus may be, where a recipe is for several; each then has experiments of its own
 title=               # of the report; empty: the name of the corpus
 config=cpu_quick     # experiment: conf/experiment/<config>.yaml, for example debug, cpu_quick or gpu
-modality=audio       # audio, image or spirograph: what the corpus holds
+modality=audio       # audio, image, spirograph or sonograph: what the corpus holds
 data_root=           # folder of the corpus's files; empty: downloads/<corpus>, to which it is downloaded
 sample_rate=16000    # of the pack and the models, in Hz (audio)
 image_size=32        # of the pack and the models, in pixels a side (image)
@@ -53,7 +53,7 @@ check_options() {
     check_number ngpu 0
     check_given recipe corpus config methods seeds
     [[ -d $recipe ]] || die "--recipe is '$recipe', which is not a folder"
-    [[ " audio image spirograph " == *" $modality "* ]] || die "--modality is '$modality'; give audio, image or spirograph"
+    [[ " audio image spirograph sonograph " == *" $modality "* ]] || die "--modality is '$modality'; give audio, image, spirograph or sonograph"
     [[ -z $corpora || " $corpora " == *" $corpus "* ]] || die "--corpus is '$corpus'; give one of $corpora"
     check_true_or_false dry_run download
 }
@@ -120,7 +120,7 @@ stage_prepare() {
 stage_pack() {
     local size=(--sample_rate "$sample_rate") more
     words more "$pack_opts"
-    [[ $modality == audio ]] || size=(--image_size "$image_size")
+    [[ $modality == audio || $modality == sonograph ]] || size=(--image_size "$image_size")
     validate_and_pack "data/$corpus" "packs/$corpus" "${size[@]}" "${more[@]}"
 }
 

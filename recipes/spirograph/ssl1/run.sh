@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Spirograph, InvCLR's second data set: SimCLR with and without the gradient penalty, features averaged over views.
 # Drawn on the fly: nothing to download, no image on disk. --config paper_invclr_spirograph takes the paper's sizes:
-#   ./run.sh --config paper_invclr_spirograph --prepare_opts "" --ngpu 1
+#   ./run.sh --config paper_invclr_spirograph --prepare_opts "--seed 0" --ngpu 1
 # Every option of the driver can be given: ./run.sh --help
 set -euo pipefail
 
@@ -14,8 +14,9 @@ exec "$recipe/../../TEMPLATE/ssl1/ssl.sh" \
     --title "Spirograph: SimCLR, gradient penalty, feature averaging" \
     --config cpu_quick \
     --download false \
-    --prepare_opts "--n_train 8000 --n_valid 1000 --n_test 2000" \
+    --prepare_opts "--n_train 3000 --n_valid 500 --n_test 1000" \
     --image_size 32 \
-    --methods "simclr random pixels" \
-    --measured "simclr" \
+    --methods "simclr invclr random" \
+    --protocols "averaging robustness" \
+    --measured "simclr invclr" \
     "$@"
