@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 SCRIPTS := .ci/run $(wildcard recipes/*/ssl1/*.sh)
 
-.PHONY: help install demo test test-slow lint benchmarks
+.PHONY: help install demo test test-slow test-distributed test-faults lint benchmarks
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -17,10 +17,16 @@ demo: $(INSTALLED)  ## run the demo recipe: pre-train, adapt, evaluate, report
 	recipes/demo/ssl1/run.sh
 
 test: $(INSTALLED)  ## run the tests, except the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not distributed and not faults"
 
 test-slow: $(INSTALLED)  ## run the slow tests
 	$(BIN)/python -m pytest -m slow
+
+test-distributed: $(INSTALLED)  ## run the tests with several processes
+	$(BIN)/python -m pytest -m distributed
+
+test-faults: $(INSTALLED)  ## kill, fuzz, fill disks, run long: docs/reliability.md
+	$(BIN)/python -m pytest -m faults
 
 lint: $(INSTALLED)  ## check style, types and shell scripts
 	$(BIN)/python -m ruff check .

@@ -14,6 +14,8 @@ from torch import Tensor
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.errors import UserError
 
+ALL = slice(None)
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -213,14 +215,18 @@ class AugmentationBank:
         descriptor: Tensor,
         generator: torch.Generator,
         tracked: Sequence[str] = (),
+        total: int | None = None,
+        own: slice = ALL,
     ) -> tuple[Views, ViewParameters]:
         """Two views of `x` (B, ...) under `descriptor`, (K,) or (B, K), and how they are made.
 
         Args:
+            total, own: `x` are the rows `own` of a batch of `total`, for all of which is drawn.
             tracked: augmentations whose parameters in view 1, then on the device of `x`, require a
                 gradient: view 1 keeps its graph, even where gradients are turned off.
         """
-        first, second = self.sample_pair(len(x), descriptor, generator)
+        drawn = self.sample_pair(total or len(x), descriptor, generator)
+        first, second = ({name: p[own] for name, p in view.items()} for view in drawn)
         first |= {name: first[name].to(x.device).requires_grad_() for name in tracked}
         with torch.set_grad_enabled(torch.is_grad_enabled() or len(tracked) > 0):
             view = self.apply(x, first)

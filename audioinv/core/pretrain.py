@@ -9,29 +9,34 @@ the weights of one that never stopped.
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import timm.optim
 import torch
 from lightning.fabric import Fabric
-from lightning.fabric.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
 from audioinv.core.auxiliary import ParameterPredictor
-from audioinv.core.bank import AugmentationBank
+from audioinv.core.bank import ALL, AugmentationBank
 from audioinv.core.checkpoint import load_latest, save_checkpoint
 from audioinv.core.contrast import MoCoV2, MoCoV3, Queue, SimCLR, weighted
 from audioinv.core.descriptor import DescriptorSpace, flip
+from audioinv.core.distributed import (
+    agree_on_start,
+    gather,
+    mean_over_processes,
+    own_rows,
+    synchronise_norms,
+)
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
-from audioinv.core.files import write_text
+from audioinv.core.metrics_log import MetricsLog
 from audioinv.core.penalty import PenaltySampler
 from audioinv.core.projector import Projector
 from audioinv.core.randomness import generator, seeded
@@ -62,6 +67,9 @@ class PretrainConfig:
             fresh parameters an example. penalty_clamp: what it counts at most, as published.
             penalty_longest: what each draw counts at most; not in the paper. penalty_on: the
             augmentations to penalise; null takes those whose gradient tells what a draw does.
+        descriptors: "same" gives all processes one corner a step; "per_process" draws one for
+            each, which then contrasts within its own clips.
+        sync_batch_norm: normalise by statistics of the clips of all processes.
         checkpoint_every, log_every: steps.
     """
 
@@ -88,6 +96,8 @@ class PretrainConfig:
     penalty_clamp: float = 1.0
     penalty_longest: float = math.inf
     penalty_on: list[str] | None = None
+    descriptors: str = "same"
+    sync_batch_norm: bool = False
     checkpoint_every: int = 200
     log_every: int = 10
 
@@ -97,8 +107,12 @@ class ClipSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """The examples (B, ...) at `indices` (B,); `generator` decides crops."""
+    def batch(self, indices: Tensor, generator: torch.Generator, own: slice = ALL) -> Tensor:
+        """The examples (B, ...) at `indices[own]`; `generator` decides crops.
+
+        It is drawn from for all of `indices`, so that a clip's crop does not depend on how many
+        processes share a batch.
+        """
         ...
 
 
@@ -126,39 +140,46 @@ def pretrain(
     penalty = PenaltySampler(
         bank, encoder.dim, config.penalty, config.penalty_draws, config.penalty_on
     )
+    if config.sync_batch_norm:
+        synchronise_norms(contrast)
     optimiser = make_optimiser(contrast, config)
     start = resume(run, contrast, optimiser)
+    agree_on_start(start, run, fabric)
     model, optimiser = fabric.setup(contrast, optimiser)
     log = MetricsLog(run, start) if fabric.is_global_zero else None
     model.train()
     trained = [p for p in model.parameters() if p.requires_grad]
+    total = config.batch_size * fabric.world_size
+    own = own_rows(config.batch_size, fabric)
 
     for step in range(start, config.steps):
         began = time.perf_counter()
         lr = set_learning_rate(optimiser, config, step)
-        descriptor = draw_corner(bank, config, seed, step)
+        descriptor = draw_corner(bank, config, seed, step, fabric.global_rank)
         on_device = descriptor.to(fabric.device)
-        x = clips.batch(
-            batch_indices(len(clips), config.batch_size, seed, step, fabric),
-            generator(seed, "crops", step, fabric.global_rank),
-        )
+        # Drawn for the clips of all processes: the same however many share them. (0 was a rank.)
+        batch = batch_indices(len(clips), total, seed, step)
+        x = clips.batch(batch, generator(seed, "crops", step, 0), own)
         with torch.no_grad():
             views, params = bank.views(
                 fabric.to_device(x),
                 descriptor,
-                generator(seed, "views", step, fabric.global_rank),
+                generator(seed, "views", step, 0),
                 tracked=penalty.active(descriptor),
+                total=total,
+                own=own,
             )
         draws = penalty.draw(
             params[0], descriptor, generator(seed, "penalty", step, fabric.global_rank)
         )
-        own, further = model(views, params, on_device, draws)
-        projections = [gather(projection.float(), fabric) for projection in own]
+        outputs, further = model(views, params, on_device, draws)
+        projections = [compared(z, config, fabric) for z in outputs]
         further = {name: gather(value[None], fabric).mean() for name, value in further.items()}
         loss = contrast.loss(projections, on_device) + weighted(
             further, config.predict_weight, config.penalty, config.penalty_clamp
         )
-        stop_unless_finite(loss, step, descriptor, bank, run)
+        mean_loss = mean_over_processes(loss, fabric)
+        stop_unless_finite(mean_loss, step, descriptor, bank, run)
 
         optimiser.zero_grad()
         fabric.backward(loss, inputs=trained)  # not to the parameters of view 1
@@ -167,24 +188,18 @@ def pretrain(
         done = step + 1
         contrast.after_step(projections, on_device, done / config.steps)
         if log and (done % config.log_every == 0 or done == config.steps):
-            log.write(done, loss.item(), lr, descriptor, time.perf_counter() - began, further)
+            log.write(done, mean_loss.item(), lr, descriptor, time.perf_counter() - began, further)
         if fabric.is_global_zero and (done % config.checkpoint_every == 0 or done == config.steps):
             save_checkpoint(run / "checkpoints", done, training_state(model, optimiser, done))
-        progress(done, loss.item(), lr)
+        progress(done, mean_loss.item(), lr)
     release(encoder)
     return encoder.eval()
 
 
-def gather(x: Tensor, fabric: Fabric) -> Tensor:
-    """The examples (B, d) of every process, (W B, d), in the order of ranks.
-
-    The gradient of a loss over all of them, computed on every process, flows back to the process
-    that an example came from; the mean that DDP takes over processes then makes it that of one
-    process with the joined batch, neither W times it nor a W-th.
-    """
-    if fabric.world_size == 1:
-        return x
-    return cast(Tensor, fabric.all_gather(x, sync_grads=True)).flatten(0, 1)
+def compared(projection: Tensor, config: PretrainConfig, fabric: Fabric) -> Tensor:
+    """What a process contrasts, in float32 or wider: all processes' examples, or its own."""
+    wide = projection.to(torch.promote_types(projection.dtype, torch.float32))
+    return wide if config.descriptors == "per_process" else gather(wide, fabric)
 
 
 def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
@@ -200,6 +215,8 @@ def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
         raise UserError(
             f"{n_clips} training clips cannot fill a batch of {total}; lower pretrain.batch_size"
         )
+    if config.descriptors not in ("same", "per_process"):
+        raise UserError(f"pretrain.descriptors is '{config.descriptors}'; give same or per_process")
     check_objective(config, total)
 
 
@@ -208,6 +225,12 @@ def check_objective(config: PretrainConfig, total: int) -> None:
     if config.objective not in OBJECTIVES:
         raise UserError(
             f"pretrain.objective is '{config.objective}'; give one of {', '.join(OBJECTIVES)}"
+        )
+    mixing = config.sync_batch_norm or config.objective == "moco_v2"
+    if config.descriptors == "per_process" and mixing:
+        raise UserError(
+            "pretrain.descriptors=per_process keeps corners apart; sync_batch_norm and moco_v2's "
+            "queues would join them: give descriptors=same"
         )
     if config.objective == "simclr":
         return
@@ -235,20 +258,25 @@ def trained_corners(space: DescriptorSpace, corners: str) -> Tensor:
     return space.parse(corners)[None]
 
 
-def draw_corner(bank: AugmentationBank, config: PretrainConfig, seed: int, step: int) -> Tensor:
-    """The descriptor (K,) of a step: the same on every process."""
+def draw_corner(
+    bank: AugmentationBank, config: PretrainConfig, seed: int, step: int, rank: int = 0
+) -> Tensor:
+    """The descriptor (K,) of a step: the same on every process, or one for each."""
     corners = trained_corners(bank.space, config.corners)
-    draw = generator(seed, "descriptor", step)
+    key = [step] if config.descriptors == "same" or rank == 0 else [step, rank]
+    draw = generator(seed, "descriptor", *key)
     return corners[int(torch.randint(len(corners), (), generator=draw))]
 
 
-def batch_indices(n: int, batch_size: int, seed: int, step: int, fabric: Fabric) -> Tensor:
-    """Clips of this process at a step: slices of a permutation redrawn each epoch."""
-    total = batch_size * fabric.world_size
+def batch_indices(n: int, total: int, seed: int, step: int) -> Tensor:
+    """The `total` clips of a step, over all processes: slices of a permutation of each epoch.
+
+    What is left over at the end of an epoch is less than a batch, and waits for another epoch.
+    """
     per_epoch = max(n // total, 1)
     order = torch.randperm(n, generator=generator(seed, "order", step // per_epoch))
-    begin = (step % per_epoch) * total + fabric.global_rank * batch_size
-    return order[begin : begin + batch_size]
+    begin = (step % per_epoch) * total
+    return order[begin : begin + total]
 
 
 def learning_rate(config: PretrainConfig, step: int) -> float:
@@ -344,53 +372,3 @@ def stop_unless_finite(
         f"the loss is {loss.item()} at step {step} with descriptor {bank.space.label(descriptor)}; "
         f"last checkpoint: {last}. Try a lower pretrain.lr."
     )
-
-
-class MetricsLog:
-    """metrics.jsonl and TensorBoard; on resume, lines after the checkpoint are dropped."""
-
-    def __init__(self, run: Path, start: int) -> None:
-        self.path = run / "metrics.jsonl"
-        kept = [line for line in _lines(self.path) if _step(line) <= start]
-        write_text(self.path, "".join(line + "\n" for line in kept))
-        self.board = TensorBoardLogger(root_dir=run, name="tensorboard", version="")
-
-    def write(
-        self,
-        step: int,
-        loss: float,
-        lr: float,
-        descriptor: Tensor,
-        seconds: float,
-        further: dict[str, Tensor],
-    ) -> None:
-        """Appends one line and one TensorBoard point; `further` losses are logged unweighted."""
-        also = {name: value.item() for name, value in further.items()}
-        row = {
-            "step": step,
-            "loss": loss,
-            **also,
-            "lr": lr,
-            "descriptor": [int(v) for v in descriptor.tolist()],
-            "seconds": round(seconds, 4),
-        }
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        try:
-            self.board.log_metrics({"loss": loss, **also, "lr": lr}, step)
-        except (OSError, ValueError) as error:  # Lightning makes a ValueError of a full disk
-            raise UserError(
-                f"cannot write to {self.path.parent}; is the disk full? {error.__cause__ or error}"
-            ) from error
-
-
-def _lines(path: Path) -> Iterator[str]:
-    if path.exists():
-        yield from path.read_text(encoding="utf-8").splitlines()
-
-
-def _step(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from audioinv.core.bank import ALL
 from audioinv.core.randomness import generator
 from audioinv.data.audio_io import FULL_SCALE
 from audioinv.data.pack import Pack
@@ -65,10 +66,10 @@ class RandomCrops:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Waveforms (B, n_samples) of the clips at `indices` (B,) of `rows`."""
-        chosen = indices.numpy()
-        position = torch.rand(len(chosen), generator=generator).double().numpy()
+    def batch(self, indices: Tensor, generator: torch.Generator, own: slice = ALL) -> Tensor:
+        """Waveforms (B, n_samples) of the clips at `indices[own]` of `rows`."""
+        chosen = indices[own].numpy()
+        position = torch.rand(len(indices), generator=generator)[own].double().numpy()
         offsets = (position * (self.spare[chosen] + 1)).astype(int)
         rows = self.rows[chosen].tolist()
         return waveforms(self.pack, rows, self.n_samples, offsets.tolist(), self.repeat)

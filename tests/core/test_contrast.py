@@ -292,8 +292,8 @@ class Mixtures:
     def __len__(self) -> int:
         return len(self.x)
 
-    def batch(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        return self.x[indices]
+    def batch(self, indices: Tensor, generator: torch.Generator, own: slice) -> Tensor:
+        return self.x[indices[own]]
 
 
 def recognised(encoder: Small) -> float:

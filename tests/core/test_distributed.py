@@ -12,9 +12,9 @@ from lightning.fabric import Fabric
 from audioinv.core.auxiliary import ParameterPredictor
 from audioinv.core.contrast import MoCoV2, MoCoV3, Queue, SimCLR, weighted
 from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.distributed import gather
 from audioinv.core.objectives import nt_xent
 from audioinv.core.penalty import PenaltyDraws
-from audioinv.core.pretrain import gather
 from audioinv.core.projector import Projector
 from audioinv.core.randomness import generator, seeded
 
@@ -45,7 +45,7 @@ def train(fabric: Fabric, out: Path) -> None:
         torch.save({**state, "weights": model.state_dict()}, out)
 
 
-@pytest.mark.slow
+@pytest.mark.distributed
 @pytest.mark.timeout(120)
 def test_two_processes_train_like_one(tmp_path: Path) -> None:
     """Loss, every gradient of the first step, and the weights after five."""
@@ -106,7 +106,7 @@ def train_momentum(fabric: Fabric, out: Path, objective: str) -> None:
     torch.save({**state, "weights": contrast.state_dict()}, f"{out}_{fabric.global_rank}.pt")
 
 
-@pytest.mark.slow
+@pytest.mark.distributed
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("objective", ["moco_v2", "moco_v3"])
 def test_two_processes_contrast_with_momentum_like_one(tmp_path: Path, objective: str) -> None:

@@ -13,9 +13,10 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from audioinv.core.bank import Augmentation, AugmentationBank, Parameter
+from audioinv.core.bank import ALL, Augmentation, AugmentationBank, Parameter
 from audioinv.core.checkpoint import checkpoints
 from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.distributed import own_rows
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.pretrain import (
@@ -61,9 +62,9 @@ class Clips:
     def __len__(self) -> int:
         return len(self.x)
 
-    def batch(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+    def batch(self, indices: Tensor, generator: torch.Generator, own: slice = ALL) -> Tensor:
         x = self.x[indices]
-        return x + 0.05 * torch.randn(x.shape, generator=generator)
+        return (x + 0.05 * torch.randn(x.shape, generator=generator))[own]
 
 
 def make_bank(bomb: bool = False) -> AugmentationBank:
@@ -294,6 +295,12 @@ def test_one_corner_may_be_trained_alone(tmp_path: Path) -> None:
         ({"objective": "moco_v2", "queue_size": 4}, "queue_size is 4; give a multiple of the 8"),
         ({"objective": "moco_v2", "queue_size": 20}, "queue_size is 20; give a multiple of the 8"),
         ({"objective": "moco_v2", "queue_size": 0}, "queue_size is 0"),
+        ({"descriptors": "any"}, "'any'; give same or per_process"),
+        ({"descriptors": "per_process", "sync_batch_norm": True}, "descriptors=same"),
+        (
+            {"descriptors": "per_process", "objective": "moco_v2", "queue_size": 16},
+            "descriptors=same",
+        ),
         ({"objective": "moco_v3", "predict": "applied"}, "'applied'; it needs objective=simclr"),
     ],
 )
@@ -340,24 +347,41 @@ def test_learning_rate_in_closed_form() -> None:
     assert learning_rate(settings(steps=5, warmup_steps=5), 4) == settings().lr
 
 
-@pytest.mark.parametrize(("n", "batch", "world"), [(24, 8, 1), (26, 8, 1), (24, 4, 2)])
+@pytest.mark.parametrize(
+    ("n", "batch", "world"), [(24, 8, 1), (26, 8, 1), (24, 4, 2), (29, 4, 2), (31, 3, 4)]
+)
 def test_an_epoch_sees_no_clip_twice(n: int, batch: int, world: int) -> None:
-    fabrics: list[Any] = [SimpleNamespace(world_size=world, global_rank=r) for r in range(world)]
-    per_epoch = n // (batch * world)
+    """Over all processes together, whatever is left over at the end."""
+    ranks: list[Any] = [SimpleNamespace(world_size=world, global_rank=r) for r in range(world)]
+    total = batch * world
+    per_epoch = n // total
     epochs = []
     for epoch in range(3):
         steps = range(epoch * per_epoch, (epoch + 1) * per_epoch)
-        drawn = [batch_indices(n, batch, 0, step, f) for step in steps for f in fabrics]
+        drawn = [
+            batch_indices(n, total, 0, step)[own_rows(batch, rank)]
+            for step in steps
+            for rank in ranks
+        ]
         assert all(len(part) == batch for part in drawn)
         seen = torch.cat(drawn)
-        assert len(seen.unique()) == len(seen) == per_epoch * batch * world
+        assert len(seen.unique()) == len(seen) == per_epoch * total
         assert int(seen.min()) >= 0 and int(seen.max()) < n
         epochs.append(seen.tolist())
     assert epochs[0] != epochs[1] != epochs[2]
-    again = torch.cat(
-        [batch_indices(n, batch, 0, step, f) for step in range(per_epoch) for f in fabrics]
-    )
-    other = torch.cat(
-        [batch_indices(n, batch, 1, step, f) for step in range(per_epoch) for f in fabrics]
+    again, other = (
+        torch.cat([batch_indices(n, total, seed, step) for step in range(per_epoch)])
+        for seed in (0, 1)
     )
     assert again.tolist() == epochs[0] != other.tolist()
+
+
+def test_processes_share_a_corner_or_draw_their_own() -> None:
+    def drawn(descriptors: str, rank: int) -> list[list[float]]:
+        config = settings(descriptors=descriptors)
+        return [draw_corner(make_bank(), config, 0, step, rank).tolist() for step in range(40)]
+
+    assert drawn("same", 0) == drawn("same", 1) == drawn("per_process", 0)
+    own = [drawn("per_process", rank) for rank in range(3)]
+    assert own[0] != own[1] != own[2] != own[0]
+    assert all({tuple(c) for c in corners} == {(0, 1), (1, 0), (1, 1)} for corners in own)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from audioinv.core.bank import ALL
 from audioinv.data.pack import Pack
 
 
@@ -34,9 +35,9 @@ class TrainingImages:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Images (B, 3, size, size) at `indices` (B,) of `rows`; nothing is drawn."""
-        return pixels(self.pack, self.rows[indices.numpy()].tolist())
+    def batch(self, indices: Tensor, generator: torch.Generator, own: slice = ALL) -> Tensor:
+        """Images (B, 3, size, size) at `indices[own]` of `rows`; nothing is drawn."""
+        return pixels(self.pack, self.rows[indices[own].numpy()].tolist())
 
 
 def batches(pack: Pack, batch_size: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
