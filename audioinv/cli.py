@@ -15,6 +15,7 @@ from typing import Any
 
 import audioinv
 from audioinv.core.errors import UserError
+from audioinv.core.signals import STOPPED_STATUS, Stopped
 
 EPILOGUE = """\
 a first run, from nothing:
@@ -50,7 +51,11 @@ keys and their defaults:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; 0 when it worked, 2 when the input was at fault, 130 when interrupted."""
+    """Runs one command; returns its exit status.
+
+    0 when it worked, 2 when the input was at fault, 130 when interrupted, 143 when pre-training was
+    stopped by SIGTERM or SIGUSR1 and has written a checkpoint.
+    """
     parser = make_parser()
     options, rest = parser.parse_known_args(arguments)
     if "overrides" in options and all(re.match(r"[~+\w]", word) for word in rest):
@@ -62,11 +67,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     for noisy in ("lightning", "lightning.fabric", "torch", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # What watches the processes on this machine says there which of them died.
+    logging.getLogger("lightning.fabric.strategies.launchers").setLevel(logging.INFO)
     try:
         return options.run(options) or 0
     except (UserError, OSError) as error:
         print(f"audioinv {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except Stopped as stopped:
+        print(f"audioinv {options.command}: {stopped}; the same command resumes", file=sys.stderr)
+        return STOPPED_STATUS
     except KeyboardInterrupt:
         print(f"audioinv {options.command}: interrupted; the same command resumes", file=sys.stderr)
         return 130

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from inspect import signature
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +34,8 @@ from audioinv.hear import TRUSTED_MODULES
 from audioinv.modality import build_frontend, modality_of
 
 log = logging.getLogger(__name__)
+# What torchrun, srun and Fabric tell a process that they start.
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 
 def need(value: str | None, key: str, example: str) -> Path:
@@ -193,20 +197,35 @@ def modes_of(config: Config) -> list[str]:
 
 
 def fabric_of(config: Config) -> Fabric:
-    """Lightning Fabric for the configured device and precision."""
+    """Lightning Fabric for the configured devices and precision; starts the other processes.
+
+    Raises:
+        UserError: settings that Fabric refuses, or the other processes do not come.
+    """
     torch.set_float32_matmul_precision("high")
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before CUDA is first used
+    torch.use_deterministic_algorithms(config.deterministic)
+    # Heads of corners that a step does not draw get no gradient.
+    patience = timedelta(seconds=config.timeout_s)
+    ddp = DDPStrategy(find_unused_parameters=True, timeout=patience)
     try:
         fabric = Fabric(
             accelerator=config.accelerator,
             devices=config.devices,
-            # Heads of corners that a step does not draw get no gradient.
-            strategy=DDPStrategy(find_unused_parameters=True) if config.devices > 1 else "auto",
+            num_nodes=config.nodes,
+            strategy=ddp if config.devices * config.nodes > 1 else "auto",
             precision=config.precision,  # type: ignore[arg-type]  # Fabric checks it
         )
+        fabric.launch()
     except (ValueError, RuntimeError, MisconfigurationException) as error:
         raise UserError(
-            f"accelerator={config.accelerator} devices={config.devices} "
+            f"accelerator={config.accelerator} devices={config.devices} nodes={config.nodes} "
             f"precision={config.precision}: {error}"
         ) from error
-    fabric.launch()
     return fabric
+
+
+def is_first_process() -> bool:
+    """Whether this is the only process or the first of several, before Fabric has joined them."""
+    return not any(int(os.environ.get(name) or 0) for name in RANKS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import cast
 
@@ -10,12 +11,26 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from audioinv import __version__
-from audioinv.commands.build import encoder_of, fabric_of, pack_of, run_of, training_clips
+from audioinv.commands.build import (
+    encoder_of,
+    fabric_of,
+    is_first_process,
+    pack_of,
+    run_of,
+    saved_config,
+    training_clips,
+)
 from audioinv.commands.progress import training_progress
 from audioinv.conf.schema import Config
+from audioinv.core.bank import AugmentationBank
+from audioinv.core.distributed import explain_lost_process
+from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.files import write_text
+from audioinv.core.lock import locked
 from audioinv.core.pretrain import PretrainConfig, pretrain
+from audioinv.core.signals import stop_signals
+from audioinv.data.pack import Pack
 from audioinv.modality import modality_of
 
 log = logging.getLogger(__name__)
@@ -25,7 +40,7 @@ def main(config: Config) -> None:
     """Pre-trains into `run`, resuming what is there; a finished run is left as it is."""
     run = run_of(config)
     settings = OmegaConf.to_yaml(OmegaConf.structured(config), resolve=True)
-    started = refuse_other_settings(run, settings)
+    refuse_other_settings(run, settings, config)
     if (run / "encoder" / "encoder.json").exists():
         log.info("%s: already done, encoder is there", run)
         return
@@ -35,16 +50,28 @@ def main(config: Config) -> None:
     bank = modality.bank(config.bank, pack)
     encoder = encoder_of(config, bank)
     modality.check(pack, encoder.frontend)
-    if not started:
-        write_text(run / "config.yaml", settings)
-    if config.trained:
-        clips = training_clips(encoder, pack)
-        with training_progress(config.pretrain.steps, run.name) as progress:
-            pretrain(
-                encoder, bank, clips, config.pretrain, run, fabric_of(config), config.seed, progress
-            )
-    encoder.save(run / "encoder", info(config, pack.content_key))
-    log.info("%s: encoder written", run)
+    with locked(run) if is_first_process() else nullcontext():
+        if not refuse_other_settings(run, settings, config):
+            write_text(run / "config.yaml", settings)
+        if not config.trained or train(encoder, bank, pack, run, config):
+            encoder.save(run / "encoder", info(config, pack.content_key))
+            log.info("%s: encoder written", run)
+
+
+def train(
+    encoder: AmortisedEncoder, bank: AugmentationBank, pack: Pack, run: Path, config: Config
+) -> bool:
+    """Pre-trains `encoder` in place; whether this process is the one that writes files."""
+    clips = training_clips(encoder, pack)
+    fabric = fabric_of(config)
+    with (
+        stop_signals() as stop,
+        explain_lost_process(fabric),
+        training_progress(config.pretrain.steps, run.name) as shown,
+    ):
+        progress = shown if fabric.is_global_zero else (lambda step, loss, lr: None)
+        pretrain(encoder, bank, clips, config.pretrain, run, fabric, config.seed, progress, stop)
+    return bool(fabric.is_global_zero)
 
 
 def own_settings(config: Config) -> PretrainConfig:
@@ -72,24 +99,30 @@ def info(config: Config, pack_key: str) -> dict[str, object]:
     }
 
 
-def refuse_other_settings(run: Path, new: str) -> bool:
-    """Whether `run` was begun: it has a checkpoint or an encoder.
+def refuse_other_settings(run: Path, new: str, config: Config) -> bool:
+    """Whether `run` was begun with the settings `new` (YAML): it has a checkpoint or an encoder.
+
+    With `allow_changes` other settings are told in the log instead of refused, and count as new. A
+    key that did not exist when the run was begun had its default.
 
     Raises:
-        UserError: it was begun with settings other than `new` (YAML).
+        UserError: it was begun with other settings.
     """
     path = run / "config.yaml"
     begun = any(run.glob("checkpoints/step_*.pt")) or (run / "encoder").exists()
     if not (begun and path.exists()):
         return False
-    old = path.read_text(encoding="utf-8")
+    old = OmegaConf.to_yaml(OmegaConf.structured(saved_config(run)))
     differing = [f"{a} -> {b}" for a, b in _differences(old, new) if not _may_differ(a)]
-    if differing:
+    if not differing:
+        return True
+    if not config.allow_changes:
         raise UserError(
-            f"{run} was made with other settings ({'; '.join(differing[:5])}); "
-            "choose another run folder, or remove this one"
+            f"{run} was made with other settings ({'; '.join(differing)}); choose another run "
+            "folder, remove this one, or go on with the new settings by allow_changes=true"
         )
-    return True
+    log.warning("%s goes on with other settings: %s", run, "; ".join(differing))
+    return False
 
 
 def _differences(old: str, new: str) -> list[tuple[str, str]]:
@@ -115,5 +148,7 @@ def _flat(value: object, prefix: str = "") -> list[tuple[str, object]]:
 
 def _may_differ(line: str) -> bool:
     """Settings that do not touch what pre-training computes."""
-    free = ("adapt.", "measure.", "tasks", "run:", "pack:", "statistics:", "accelerator", "devices")
+    paths = ("run:", "pack:", "statistics:")
+    machine = ("accelerator", "devices", "nodes", "timeout_s", "allow_changes")
+    free = ("adapt.", "measure.", "tasks", "pretrain.keep_checkpoints", *paths, *machine)
     return line.startswith(free)

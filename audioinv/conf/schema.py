@@ -143,7 +143,10 @@ class Config:
         trained: false writes the encoder as it was initialised.
         method_pretrain: method -> the pretrain keys in which it differs, such as its own rate.
         tasks: names of the pack's tasks; null means all.
-        accelerator, devices, precision: as in Lightning Fabric.
+        accelerator, devices, precision: as in Lightning Fabric. nodes: machines, with `devices` of
+            each. timeout_s: how long one process waits for another before it gives up.
+        deterministic: only algorithms that give the same bits again, or an error.
+        allow_changes: resume a run with other settings than it was begun with.
     """
 
     modality: str = "audio"
@@ -162,7 +165,11 @@ class Config:
     tasks: list[str] | None = None
     accelerator: str = "auto"
     devices: int = 1
+    nodes: int = 1
+    timeout_s: int = 600
     precision: str = "32-true"
+    deterministic: bool = False
+    allow_changes: bool = False
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
     bank: AudioBankConfig = field(default_factory=AudioBankConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)

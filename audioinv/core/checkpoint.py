@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,15 +30,15 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
             raise OSError(str(error)) from error
 
 
-def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Writes `step_<step>.pt` and keeps the newest two."""
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int = KEEP) -> Path:
+    """Writes `step_<step>.pt`, then removes all but the newest `keep` checkpoints."""
     path = folder / f"step_{step:08d}.pt"
     with atomic_path(path) as temporary:
         try:
             torch.save(state, temporary)
         except RuntimeError as error:  # torch reports a full disk as a RuntimeError
             raise OSError(f"is the disk full? {str(error).splitlines()[0]}") from error
-    for old in checkpoints(folder)[:-KEEP]:
+    for old in checkpoints(folder)[:-keep]:
         old.unlink()
     return path
 
@@ -45,6 +46,18 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in `folder`, oldest first."""
     return sorted(folder.glob("step_*.pt"))
+
+
+def check_bytes(path: Path) -> None:
+    """Compares a checkpoint with the checksums in it, which torch.load does not look at.
+
+    Raises:
+        BadZipFile, OSError: it is damaged.
+    """
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"{damaged} is damaged")
 
 
 def load_latest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
@@ -56,6 +69,7 @@ def load_latest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     found = checkpoints(folder)
     for path in reversed(found):
         try:
+            check_bytes(path)
             return path, torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # whatever a damaged file provokes: try the one before
             log.warning("%s cannot be read (%s); trying the one before", path, type(error).__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lightning.fabric.loggers import TensorBoardLogger
@@ -30,22 +30,25 @@ class MetricsLog:
         lr: float,
         descriptor: Tensor,
         seconds: float,
-        further: dict[str, Tensor],
+        further: Mapping[str, Tensor],
     ) -> None:
-        """Appends one line and one TensorBoard point; `further` losses are logged unweighted."""
-        also = {name: value.item() for name, value in further.items()}
+        """Appends one line and one TensorBoard point; what is not finite is left out.
+
+        Args:
+            further: losses, unweighted, and whatever else is a number.
+        """
+        values = {"loss": loss, **{k: float(v) for k, v in further.items()}, "lr": lr}
+        known = {name: value for name, value in values.items() if math.isfinite(value)}
         row = {
             "step": step,
-            "loss": loss,
-            **also,
-            "lr": lr,
+            **known,
             "descriptor": [int(v) for v in descriptor.tolist()],
             "seconds": round(seconds, 4),
         }
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         try:
-            self.board.log_metrics({"loss": loss, **also, "lr": lr}, step)
+            self.board.log_metrics(known, step)
         except (OSError, ValueError) as error:  # Lightning makes a ValueError of a full disk
             raise UserError(
                 f"cannot write to {self.path.parent}; is the disk full? {error.__cause__ or error}"

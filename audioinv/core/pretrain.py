@@ -24,11 +24,11 @@ from torch import Tensor, nn
 
 from audioinv.core.auxiliary import ParameterPredictor
 from audioinv.core.bank import ALL, AugmentationBank
-from audioinv.core.checkpoint import load_latest, save_checkpoint
+from audioinv.core.checkpoint import save_checkpoint
 from audioinv.core.contrast import MoCoV2, MoCoV3, Queue, SimCLR, weighted
 from audioinv.core.descriptor import DescriptorSpace, flip
 from audioinv.core.distributed import (
-    agree_on_start,
+    any_process,
     gather,
     mean_over_processes,
     own_rows,
@@ -36,11 +36,14 @@ from audioinv.core.distributed import (
 )
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
+from audioinv.core.finite import FiniteSteps
 from audioinv.core.metrics_log import MetricsLog
 from audioinv.core.penalty import PenaltySampler
 from audioinv.core.projector import Projector
 from audioinv.core.randomness import generator, seeded
 from audioinv.core.rank_one import RankOneAdam, release
+from audioinv.core.resume import resume, training_state, where
+from audioinv.core.signals import Stopped
 
 OBJECTIVES = ("simclr", "moco_v2", "moco_v3")
 
@@ -70,7 +73,10 @@ class PretrainConfig:
         descriptors: "same" gives all processes one corner a step; "per_process" draws one for
             each, which then contrasts within its own clips.
         sync_batch_norm: normalise by statistics of the clips of all processes.
-        checkpoint_every, log_every: steps.
+        not_finite: what a loss or gradient that is not finite does: "stop", or "skip" the step, up
+            to skip_limit steps in a row.
+        checkpoint_every, log_every: steps. keep_checkpoints: how many of the newest stay.
+        log_gradient_norm: in the lines that are logged.
     """
 
     steps: int = 1000
@@ -98,8 +104,12 @@ class PretrainConfig:
     penalty_on: list[str] | None = None
     descriptors: str = "same"
     sync_batch_norm: bool = False
+    not_finite: str = "stop"
+    skip_limit: int = 10
     checkpoint_every: int = 200
+    keep_checkpoints: int = 2
     log_every: int = 10
+    log_gradient_norm: bool = False
 
 
 class ClipSource(Protocol):
@@ -125,15 +135,18 @@ def pretrain(
     fabric: Fabric,
     seed: int = 0,
     progress: Callable[[int, float, float], None] = lambda step, loss, lr: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> AmortisedEncoder:
     """Trains `encoder` in place and returns it; resumes from `run`/checkpoints if there are any.
 
     Args:
         run: gets metrics.jsonl, tensorboard/ and checkpoints/.
         progress: called after every step with (steps done, loss, learning rate).
+        stop: asked after every step; true on any process writes a checkpoint and ends the run.
 
     Raises:
         UserError: a setting out of range, too few clips, or a loss that is not finite.
+        Stopped: `stop` said so.
     """
     check(config, len(clips), fabric.world_size)
     contrast = make_contrast(encoder, bank, config, seed)
@@ -143,9 +156,13 @@ def pretrain(
     if config.sync_batch_norm:
         synchronise_norms(contrast)
     optimiser = make_optimiser(contrast, config)
-    start = resume(run, contrast, optimiser)
-    agree_on_start(start, run, fabric)
+    if config.descriptors == "per_process":
+        release(contrast)  # gradients kept as factors are of one descriptor
+    start = resume(run, contrast, optimiser, fabric)
     model, optimiser = fabric.setup(contrast, optimiser)
+    finite = FiniteSteps(
+        config.not_finite, config.skip_limit, contrast, fabric, partial(where, bank, run)
+    )
     log = MetricsLog(run, start) if fabric.is_global_zero else None
     model.train()
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -172,26 +189,39 @@ def pretrain(
         draws = penalty.draw(
             params[0], descriptor, generator(seed, "penalty", step, fabric.global_rank)
         )
+        finite.remember()
         outputs, further = model(views, params, on_device, draws)
         projections = [compared(z, config, fabric) for z in outputs]
         further = {name: gather(value[None], fabric).mean() for name, value in further.items()}
         loss = contrast.loss(projections, on_device) + weighted(
             further, config.predict_weight, config.penalty, config.penalty_clamp
         )
-        mean_loss = mean_over_processes(loss, fabric)
-        stop_unless_finite(mean_loss, step, descriptor, bank, run)
-
-        optimiser.zero_grad()
-        fabric.backward(loss, inputs=trained)  # not to the parameters of view 1
-        optimiser.step()
+        mean_loss = float(mean_over_processes(loss, fabric))
 
         done = step + 1
-        contrast.after_step(projections, on_device, done / config.steps)
-        if log and (done % config.log_every == 0 or done == config.steps):
-            log.write(done, mean_loss.item(), lr, descriptor, time.perf_counter() - began, further)
-        if fabric.is_global_zero and (done % config.checkpoint_every == 0 or done == config.steps):
-            save_checkpoint(run / "checkpoints", done, training_state(model, optimiser, done))
-        progress(done, mean_loss.item(), lr)
+        if finite.loss(mean_loss, step, descriptor):
+            optimiser.zero_grad()
+            fabric.backward(loss, inputs=trained)  # not to the parameters of view 1
+            if finite.gradient(step, descriptor):
+                optimiser.step()
+                contrast.after_step(projections, on_device, done / config.steps)
+
+        last = done == config.steps
+        logged = done % config.log_every == 0 or last
+        stopping = any_process(stop(), fabric) and not last
+        if logged and config.log_gradient_norm:
+            further["gradient_norm"] = finite.gradient_norm()
+        if logged and log:
+            log.write(done, mean_loss, lr, descriptor, time.perf_counter() - began, further)
+        if done % config.checkpoint_every == 0 or last or stopping:
+            finite.weights(step, descriptor)
+            if fabric.is_global_zero:
+                state = training_state(model, optimiser, done, fabric)
+                save_checkpoint(run / "checkpoints", done, state, config.keep_checkpoints)
+        progress(done, mean_loss, lr)
+        if stopping:
+            fabric.barrier()  # until the checkpoint is there
+            raise Stopped(f"stopped after step {done} of {config.steps}, which is written")
     release(encoder)
     return encoder.eval()
 
@@ -204,8 +234,9 @@ def compared(projection: Tensor, config: PretrainConfig, fabric: Fabric) -> Tens
 
 def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
     """Raises a UserError for settings that cannot work."""
-    lowest = {"steps": 0, "batch_size": 2, "warmup_steps": 0, "checkpoint_every": 1, "log_every": 1}
-    for name, least in lowest.items():
+    lowest = {"steps": 0, "batch_size": 2, "warmup_steps": 0, "skip_limit": 1}
+    every = {"checkpoint_every": 1, "keep_checkpoints": 1, "log_every": 1}
+    for name, least in {**lowest, **every}.items():
         if getattr(config, name) < least:
             raise UserError(f"pretrain.{name} is {getattr(config, name)}; give {least} or more")
     if not 0 < config.lr < math.inf:
@@ -337,38 +368,3 @@ def make_optimiser(model: nn.Module, config: PretrainConfig) -> torch.optim.Opti
             f"pretrain.optimiser is '{config.optimiser}'; give one of {', '.join(makers)}"
         )
     return makers[config.optimiser](groups, lr=config.lr)
-
-
-def training_state(model: nn.Module, optimiser: Any, step: int) -> dict[str, Any]:
-    """All that a later process needs to go on."""
-    return {"step": step, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
-
-
-def resume(run: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-    """Loads the newest checkpoint of `run`, if any; returns the steps already done."""
-    found = load_latest(run / "checkpoints")
-    if found is None:
-        return 0
-    path, state = found
-    try:
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise UserError(
-            f"{path} is of another model: {str(error).splitlines()[0]} Start a new run folder."
-        ) from error
-    return int(state["step"])
-
-
-def stop_unless_finite(
-    loss: Tensor, step: int, descriptor: Tensor, bank: AugmentationBank, run: Path
-) -> None:
-    """Raises a UserError with step, descriptor and last checkpoint if the loss is not finite."""
-    if torch.isfinite(loss):
-        return
-    found = load_latest(run / "checkpoints")
-    last = found[0] if found else "none was written"
-    raise UserError(
-        f"the loss is {loss.item()} at step {step} with descriptor {bank.space.label(descriptor)}; "
-        f"last checkpoint: {last}. Try a lower pretrain.lr."
-    )

@@ -92,7 +92,7 @@ class RankOneAdam(torch.optim.Adam):
         for group in self.param_groups:
             for bases in group["params"]:
                 if isinstance(bases, Bases) and bases.factors:
-                    self._update(bases, *_joined(bases.factors), group)
+                    self._update(bases, *joined(bases.factors), group)
         return loss
 
     def _bases(self) -> list[Bases]:
@@ -123,7 +123,7 @@ class RankOneAdam(torch.optim.Adam):
         state["step"] += 1
 
 
-def _joined(factors: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def joined(factors: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """Factors of all backward passes, (R, J) and (R, N); the mean over processes of the latter.
 
     Processes share the descriptor, so their h are equal and only the other factor differs.

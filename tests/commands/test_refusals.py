@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import soundfile
 
 from audioinv.cli import main
+from audioinv.core.lock import locked
 
 Refuse = Callable[[Sequence[str]], str]
 
@@ -72,6 +74,7 @@ def test_a_run_folder_of_other_settings(finished: Any, refuse: Refuse, snapshot:
     before = snapshot(finished.run)
     line = refuse(["pretrain", *finished.settings(), "pretrain.lr=0.5"])
     assert "other settings (pretrain.lr: 0.001 -> 0.5)" in line and "another run folder" in line
+    assert "allow_changes=true" in line
     for name in ("adapt", "evaluate"):
         line = refuse([name, *finished.settings(), "adapt.modes=[soft]", "features.layers=all"])
         assert "layers last -> all" in line
@@ -80,6 +83,37 @@ def test_a_run_folder_of_other_settings(finished: Any, refuse: Refuse, snapshot:
     line = refuse(["adapt", *finished.settings(), "adapt.modes=[soft]", "adapt.readout=lda"])
     assert "readout ridge -> lda" in line
     assert snapshot(finished.run) == before
+
+
+def test_a_run_goes_on_with_other_settings_if_asked_to(
+    packed: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And with older settings: a key that its config.yaml does not have yet had its default."""
+    settings = [*packed.settings(tmp_path), "pretrain.steps=2"]
+    assert main(["pretrain", *settings]) == 0
+    shutil.rmtree(tmp_path / "encoder")
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        config.read_text().replace("  keep_checkpoints: 2\n", "").replace("  skip_limit: 10\n", "")
+    )
+    assert main(["pretrain", *settings]) == 0
+    shutil.rmtree(tmp_path / "encoder")
+    longer = [*settings[:-1], "pretrain.steps=3", "allow_changes=true"]
+    assert main(["pretrain", *longer]) == 0
+    assert "goes on with other settings: pretrain.steps: 2 -> 3" in caplog.text
+    assert "steps: 3" in config.read_text()
+    rows = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["step"] for row in rows] == [1, 2, 3]
+
+
+def test_two_runs_in_one_folder(packed: Any, refuse: Refuse, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with locked(run):
+        line = refuse(["pretrain", *packed.settings(run)])
+        assert f"in use by process {os.getpid()} on" in line and "another folder" in line
+        assert [path.name for path in run.iterdir()] == [".lock"]
+    assert main(["pretrain", *packed.settings(run), "pretrain.steps=1"]) == 0
+    assert not (run / ".lock").exists()
 
 
 def test_settings_that_do_not_touch_pretraining_may_change(finished: Any) -> None:

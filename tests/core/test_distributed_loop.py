@@ -27,6 +27,7 @@ from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.pretrain import PretrainConfig, pretrain
 from audioinv.core.randomness import generator, seeded
+from audioinv.core.rank_one import Bases, joined
 
 pytestmark = pytest.mark.distributed
 SIZE = (1, 16, 12)
@@ -128,6 +129,10 @@ def recorded() -> Iterator[tuple[list[nn.Module], list[dict[str, Tensor]]]]:
 
 def gradients_of(model: nn.Module) -> dict[str, Tensor]:
     found = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+    for name, bases in model.named_parameters():
+        if isinstance(bases, Bases) and bases.factors:  # kept as an outer product
+            h, g = joined(bases.factors)
+            found[name] = h.T @ g
     return {name: gradient.clone() for name, gradient in found.items()}
 
 
@@ -224,7 +229,9 @@ def train_apart(fabric: Fabric, folder: Path) -> None:
     alone = fabric.world_size == 1
     draw, rows = loop.draw_corner, loop.own_rows
     for rank in (0, 1) if alone else (fabric.global_rank,):
-        CASES["apart"] = {"descriptors": "per_process", "sync_batch_norm": False, "steps": 1}
+        CASES["apart"] = {
+            "descriptors": "per_process", "sync_batch_norm": False, "steps": 1, "optimiser": "adamw",
+        }  # fmt: skip
         if alone:
             loop.draw_corner = lambda *given, r=rank: draw(*given[:4], r)
             loop.own_rows = lambda size, _, r=rank: slice(4 * r, 4 * r + 4)

@@ -157,6 +157,21 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path) -> Non
         load_latest(tmp_path)
 
 
+@pytest.mark.parametrize("place", [0.05, 0.5, 0.9])
+def test_one_flipped_bit_is_noticed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, place: float
+) -> None:
+    """Also among the numbers, where torch.load would read another number."""
+    save_checkpoint(tmp_path, 1, {"w": torch.zeros(10_000)})
+    newest = save_checkpoint(tmp_path, 2, {"w": torch.ones(10_000)})
+    content = bytearray(newest.read_bytes())
+    content[int(place * len(content))] ^= 4
+    newest.write_bytes(content)
+    found = load_latest(tmp_path)
+    assert found is not None and found[0].name == "step_00000001.pt"
+    assert "step_00000002.pt cannot be read" in caplog.text and "the one before" in caplog.text
+
+
 class Evil:
     def __reduce__(self) -> tuple[object, ...]:
         return (print, ("code from a checkpoint ran",))

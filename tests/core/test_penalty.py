@@ -353,8 +353,8 @@ class Clips:
     def __len__(self) -> int:
         return len(self.x)
 
-    def batch(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        return self.x[indices]
+    def batch(self, indices: Tensor, generator: torch.Generator, own: slice) -> Tensor:
+        return self.x[indices[own]]
 
 
 def make_encoder(conditioning: str = "hyper") -> AmortisedEncoder:

@@ -28,6 +28,8 @@ from audioinv.core.pretrain import (
     pretrain,
 )
 from audioinv.core.randomness import generator, seeded
+from audioinv.core.rank_one import Bases
+from audioinv.core.signals import Stopped
 
 N = 24
 SIZE = (1, 16, 12)
@@ -99,12 +101,13 @@ def train(
     bank: AugmentationBank | None = None,
     clips: Clips | None = None,
     progress: Callable[[int, float, float], None] = lambda *_: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> AmortisedEncoder:
     fabric = Fabric(accelerator="cpu", devices=1)
     fabric.launch()
     return pretrain(
         encoder or make_encoder(), bank or make_bank(), clips or Clips(), config, run, fabric,
-        0, progress,
+        0, progress, stop,
     )  # fmt: skip
 
 
@@ -268,6 +271,92 @@ def test_a_loss_that_is_never_finite_has_no_checkpoint_to_name(tmp_path: Path) -
         train(tmp_path, settings(corners="other"), bank=make_bank(bomb=True))
 
 
+def test_steps_that_are_not_finite_may_be_skipped(tmp_path: Path) -> None:
+    """They leave nothing behind: not in the weights, nor in what BatchNorm remembers."""
+    config = settings(not_finite="skip", steps=12, log_every=1, skip_limit=5)
+    bank = make_bank(bomb=True)
+    bad = [bool(draw_corner(bank, config, 0, step)[1]) for step in range(12)]
+    assert 3 < sum(bad) < 10
+    encoder = make_encoder()
+    before = int(encoder.backbone.trunk.bn1.num_batches_tracked)
+    train(tmp_path, config, encoder, bank)
+    assert all(value.isfinite().all() for value in encoder.state_dict().values())
+    assert int(encoder.backbone.trunk.bn1.num_batches_tracked) == before + 12 - sum(bad)
+    assert [("loss" not in row) for row in logged(tmp_path)] == bad
+    with pytest.raises(UserError, match=r"loss is nan at step .*\(1 steps before it were skipped"):
+        train(tmp_path / "strict", settings(not_finite="skip", steps=12, skip_limit=1), bank=bank)
+
+
+@pytest.mark.parametrize("policy", ["stop", "skip"])
+def test_a_gradient_that_is_not_finite(tmp_path: Path, policy: str) -> None:
+    """Skipped, or found before a checkpoint of broken weights is written."""
+    config = settings(not_finite=policy, checkpoint_every=1, log_every=1, log_gradient_norm=True)
+    encoder, calls = make_encoder(), []
+
+    def spoil(gradient: Tensor) -> Tensor:
+        calls.append(1)
+        return gradient * (math.inf if len(calls) == 5 else 1)
+
+    next(encoder.parameters()).register_hook(spoil)
+    if policy == "stop":
+        with pytest.raises(
+            UserError, match=r"a weight is not finite at step 4 .*step_00000004\.pt"
+        ):
+            train(tmp_path, config, encoder)
+        assert len(checkpoints(tmp_path / "checkpoints")) == 2
+        return
+    train(tmp_path, config, encoder)
+    assert all(p.isfinite().all() for p in encoder.parameters())
+    assert [("gradient_norm" in row) for row in logged(tmp_path)] == [k != 4 for k in range(9)]
+
+
+def test_the_gradient_norm_is_logged_if_asked_for(tmp_path: Path) -> None:
+    encoder, squares = make_encoder(), []
+
+    def measure(*_: Any) -> None:
+        gradients = [p.grad for p in encoder.parameters() if p.grad is not None]
+        for bases in (p for p in encoder.parameters() if isinstance(p, Bases)):
+            gradients += [torch.outer(h, g) for h, g in bases.factors or []]
+        squares.append(sum(float(g.double().square().sum()) for g in gradients))
+
+    config = settings(projector="none", log_every=1, log_gradient_norm=True)
+    train(tmp_path, config, encoder, progress=measure)
+    norms = [row["gradient_norm"] for row in logged(tmp_path)]
+    assert norms == pytest.approx([math.sqrt(square) for square in squares], rel=1e-4)
+
+
+def test_a_run_that_is_asked_to_stop_writes_a_checkpoint_and_resumes(
+    tmp_path: Path, uninterrupted: tuple[Path, AmortisedEncoder]
+) -> None:
+    steps: list[int] = []
+    with pytest.raises(Stopped, match="after step 5 of 9"):
+        train(
+            tmp_path, settings(), progress=lambda *row: steps.append(row[0]),
+            stop=lambda: len(steps) == 4,
+        )  # fmt: skip
+    assert checkpoints(tmp_path / "checkpoints")[-1].name == "step_00000005.pt"
+    encoder = train(tmp_path, settings(), make_encoder(99))
+    assert equal(encoder, uninterrupted[1])
+    assert [row["step"] for row in logged(tmp_path)] == [2, 4, 6, 8, 9]
+
+
+def test_a_stop_at_the_end_changes_nothing(
+    tmp_path: Path, uninterrupted: tuple[Path, AmortisedEncoder]
+) -> None:
+    steps: list[int] = []
+    encoder = train(
+        tmp_path, settings(), progress=lambda *row: steps.append(row[0]),
+        stop=lambda: len(steps) == 8,
+    )  # fmt: skip
+    assert equal(encoder, uninterrupted[1])
+
+
+def test_as_many_checkpoints_are_kept_as_asked_for(tmp_path: Path) -> None:
+    train(tmp_path, settings(checkpoint_every=1, keep_checkpoints=4))
+    names = [path.name for path in checkpoints(tmp_path / "checkpoints")]
+    assert names == [f"step_{step:08d}.pt" for step in (6, 7, 8, 9)]
+
+
 def test_one_corner_may_be_trained_alone(tmp_path: Path) -> None:
     train(tmp_path, settings(steps=4, corners="other", log_every=1))
     assert {tuple(row["descriptor"]) for row in logged(tmp_path)} == {(0, 1)}
@@ -295,6 +384,9 @@ def test_one_corner_may_be_trained_alone(tmp_path: Path) -> None:
         ({"objective": "moco_v2", "queue_size": 4}, "queue_size is 4; give a multiple of the 8"),
         ({"objective": "moco_v2", "queue_size": 20}, "queue_size is 20; give a multiple of the 8"),
         ({"objective": "moco_v2", "queue_size": 0}, "queue_size is 0"),
+        ({"not_finite": "pray"}, "'pray'; give stop or skip"),
+        ({"skip_limit": 0}, r"pretrain\.skip_limit is 0; give 1"),
+        ({"keep_checkpoints": 0}, r"pretrain\.keep_checkpoints is 0; give 1"),
         ({"descriptors": "any"}, "'any'; give same or per_process"),
         ({"descriptors": "per_process", "sync_batch_norm": True}, "descriptors=same"),
         (
