@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 REPOSITORY = Path(__file__).parents[1]
+COUNTED: Counter[str] = Counter()
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def counted() -> Counter[str]:
+    """What was survived, by kind; the end of a run prints it."""
+    return COUNTED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for kind, number in sorted(COUNTED.items()):
+        terminalreporter.write_line(f"{kind}: {number}")
 
 
 @pytest.fixture(scope="session")

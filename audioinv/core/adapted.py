@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from audioinv.core.adapt import Mixture
+from audioinv.core.checked import checked
 from audioinv.core.checkpoint import save_tensors
 from audioinv.core.errors import UserError
 from audioinv.core.files import read_json, write_json
@@ -46,9 +46,10 @@ def load_adapted(folder: Path) -> tuple[list[Adapted], dict[str, Any]]:
     """
     described = read_json(folder / "adapted.json")
     try:
+        checked(described, "an adaptation", folds=int, kind=str, classes=list)
         tensors = load_file(folder / "adapted.safetensors")
         folds = [_fold(tensors, k, described) for k in range(described["folds"])]
-    except (OSError, KeyError, SafetensorError) as error:
+    except Exception as error:  # whatever a damaged or hostile file provokes
         raise UserError(f"{folder} holds no readable adaptation: {error}") from error
     return folds, described
 

@@ -19,6 +19,8 @@ STEMS = ("stock", "no_pool", "cifar")
 POOLS = ("time", "global", "both")
 LAYERS = ("last", "all")
 VITS = ("vision_transformer", "deit")  # timm's modules of them
+LOADING = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}
+"""Options by which timm would fetch or open files that a saved encoder names."""
 QUERY_ENCODERS = ("module.base_encoder.", "module.encoder_q.", "module.")  # MoCo-v3, MoCo-v2, DDP
 
 
@@ -265,6 +267,9 @@ def _create(name: str, in_channels: int, width: float, options: dict[str, Any]) 
     if name not in timm.list_models():
         near = ", ".join(timm.list_models(f"{name[:6]}*")[:6]) or "resnet18, resnet50"
         raise UserError(f"timm has no model '{name}'; for example: {near}")
+    loading = sorted(LOADING & options.keys())
+    if loading:
+        raise UserError(f"a backbone takes no {', '.join(loading)}; give init_weights=FILE")
     if width != 1.0:
         options["channels"] = [max(8, int(width * c)) for c in (64, 128, 256, 512)]
     try:

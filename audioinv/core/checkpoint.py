@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from audioinv.core.checked import checked
 from audioinv.core.errors import UserError
 from audioinv.core.files import atomic_path
 
@@ -70,7 +71,8 @@ def load_latest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     for path in reversed(found):
         try:
             check_bytes(path)
-            return path, torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            return path, checked(state, "the state of a run", step=int)
         except Exception as error:  # whatever a damaged file provokes: try the one before
             log.warning("%s cannot be read (%s); trying the one before", path, type(error).__name__)
     if found:

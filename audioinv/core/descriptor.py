@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from audioinv.core.checked import checked
 from audioinv.core.errors import UserError
 
 
@@ -132,8 +133,17 @@ class DescriptorSpace:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> DescriptorSpace:
-        """The space that `to_json` described."""
-        return cls(value["groups"], value["min_active"])
+        """The space that `to_json` described.
+
+        Raises:
+            UserError: it is not such a description.
+        """
+        what = "the description of a descriptor's space"
+        fields = checked(value, what, groups=dict, min_active=int)
+        checked(fields["groups"], what, **dict.fromkeys(fields["groups"], list))
+        if not all(isinstance(name, str) for group in fields["groups"].values() for name in group):
+            raise UserError(f"not {what}: the names in its groups are to be texts")
+        return cls(fields["groups"], fields["min_active"])
 
     def _check_names(self, names: Sequence[str] | Mapping[str, float]) -> None:
         unknown = [name for name in names if name not in self.names]

@@ -152,12 +152,10 @@ class AmortisedEncoder(nn.Module):
                 DescriptorSpace.from_json(described["space"]),
             )
             encoder.load_state_dict(load_file(folder / "encoder.safetensors"))
-        except (OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
+        except UserError:
+            raise
+        except Exception as error:  # whatever a damaged or hostile file provokes
             raise UserError(f"{folder} holds no readable encoder: {error}") from error
-        except Exception as error:  # safetensors' own error derives from Exception alone
-            if type(error).__name__ != "SafetensorError":
-                raise
-            raise UserError(f"{folder / 'encoder.safetensors'} is damaged: {error}") from error
         return encoder.eval()
 
 

@@ -37,7 +37,7 @@ class MetricsLog:
         Args:
             further: losses, unweighted, and whatever else is a number.
         """
-        values = {"loss": loss, **{k: float(v) for k, v in further.items()}, "lr": lr}
+        values = {"loss": loss, **{k: v.item() for k, v in further.items()}, "lr": lr}
         known = {name: value for name, value in values.items() if math.isfinite(value)}
         row = {
             "step": step,

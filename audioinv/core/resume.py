@@ -36,7 +36,7 @@ def resume(run: Path, model: nn.Module, optimiser: torch.optim.Optimizer, fabric
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         fabric.strategy.precision.load_state_dict(state.get("precision", {}))
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} is of another model: {str(error).splitlines()[0]} Start a new run folder."
         ) from error

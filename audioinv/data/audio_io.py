@@ -39,6 +39,9 @@ _STREAMED_BYTES = 0x7FFF0000  # tools that write wav to a pipe declare this or m
 _OGG_PAGE_BYTES = 65307  # the largest page of RFC 3533
 _UNKNOWN_FRAMES = 2**62
 _BLOCK_FRAMES = 1 << 20
+_BLOCK_VALUES = 1 << 21  # of all channels together
+_LONG_FRAMES = 1 << 24  # six minutes at 44.1 kHz
+LONGEST_S = 12 * 3600  # of one clip: what a pack holds of it stays below 2 GB at 22 kHz
 _BUFFER_BYTES = 1 << 13  # what a decoder may leave unread of a whole file
 
 
@@ -86,16 +89,13 @@ def read(
         samples (frames, channels), nominally in [-1, 1], and the file's sample rate in Hz.
 
     Raises:
-        AudioError: missing, unreadable, empty, truncated, non-finite, or the asked part lies
-            outside the file by more than LENGTH_TOLERANCE_S.
+        AudioError: missing, unreadable, empty, truncated, non-finite, longer than LONGEST_S, or
+            the asked part lies outside the file by more than LENGTH_TOLERANCE_S.
     """
     path = Path(path)
     with _open(path) as (file, available):
         first, count = _span(path, available, file.samplerate, start_s, duration_s)
-        samples = _read_frames(path, file, first, count)
-        if not np.isfinite(samples).all():
-            raise AudioError("non-finite", f"{path}: has NaN or infinite samples; repair it")
-        return samples, file.samplerate
+        return np.concatenate(list(_blocks(path, file, first, count))), file.samplerate
 
 
 def check(
@@ -109,12 +109,16 @@ def check(
     Raises:
         AudioError: as `read`.
     """
-    samples, rate = read(path, start_s, duration_s)
-    digest = hashlib.sha256(f"{rate} {samples.shape}".encode() + samples.tobytes()).hexdigest()
+    with _open(path) as (file, available):
+        rate = file.samplerate
+        first, count = _span(path, available, rate, start_s, duration_s)
+        digest = hashlib.sha256(f"{rate} {(count, file.channels)}".encode())
+        for block in _blocks(path, file, first, count):
+            digest.update(block.tobytes())
     if rate == sample_rate:
-        return digest, None
+        return digest.hexdigest(), None
     message = f"{path}: sample rate is {rate} Hz, {sample_rate:g} is declared"
-    return digest, AudioError("sample_rate", message)
+    return digest.hexdigest(), AudioError("sample_rate", message)
 
 
 def read_mono(
@@ -125,13 +129,19 @@ def read_mono(
     Raises:
         AudioError: as `read`; or nothing is left at that rate.
     """
-    samples, file_rate = read(path, start_s, duration_s)
-    mono = samples.mean(axis=1, dtype=np.float32)
-    if file_rate != sample_rate:
-        mono = soxr.resample(mono, file_rate, sample_rate, quality="HQ")
-    if len(mono) == 0:
-        raise AudioError("empty", f"{path}: is shorter than one sample at {sample_rate} Hz")
-    return mono
+    return np.concatenate(list(_mono_blocks(Path(path), sample_rate, start_s, duration_s)))
+
+
+def read_pcm(
+    path: str | Path, sample_rate: int, start_s: float = 0.0, duration_s: float | None = None
+) -> Pcm:
+    """`read_mono` in 16 bits, (n,), in little more memory than they take.
+
+    Raises:
+        AudioError: as `read_mono`.
+    """
+    blocks = _mono_blocks(Path(path), sample_rate, start_s, duration_s)
+    return np.concatenate([to_int16(block) for block in blocks])
 
 
 def to_int16(samples: npt.NDArray[np.floating]) -> Pcm:
@@ -198,25 +208,76 @@ def _span(
             f"{path}: lasts {length_s:.3f} s but {start_s:.3f} to {end_s:.3f} s is asked for",
         )
     wanted = available if duration_s is None else max(1, round(duration_s * sample_rate))
-    return first, min(wanted, available - first)
-
-
-def _read_frames(path: Path, file: soundfile.SoundFile, first: int, count: int) -> Samples:
-    """(count, channels) from frame `first`."""
-    try:
-        file.seek(first)
-        samples: Samples = file.read(count, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, MemoryError) as error:
-        # It opened, so the header is whole: what it promises is not there.
+    count = min(wanted, available - first)
+    if count > LONGEST_S * sample_rate:
         raise AudioError(
-            "truncated", f"{path}: cannot be read to its promised end, cut or damaged ({error})"
-        ) from error
-    if len(samples) < count:
-        raise AudioError(
-            "truncated",
-            f"{path}: promises {first + count} frames, {first + len(samples)} are there",
+            "length",
+            f"{path}: {count / sample_rate / 3600:.1f} hours in one clip; give several rows, each "
+            f"with start and duration, of at most {LONGEST_S // 3600} hours",
         )
-    return samples
+    return first, count
+
+
+def _mono_blocks(
+    path: Path, sample_rate: int, start_s: float, duration_s: float | None
+) -> Iterator[Samples]:
+    """The mean over channels at `sample_rate` Hz, in blocks (n,) of which at least one holds some.
+
+    A long recording is resampled as it is read; a short one, whose start and end count, at once.
+    """
+    with _open(path) as (file, available):
+        first, count = _span(path, available, file.samplerate, start_s, duration_s)
+        read = _blocks(path, file, first, count)
+        mono: Iterator[Samples] = (block.mean(axis=1, dtype=np.float32) for block in read)
+        if file.samplerate != sample_rate:
+            mono = _resampled(mono, count, file.samplerate, sample_rate)
+        empty = True
+        for block in mono:
+            if len(block):
+                empty = False
+                yield block
+        if empty:
+            raise AudioError("empty", f"{path}: is shorter than one sample at {sample_rate} Hz")
+
+
+def _resampled(
+    mono: Iterator[Samples], count: int, from_rate: int, to_rate: int
+) -> Iterator[Samples]:
+    if count <= _LONG_FRAMES:
+        yield soxr.resample(np.concatenate(list(mono)), from_rate, to_rate, quality="HQ")
+        return
+    stream = soxr.ResampleStream(from_rate, to_rate, 1, quality="HQ")
+    for block in mono:
+        count -= len(block)
+        yield stream.resample_chunk(block, last=count == 0)
+
+
+def _blocks(path: Path, file: soundfile.SoundFile, first: int, count: int) -> Iterator[Samples]:
+    """`count` frames from frame `first`, in blocks (n, channels).
+
+    Memory is taken for what is there, not for what a header promises.
+    """
+    size = max(1, _BLOCK_VALUES // file.channels)
+    done = 0
+    while done < count:
+        try:
+            if not done:
+                file.seek(first)
+            block: Samples = file.read(min(size, count - done), dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, MemoryError) as error:
+            # It opened, so the header is whole: what it promises is not there.
+            raise AudioError(
+                "truncated", f"{path}: cannot be read to its promised end, cut or damaged ({error})"
+            ) from error
+        done += len(block)
+        if not len(block):
+            raise AudioError(
+                "truncated",
+                f"{path}: promises {first + count} frames, {first + done} are there",
+            )
+        if not np.isfinite(block).all():
+            raise AudioError("non-finite", f"{path}: has NaN or infinite samples; repair it")
+        yield block
 
 
 def _is_cut(raw: BinaryIO) -> bool:

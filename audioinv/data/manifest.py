@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from audioinv.core.checked import checked
 from audioinv.core.errors import UserError
 from audioinv.core.files import atomic_path, read_json, write_json
 from audioinv.data.task import Task
@@ -88,11 +89,15 @@ class Corpus:
         Raises:
             UserError: a field is missing or unknown.
         """
+        what = "the description of a corpus"
+        texts = dict.fromkeys(("name", "title", "source", "licence", "root"), str)
+        fields = checked(value, what, **texts, sample_rate=int, tasks=list)
+        checked({"modality": "audio", **fields}, what, modality=str)  # older ones do not tell it
         try:
-            tasks = tuple(Task.from_json(task) for task in value["tasks"])
-            return cls(**{**value, "tasks": tasks})
-        except (TypeError, KeyError) as error:
-            raise UserError(f"not the description of a corpus: {error}") from error
+            tasks = tuple(Task.from_json(task) for task in fields["tasks"])
+            return cls(**{**fields, "tasks": tasks})
+        except TypeError as error:
+            raise UserError(f"not {what}: {error}") from error
 
 
 @dataclass(frozen=True)

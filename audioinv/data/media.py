@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from audioinv.core.errors import UserError
-from audioinv.data.audio_io import read_mono, to_int16
+from audioinv.data.audio_io import read_pcm
 from audioinv.data.manifest import FACTORS
 
 Samples = NDArray[Any]
@@ -65,7 +65,7 @@ class Sounds:
 
     def read(self, path: Path, row: Mapping[str, Any]) -> Samples:
         """The row's stretch of the file, mixed to mono and resampled, (n,) int16."""
-        return to_int16(read_mono(path, self.size, row["start"], row["duration"]))
+        return read_pcm(path, self.size, row["start"], row["duration"])
 
 
 @dataclass(frozen=True)

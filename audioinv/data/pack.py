@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from audioinv.core.checked import checked
 from audioinv.core.errors import UserError
 from audioinv.core.files import atomic_path, read_json, write_json, write_text
 from audioinv.data.manifest import Corpus, Manifest, path_inside
@@ -155,9 +156,7 @@ def open_pack(directory: str | Path) -> Pack:
     directory = Path(directory)
     if not (directory / "pack.json").is_file():
         raise UserError(f"{directory} is not a finished pack; make it with audioinv pack")
-    description = read_json(directory / "pack.json")
-    if description.get("format") != FORMAT:
-        raise UserError(f"{directory}/pack.json is not of format {FORMAT}; pack again")
+    description = _described(directory)
     tables = [_map_shard(directory / s["file"], s["key"]) for s in description["shards"]]
     frames = [table.drop_columns("samples").to_pandas() for table in tables]
     counts = [len(frame) for frame in frames]
@@ -171,6 +170,27 @@ def open_pack(directory: str | Path) -> Pack:
         _shards=[_clips(table) for table in tables],
         _starts=list(np.cumsum([0, *counts[:-1]])),
     )
+
+
+def _described(directory: Path) -> dict[str, Any]:
+    """What pack.json tells.
+
+    Raises:
+        UserError: it is of another format, or damaged.
+    """
+    what = f"a pack that {directory}/pack.json describes"
+    fields = checked(read_json(directory / "pack.json"), what, format=str)
+    if fields["format"] != FORMAT:
+        raise UserError(f"{directory}/pack.json is not of format {FORMAT}; pack again")
+    checked(fields, what, key=str, size=int, shards=list, skipped=list)
+    for shard in fields["shards"]:
+        if Path(checked(shard, what, file=str, key=str)["file"]).name != shard["file"]:
+            raise UserError(f"{what} has a shard '{shard['file']}' elsewhere; pack again")
+    for clip in fields["skipped"]:
+        checked(clip, what, id=str, reason=str)
+    if fields["size"] < 1 or not fields["shards"]:
+        raise UserError(f"{what} has size {fields['size']}, {len(fields['shards'])} shards")
+    return fields
 
 
 def _plan(manifest: Manifest, out: Path, media: Media, shard_clips: int) -> list[_Shard]:
@@ -319,7 +339,10 @@ def _map_shard(file: Path, key: str) -> pa.Table:
     try:
         with pa.memory_map(str(file)) as source:  # closing frees the descriptor, not the map
             table = pa.ipc.open_file(source).read_all()
-    except (OSError, pa.ArrowException) as error:
+        table.validate(full=True)  # offsets and texts: no file may lead outside its memory
+        if table["samples"].num_chunks != 1 or not pa.types.is_int64(table["n_samples"].type):
+            raise pa.ArrowInvalid("not one record batch with samples and n_samples")
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise UserError(f"{file}: missing or damaged ({error}); pack again") from error
     if (table.schema.metadata or {}).get(b"key") != key.encode():
         raise UserError(f"{file}: belongs to another pack; pack again")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from audioinv.core.checked import checked
 from audioinv.core.errors import UserError
 
 KINDS = ("classification", "multilabel", "regression")
@@ -54,5 +55,18 @@ class Task:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Task:
-        """The task that `to_json` described."""
-        return cls(**value)
+        """The task that `to_json` described.
+
+        Raises:
+            UserError: it is not such a description.
+        """
+        what, absent = "the description of a task", type(None)
+        fields = checked(value, what, name=str, label=str)
+        checked(
+            {**cls("", "").to_json(), **fields}, what,
+            kind=str, groups=(str, absent), augmentation=(str, absent), unit=str,
+        )  # fmt: skip
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise UserError(f"not {what}: {error}") from error

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import multiprocessing
+import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,6 +179,64 @@ def small_disk() -> Iterator[Callable[[Path, str], None]]:
     yield mount
     for folder in mounted:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+@dataclass
+class Child:
+    """A command in a process of its own, forked from this one: nothing is imported again."""
+
+    process: Any
+    log: Path
+
+    def end(self, within_s: float = 240) -> int:
+        """Its exit status, minus the signal that killed it."""
+        self.process.join(within_s)
+        assert self.process.exitcode is not None, f"still runs after {within_s} s\n{self.said()}"
+        return int(self.process.exitcode)
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        os.kill(self.process.pid, number)
+
+    def said(self) -> str:
+        """What it wrote on stderr."""
+        return self.log.read_text() if self.log.exists() else ""
+
+    def lines(self) -> list[str]:
+        """Its own last words: what the command line prints when it gives up."""
+        return [line for line in self.said().splitlines() if line.startswith("audioinv ")]
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[..., Child]]:
+    """A function: starts a command as a `Child`; `before` runs in it first."""
+    children: list[Child] = []
+    context: Any = multiprocessing.get_context("fork")
+
+    def start(
+        arguments: Sequence[str],
+        before: Callable[[], None] = lambda: None,
+        environment: Mapping[str, str] | None = None,
+        work: Callable[[Sequence[str]], int] = main,
+    ) -> Child:
+        log = tmp_path / f"stderr_{len(children)}"
+
+        def run() -> None:
+            file = os.open(log, os.O_WRONLY | os.O_CREAT)
+            os.dup2(file, 2)
+            sys.stderr = os.fdopen(2, "w", buffering=1)
+            logging.root.handlers.clear()
+            os.environ.update(environment or {})
+            before()
+            sys.exit(work(list(arguments)))
+
+        children.append(Child(context.Process(target=run, daemon=True), log))
+        children[-1].process.start()
+        return children[-1]
+
+    yield start
+    for child in children:
+        child.process.kill()
+        child.process.join()
 
 
 @pytest.fixture

@@ -162,8 +162,8 @@ def test_one_flipped_bit_is_noticed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, place: float
 ) -> None:
     """Also among the numbers, where torch.load would read another number."""
-    save_checkpoint(tmp_path, 1, {"w": torch.zeros(10_000)})
-    newest = save_checkpoint(tmp_path, 2, {"w": torch.ones(10_000)})
+    save_checkpoint(tmp_path, 1, {"step": 1, "w": torch.zeros(10_000)})
+    newest = save_checkpoint(tmp_path, 2, {"step": 2, "w": torch.ones(10_000)})
     content = bytearray(newest.read_bytes())
     content[int(place * len(content))] ^= 4
     newest.write_bytes(content)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from audioinv.core.bank import Augmentation, AugmentationBank, Parameter
+from audioinv.core.bank import ALL, Augmentation, AugmentationBank, Parameter
 from audioinv.core.checkpoint import checkpoints
 from audioinv.core.contrast import weighted
 from audioinv.core.descriptor import DescriptorSpace
@@ -388,7 +388,6 @@ def equal(a: nn.Module, b: nn.Module) -> bool:
 def plain_simclr(config: PretrainConfig) -> AmortisedEncoder:
     """SimCLR written out, knowing nothing of a penalty."""
     encoder, bank, clips = make_encoder(), make_bank(), Clips()
-    fabric = Fabric(accelerator="cpu", devices=1)
     with seeded(0, "projector"):
         projector = Projector(bank.space, encoder.dim, 16, 8)
     parameters = [*encoder.parameters(), *projector.parameters()]
@@ -401,7 +400,7 @@ def plain_simclr(config: PretrainConfig) -> AmortisedEncoder:
     for step in range(config.steps):
         set_learning_rate(optimiser, config, step)
         descriptor = draw_corner(bank, config, 0, step)
-        x = clips.batch(batch_indices(24, 8, 0, step, fabric), generator(0, "unused"))
+        x = clips.batch(batch_indices(24, 8, 0, step), generator(0, "unused"), ALL)
         with torch.no_grad():
             views, _ = bank.views(x, descriptor, generator(0, "views", step, 0))
         z = projector(encoder(torch.cat(views), descriptor), descriptor)
