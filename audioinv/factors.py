@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from audioinv.core import augmenting
-from audioinv.core.bank import Augmentation, AugmentationBank, Parameter
+from audioinv.core.bank import ALL, Augmentation, AugmentationBank, Parameter
 from audioinv.core.errors import UserError
 from audioinv.data.pack import Pack
 
@@ -193,9 +193,9 @@ class TrainingVectors:
     def __len__(self) -> int:
         return len(self.values)
 
-    def batch(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Factors (B, F) at `indices` (B,) of `rows`; nothing is drawn."""
-        return self.values[indices]
+    def batch(self, indices: Tensor, generator: torch.Generator, own: slice = ALL) -> Tensor:
+        """Factors (B, F) at `indices[own]` of `rows`; nothing is drawn."""
+        return self.values[indices[own]]
 
 
 def batches(pack: Pack, batch_size: int = 256) -> Iterator[tuple[Tensor, Tensor]]:

@@ -67,6 +67,7 @@ class FiniteSteps:
         self.in_a_row = 0
         return True
 
+    @torch.no_grad()
     def gradient_norm(self) -> Tensor:
         """Euclidean norm of all gradients together, of the loss as it is without scaling.
 

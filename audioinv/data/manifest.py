@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -394,12 +395,18 @@ def _read_table(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return _as_text(pd.read_parquet(path))
-        # Only "" is missing: "NA" and "null" are labels like others.
-        table = pd.read_csv(
-            path, dtype="str", keep_default_na=False, index_col=False, encoding="utf-8-sig"
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows too long lose values
+            # Only "" is missing: "NA" and "null" are labels like others.
+            table = pd.read_csv(
+                path, dtype="str", keep_default_na=False, index_col=False, encoding="utf-8-sig"
+            )
         return _as_text(table)
-    except (OSError, ValueError) as error:  # parse, Arrow and Unicode errors are ValueErrors
+    except (
+        OSError,
+        ValueError,
+        pd.errors.ParserWarning,
+    ) as error:  # parse, Arrow and Unicode errors are ValueErrors
         raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
 
 

@@ -27,6 +27,7 @@ import pyarrow as pa
 from audioinv.core.checked import checked
 from audioinv.core.errors import UserError
 from audioinv.core.files import atomic_path, read_json, write_json, write_text
+from audioinv.core.lock import locked
 from audioinv.data.manifest import Corpus, Manifest, path_inside
 from audioinv.data.media import Media, Samples
 from audioinv.data.parallel import map_all
@@ -120,8 +121,9 @@ def build_pack(
         shard_clips: clips in a shard, at most (fewer where they are long).
 
     Raises:
-        UserError: a clip cannot be read (on_error "fail") or none can, the disk is full, a bad
-            setting. No pack.json stands then, and whatever shards do are whole.
+        UserError: a clip cannot be read (on_error "fail") or none can, the disk is full, another
+            process packs into `out`, a bad setting. No pack.json stands then, and whatever shards
+            do are whole.
     """
     if on_error not in ON_ERROR:
         raise UserError(f"on_error is '{on_error}'; give {' or '.join(ON_ERROR)}")
@@ -139,7 +141,8 @@ def build_pack(
     }
     reused = _reuse(out, description, on_error)
     if reused is None:
-        _build(out, description, shards, workers, on_error)
+        with locked(out):
+            _build(out, description, shards, workers, on_error)
     pack = open_pack(out) if reused is None else reused
     print(
         f"{out}: {len(pack)} clips of {media.unit} {media.size}, {_outcome(pack)}", file=sys.stderr
