@@ -103,7 +103,9 @@ class SynchronisedNorm(nn.modules.batchnorm._BatchNorm):
     """BatchNorm whose training statistics are of the joined batch, on any device and backend.
 
     (torch.nn.SyncBatchNorm does this on GPUs only, so that two CPU processes could not be compared
-    with one.) Every process must hold as many examples as the others.
+    with one.) Every process must hold as many examples as the others. Where no statistics are kept
+    (`core.penalty.without_statistics`) it normalises by the process's own batch: the gather has no
+    second derivative.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -113,7 +115,8 @@ class SynchronisedNorm(nn.modules.batchnorm._BatchNorm):
     def forward(self, input: Tensor) -> Tensor:
         """Normalises (B, C, ...) per channel."""
         self._check_input_dim(input)
-        if not (self.training and dist.is_initialized() and dist.get_world_size() > 1):
+        several = dist.is_initialized() and dist.get_world_size() > 1
+        if not (self.training and self.track_running_stats and several):
             return super().forward(input)
         x = input.to(torch.promote_types(input.dtype, torch.float32))
         own_var, own_mean = torch.var_mean(x, [0, *range(2, x.ndim)], correction=0)

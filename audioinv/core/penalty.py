@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from audioinv.core.bank import Augmentation, AugmentationBank
+from audioinv.core.bank import ALL, Augmentation, AugmentationBank
 from audioinv.core.errors import UserError
 
 
@@ -124,27 +124,34 @@ class PenaltySampler:
         return [name for name in self.names if bool(active[name].any())]
 
     def draw(
-        self, params: Mapping[str, Tensor], descriptor: Tensor, generator: torch.Generator
+        self,
+        params: Mapping[str, Tensor],
+        descriptor: Tensor,
+        generator: torch.Generator,
+        total: int | None = None,
+        own: slice = ALL,
     ) -> PenaltyDraws | None:
-        """Signs and moves for view 1 made with `params`, name -> (B, P); None if it is off."""
+        """Signs and moves for view 1 made with `params`, name -> (B, P); None if it is off.
+
+        Args:
+            total, own: as of `AugmentationBank.views`.
+        """
         if not self.names:
             return None
         n = len(next(iter(params.values())))
-        signs = 2.0 * torch.randint(2, (n, self.dim), generator=generator) - 1
-        active = self.bank.active(n, descriptor)
-        moves = {
-            name: self._moves(name, params[name], active[name], generator)
-            for name in self.active(descriptor)
-        }
+        total, active = total or n, self.bank.active(n, descriptor)
+        signs = 2.0 * torch.randint(2, (total, self.dim), generator=generator)[own] - 1
+        moves = {}
+        for name in self.active(descriptor):
+            fresh = self.bank.augmentations[name].sample(total * self.draws, generator)
+            rows = fresh.view(total, self.draws, -1)[own]
+            moves[name] = self._moves(name, params[name], active[name], rows)
         return PenaltyDraws(signs, moves)
 
-    def _moves(
-        self, name: str, params: Tensor, active: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def _moves(self, name: str, params: Tensor, active: Tensor, fresh: Tensor) -> Tensor:
         """alpha' - alpha, (B, draws, P): 0 where a parameter or an example has no freedom."""
         augmentation, alpha = self.bank.augmentations[name], params.detach().cpu()
-        fresh = augmentation.sample(len(alpha) * self.draws, generator)
-        moves = fresh.view(len(alpha), self.draws, -1) - alpha[:, None]
+        moves = fresh - alpha[:, None]
         acts = active & augmentation.acts(alpha)[:, None]
         return torch.where(acts[:, None] & torch.tensor(_free(augmentation)), moves, 0.0)
 
@@ -182,7 +189,7 @@ def twice_differentiable() -> AbstractContextManager[None]:
 
 @contextmanager
 def without_statistics(network: nn.Module) -> Iterator[None]:
-    """BatchNorm normalises by the batch as it did, and its running statistics stay as they are."""
+    """BatchNorm normalises by the batch of this process; running statistics stay as they are."""
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     norms = [norm for norm in norms if norm.track_running_stats]
     for norm in norms:

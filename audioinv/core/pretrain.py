@@ -186,9 +186,8 @@ def pretrain(
                 total=total,
                 own=own,
             )
-        draws = penalty.draw(
-            params[0], descriptor, generator(seed, "penalty", step, fabric.global_rank)
-        )
+        keyed = generator(seed, "penalty", step)
+        draws = penalty.draw(params[0], descriptor, keyed, total=total, own=own)
         finite.remember()
         outputs, further = model(views, params, on_device, draws)
         projections = [compared(z, config, fabric) for z in outputs]

@@ -12,9 +12,9 @@ from lightning.fabric import Fabric
 from audioinv.core.auxiliary import ParameterPredictor
 from audioinv.core.contrast import MoCoV2, MoCoV3, Queue, SimCLR, weighted
 from audioinv.core.descriptor import DescriptorSpace
-from audioinv.core.distributed import gather
+from audioinv.core.distributed import SynchronisedNorm, gather
 from audioinv.core.objectives import nt_xent
-from audioinv.core.penalty import PenaltyDraws
+from audioinv.core.penalty import PenaltyDraws, without_statistics
 from audioinv.core.projector import Projector
 from audioinv.core.randomness import generator, seeded
 
@@ -182,3 +182,26 @@ def test_two_processes_are_penalised_like_one(tmp_path: Path) -> None:
         for part in ("gradients", "weights"):
             for name, value in one[part].items():
                 torch.testing.assert_close(value, rank[part][name], rtol=0, atol=1e-9)
+
+
+def normalise_alone(fabric: Fabric, out: Path) -> None:
+    """What a synchronised norm gives in a penalty's pass, and what becomes of its statistics."""
+    norm = SynchronisedNorm(3).train()
+    x = torch.randn(4, 3, generator=generator(0, "x", fabric.global_rank)) + fabric.global_rank
+    with without_statistics(norm):
+        alone = norm(x)
+    untouched = norm.running_mean.clone(), norm.num_batches_tracked.clone()
+    together = norm(x)
+    torch.save([x, alone, together, *untouched], f"{out}_{fabric.global_rank}.pt")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_penalty_s_pass_is_normalised_by_each_process_alone(tmp_path: Path) -> None:
+    two = Fabric(accelerator="cpu", devices=2, strategy="ddp_fork")
+    two.launch(normalise_alone, tmp_path / "two")
+    for rank in (0, 1):
+        x, alone, together, mean, batches = torch.load(tmp_path / f"two_{rank}.pt")
+        torch.testing.assert_close(alone, torch.nn.BatchNorm1d(3)(x))
+        assert not torch.allclose(alone, together, atol=0.1)
+        assert not mean.any() and int(batches) == 0
