@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from audioinv import audio
 from audioinv.cli import main
 from audioinv.commands.build import load_run
 from audioinv.commands.compose import compose_config
@@ -105,6 +106,22 @@ def test_transformed_clips_are_the_banks(finished: Any) -> None:
     half = plain(shift.apply(x, params * 0.5))
     assert torch.allclose(clips.features("pitch_shift", 0.5, corner), half, atol=1e-4)
     assert not torch.allclose(half, clean, atol=1e-3)
+
+
+def test_batches_without_a_judged_clip_are_left_out(
+    finished: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, corner = context(finished), torch.ones(3)
+    whole = TransformedClips(world, (0, 1)).features("all together", 1.0, corner)
+    windows = audio.windows
+
+    def by_fives(*told: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        for x, clips in windows(*told):
+            yield from zip(x.split(5), clips.split(5), strict=True)
+
+    monkeypatch.setattr(audio, "windows", by_fives)
+    parts = TransformedClips(world, (0, 1)).features("all together", 1.0, corner)
+    assert torch.allclose(parts, whole, atol=1e-5)
 
 
 def test_settings_that_cannot_work_are_refused(finished: Any, refuse: Refuse) -> None:

@@ -279,7 +279,7 @@ def test_papers_invclr_config_is_that_of_facts() -> None:
     assert told.steps == 50 * (100000 // 512) and told.warmup_steps == 10 * (100000 // 512)
     assert (told.batch_size, told.optimiser, told.weight_decay) == (512, "lars", 1e-6)
     assert told.lr == pytest.approx(1.5 * 512 / 256) and told.temperature == 0.5
-    assert (told.projector_hidden, told.projector_dim) == (512, 128)
+    assert (told.projector_hidden, told.projector_dim, told.projector_norm) == (512, 128, True)
     assert (own["penalty"], own["penalty_clamp"], own["penalty_draws"]) == (0.01, 1000, 100)
     assert (config.backbone.name, config.backbone.width, config.backbone.dim) == ("resnet18", 1, 0)
     assert config.adapt.l2 == 1e-8 and max(config.averaging.draws) == 30

@@ -103,6 +103,8 @@ class TransformedClips:
         maps, owner = [], []
         for x, clips in windows(frontend, context.pack, hop_s, True):
             mine = torch.isin(clips, self.rows)
+            if not mine.any():
+                continue
             place = torch.searchsorted(self.rows, clips[mine])
             changed = bank.apply(x[mine], {name: p[place] for name, p in params.items()})
             maps.append(maps_of(context.encoder, changed))

@@ -13,7 +13,7 @@ exec "$recipe/../../TEMPLATE/ssl1/ssl.sh" \
     --title "Sonograph from factors: SimCLR, gradient penalty, feature averaging" \
     --config cpu_quick \
     --download false \
-    --prepare_opts "--n_train 3000 --n_valid 500 --n_test 1000" \
+    --prepare_opts "--n_train 2000 --n_valid 250 --n_test 500" \
     --sample_rate 4000 \
     --methods "simclr invclr random" \
     --protocols "averaging robustness" \
