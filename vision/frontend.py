@@ -36,8 +36,12 @@ class Pixels(nn.Module):
         self.register_buffer("std", torch.ones(3))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1] -> maps (B, 3, H, W) of mean 0 and deviation 1."""
-        return (x - self.mean[:, None, None]) / self.std[:, None, None]
+        """Images (B, 3, H, W) in [0, 1] -> maps (B, 3, H, W) of mean 0 and deviation 1.
+
+        Channels last in memory: convolutions take that layout over and are faster in it.
+        """
+        maps = (x - self.mean[:, None, None]) / self.std[:, None, None]
+        return maps.contiguous(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Tensor]) -> dict[str, list[float]]:

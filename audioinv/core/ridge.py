@@ -5,7 +5,8 @@ P diag(1 / (s + a)) P^T y, example i has leverage h_i = 1/n + sum_j P_ij^2 / (s_
 it out changes its residual to r_i / (1 - h_i) (Hastie, Tibshirani and Friedman, 2009, eq. 7.64).
 
 scikit-learn's RidgeCV does the same from a singular value decomposition of X. The eigenvectors of
-the smaller of X^T X and X X^T cost a seventh of that (2,700 x 1,344), and an adaptation fits hundreds of readouts.
+the smaller of X^T X and X X^T cost a seventh of that (2,700 x 1,344), and an adaptation fits
+hundreds of readouts.
 """
 
 from __future__ import annotations

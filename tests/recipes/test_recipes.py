@@ -73,13 +73,19 @@ def test_every_corpus_but_ones_own_folder_has_a_recipe() -> None:
     assert len(SHARED) >= 14
 
 
+def widest(config: Config) -> float:
+    """Channels of the last stage of a ResNet-18."""
+    given, width = config.backbone.options.get("channels", [512]), config.backbone.width
+    return float(given[-1] if width == 1.0 else 512 * width)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_config_composes(name: str) -> None:
     quick, debug, gpu = (
         composed(name, f"experiment={config}") for config in ("cpu_quick", "debug", "gpu")
     )
     assert debug.frontend == quick.frontend and debug.bank == quick.bank
-    assert debug.backbone.width < quick.backbone.width < gpu.backbone.width == 1.0
+    assert widest(debug) < widest(quick) <= widest(gpu) / 2 == 256
     assert debug.pretrain.steps <= 4 < quick.pretrain.steps < gpu.pretrain.steps
     assert (quick.accelerator, gpu.accelerator) == ("cpu", "cuda")
     amortised = quick.conditioning.name != "none"

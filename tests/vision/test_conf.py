@@ -13,6 +13,7 @@ from audioinv.core.backbone import build_backbone
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.penalty import PenaltySampler
 from audioinv.core.pretrain import PretrainConfig, make_optimiser
+from audioinv.core.randomness import generator
 from vision.augment import build_bank
 from vision.frontend import Pixels
 
@@ -25,6 +26,17 @@ def test_the_tiny_vit_takes_small_images_and_a_prompt() -> None:
     on, off = (encoder(x, torch.tensor(i)) for i in ([1.0, 1.0], [1.0, 0.0]))
     assert on.shape == (2, 192) and not torch.allclose(on, off, atol=1e-3)
     assert len(encoder.backbone.trunk.blocks) == 6
+
+
+def test_quick_views_keep_colour_and_brightness_where_nothing_should_take_them() -> None:
+    """An inactive component acts alike on both views; at one strength on all images."""
+    bank = build_bank(**asdict(compose_config(["modality=image", "experiment=image_quick"]).bank))
+    corner = bank.space.parse("-grayscale+solarise")
+    first, second = bank.sample_pair(300, corner, generator(0, "views"))
+    kept = {"grayscale": first["grayscale"] < 0.5, "solarise": first["solarise"] > 0.75}
+    for name, rows in kept.items():
+        assert 0.35 < rows.float().mean() < 0.65, name
+        assert torch.equal(first[name], second[name])
 
 
 @pytest.mark.parametrize(
