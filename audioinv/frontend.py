@@ -11,12 +11,15 @@ import torch.nn.functional as F
 import torchaudio
 from torch import Tensor, nn
 
+from audioinv.augment.fused import FusedBank
+from audioinv.core.bank import AugmentationBank
 from audioinv.core.errors import UserError
 
 TINY = 1e-10
 CHUNK = 2**17  # samples whose spectra stay in a processor's cache
 BLOCK = 16  # filters that are applied together
 SHORT_CLIPS = ("zeros", "repeat")
+VIEWS = ("waveform", "fused")
 
 
 class Frontend(nn.Module):
@@ -30,6 +33,8 @@ class Frontend(nn.Module):
         short_clips: what fills up a clip shorter than clip_s: "zeros", or "repeat" for itself
             again, so that silence and duration do not enter its spectrum.
         floor_db: power below it counts as this much, so that digital silence is not an outlier.
+        views: how pre-training makes views: "waveform" augments sounds, "fused" their frames, which
+            is faster and nearly the same (`audioinv.augment.fused`).
 
     Raises:
         UserError: a value out of range.
@@ -53,16 +58,19 @@ class Frontend(nn.Module):
         max_hz: float = 0.0,
         floor_db: float = -100.0,
         short_clips: str = "zeros",
+        views: str = "waveform",
     ) -> None:
         super().__init__()
         max_hz = max_hz or sample_rate / 2
         if short_clips not in SHORT_CLIPS:
             raise UserError(f"short_clips is '{short_clips}'; give {' or '.join(SHORT_CLIPS)}")
+        if views not in VIEWS:
+            raise UserError(f"views is '{views}'; give {' or '.join(VIEWS)}")
         _check(sample_rate, clip_s, n_fft, hop, n_bins, min_hz, max_hz)
         self.config = {
             "name": self.name, "sample_rate": sample_rate, "clip_s": clip_s, "n_fft": n_fft,
             "hop": hop, "n_bins": n_bins, "min_hz": min_hz, "max_hz": max_hz, "floor_db": floor_db,
-            "short_clips": short_clips,
+            "short_clips": short_clips, "views": views,
         }  # fmt: skip
         self.repeats = short_clips == "repeat"
         self.floor = 10 ** (floor_db / 10)
@@ -107,8 +115,23 @@ class Frontend(nn.Module):
         return torch.cat(parts, -1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Waveforms (B, T) in [-1, 1] -> maps (B, 1, bins, frames) of mean 0 and deviation 1."""
-        return ((self.decibels(x) - self.mean) / self.std)[:, None]
+        """Waveforms (B, T) in [-1, 1] -> maps (B, 1, bins, frames) of mean 0 and deviation 1.
+
+        Maps are handed through: the fused route makes them without waveforms.
+        """
+        return x if x.ndim == 4 else self.normalised(self.decibels(x))
+
+    def normalised(self, decibels: Tensor) -> Tensor:
+        """Log spectra in dB (B, bins, frames) as maps (B, 1, bins, frames)."""
+        return ((decibels - self.mean) / self.std)[:, None]
+
+    def training_bank(self, bank: AugmentationBank) -> AugmentationBank:
+        """What makes the views to pre-train on: `bank`, or its fused form with `views` "fused".
+
+        Raises:
+            UserError: the fused route cannot do what the bank does.
+        """
+        return FusedBank(bank, self) if self.config["views"] == "fused" else bank
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Tensor]) -> dict[str, float]:
@@ -181,6 +204,8 @@ class Waveform(Frontend):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        if self.config["views"] != "waveform":
+            raise UserError("frontend waveform has no spectra; give frontend.views=waveform")
         self.output_size = (1, 1, self.n_samples)
 
     def make_filters(self, n_freqs: int, min_hz: float, max_hz: float) -> Tensor:

@@ -33,4 +33,5 @@ def check_sample_rate(sample_rate: int) -> None:
 def rms(x: Tensor) -> Tensor:
     """Root mean square (B, 1) of `x` (B, T); of silence it is about 1e-19, with gradient 0."""
     tiny = torch.finfo(x.dtype).tiny
-    return x.square().mean(-1, keepdim=True).clamp_min(tiny).sqrt()
+    power = torch.linalg.vecdot(x, x)[..., None] / x.shape[-1]
+    return power.clamp_min(tiny).sqrt()

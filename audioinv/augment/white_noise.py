@@ -48,4 +48,4 @@ def _with_noise(x: Tensor, params: Tensor) -> Tensor:
 def add_at_snr(x: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
     """`x` plus `noise`, both (B, T), scaled for a power ratio of exactly `snr_db` (B, 1)."""
     gain = rms(x) / rms(noise) * 10 ** (-snr_db / 20)
-    return x + noise * gain.to(x.dtype)
+    return torch.addcmul(x, noise, gain.to(x.dtype))

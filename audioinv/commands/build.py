@@ -116,6 +116,12 @@ def encoder_of(config: Config, bank: AugmentationBank) -> AmortisedEncoder:
     return encoder
 
 
+def training_bank(bank: AugmentationBank, encoder: AmortisedEncoder) -> AugmentationBank:
+    """What makes views for the encoder: `bank`, unless its front end has a way of its own."""
+    own = getattr(encoder.frontend, "training_bank", None)
+    return own(bank) if own else bank
+
+
 def sibling_encoders(config: Config) -> list[AmortisedEncoder]:
     """The finished runs METHOD_sSEED beside this run, of the methods in `backbone.options.parts`.
 

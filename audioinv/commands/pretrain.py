@@ -18,6 +18,7 @@ from audioinv.commands.build import (
     pack_of,
     run_of,
     saved_config,
+    training_bank,
     training_clips,
 )
 from audioinv.commands.progress import training_progress
@@ -50,10 +51,11 @@ def main(config: Config) -> None:
     bank = modality.bank(config.bank, pack)
     encoder = encoder_of(config, bank)
     modality.check(pack, encoder.frontend)
+    views = training_bank(bank, encoder)
     with locked(run) if is_first_process() else nullcontext():
         if not refuse_other_settings(run, settings, config):
             write_text(run / "config.yaml", settings)
-        if not config.trained or train(encoder, bank, pack, run, config):
+        if not config.trained or train(encoder, views, pack, run, config):
             encoder.save(run / "encoder", info(config, pack.content_key))
             log.info("%s: encoder written", run)
 

@@ -29,6 +29,7 @@ class FrontendConfig:
     max_hz: float = 0.0
     floor_db: float = -100.0
     short_clips: str = "zeros"
+    views: str = "waveform"
 
 
 @dataclass

@@ -195,7 +195,7 @@ class AugmentationBank:
         for augmentation, own, acts in self._passes(params):
             rows = acts.nonzero().flatten()
             if len(rows):
-                x = _apply_to_rows(augmentation, x, own, rows)
+                x = apply_to_rows(augmentation, x, own, rows)
         return x
 
     def _passes(self, params: dict[str, Tensor]) -> Iterator[tuple[Augmentation, Tensor, Tensor]]:
@@ -271,7 +271,8 @@ def _check_probabilities(space: DescriptorSpace, label: str, own: Mapping[str, f
             raise UserError(f"probability of {name} at {label} is {probability}; give 0 to 1")
 
 
-def _apply_to_rows(augmentation: Augmentation, x: Tensor, params: Tensor, rows: Tensor) -> Tensor:
+def apply_to_rows(augmentation: Augmentation, x: Tensor, params: Tensor, rows: Tensor) -> Tensor:
+    """`x` (B, ...) with `augmentation` applied to the examples `rows` (R,) by `params` (B, P)."""
     if len(rows) == len(x):
         return augmentation.apply(x, params.to(x.device))
     on_device = rows.to(x.device)
