@@ -33,13 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = {name: benchmark(name) for name in options.names or BENCHMARKS}
         for name, run in chosen.items():
             print(f"\n# {name}\n", flush=True)
-            comparisons = []
+            about = record(name, inspect.getdoc(run) or "", options, setup)
             for comparison in run(setup):
-                comparisons.append(measure(comparison, setup, options.rounds))
-                print(table(comparisons[-1]), flush=True)
-            if options.out:
-                found = record(name, inspect.getdoc(run) or "", options, setup)
-                merge(options.out, name, {**found, "comparisons": comparisons})
+                if options.only not in comparison.title():
+                    continue
+                found = measure(comparison, setup, options.rounds)
+                print(table(found), flush=True)
+                if options.out:
+                    merge(options.out, name, {**about, "comparisons": [found]})
     except UserError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 2
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def record(name: str, about: str, options: argparse.Namespace, setup: Setup) -> dict[str, Any]:
     """What is kept of a benchmark besides its figures."""
-    command = ["python", "-m", "benchmarks", name, "--rounds", str(options.rounds)]
+    command = ["python", "-m", "benchmarks", name]
     if setup.device.type != "cpu":
         command += ["--device", options.device]
     if setup.threads != 1:
@@ -66,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     made.add_argument("names", nargs="*", help=f"of {', '.join(BENCHMARKS)}; none means all")
     made.add_argument("--rounds", type=int, default=15, help="turns of every contender")
+    made.add_argument("--only", default="", help="comparisons whose title has this text")
     made.add_argument("--threads", type=int, default=1, help="of torch and the libraries below it")
     made.add_argument("--device", default="cpu", help="cpu or cuda")
     made.add_argument("--miniature", action="store_true", help="tiny sizes: does it run?")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from audioinv.augment.fused import FusedBank
 from audioinv.core.bank import Augmentation, AugmentationBank, Views
 from audioinv.core.randomness import generator
 from benchmarks.frontends import torchaudio_log_mel
@@ -18,6 +20,8 @@ from benchmarks.rivals import (
     has_torch_audiomentations,
 )
 from benchmarks.sounds import Task, tasks
+
+FEW = 4  # clips of a rival that is too slow for a batch
 
 
 def augmentations(setup: Setup) -> Iterator[Comparison]:
@@ -43,15 +47,18 @@ def _one(augmentation: Augmentation, theirs: Clips, task: Task, setup: Setup) ->
 
 
 def views(setup: Setup) -> Iterator[Comparison]:
-    """Two views of a batch with all seven augmentations on every clip, as waveforms, and as
-    waveforms followed by log-mel (torchaudio's after the rivals). "audiomentations" and
-    "torch-audiomentations" work clip by clip, as a data set's loader would, in this process; the
-    latter is MT-SLVR's way: pitch, noises and shift by torch-audiomentations, stretch and fade by
-    torchaudio. It is left out where it is not installed (the extra `benchmarks`).
+    """Two views of a batch with all seven augmentations on every clip: as waveforms, and as log-mel
+    spectra (torchaudio's after the rivals; ours by the waveform route and by the fused one).
+    "audiomentations" and "torch-audiomentations" work clip by clip, as a data set's loader would,
+    in this process; the latter is MT-SLVR's way: pitch, noises and shift by torch-audiomentations,
+    stretch and fade by torchaudio. It is left out where it is not installed (the extra
+    `benchmarks`), and measured on few clips, since it takes so long.
     """
     for task in tasks(setup):
         yield _waveform_views(task, setup)
         yield _log_mel_views(task, setup)
+        if has_torch_audiomentations():
+            yield _per_example_views(replace(task, batch=FEW), setup)
 
 
 def _waveform_views(task: Task, setup: Setup) -> Comparison:
@@ -66,23 +73,41 @@ def _waveform_views(task: Task, setup: Setup) -> Comparison:
 
 
 def _log_mel_views(task: Task, setup: Setup) -> Comparison:
-    x, bank, ours = task.clips(setup), task.bank(), task.frontend(setup)
+    x, contenders = task.clips(setup), _own_log_mels(task, setup)
     array, theirs = x.cpu().numpy(), torchaudio_log_mel(task, setup)
-    compiled = by_audiomentations(task.sample_rate)
-
-    def spectra(transforms: Mapping[str, Clips], clips: object) -> list[Tensor]:
-        made = [torch.as_tensor(chain(transforms, clips)) for _ in range(2)]
-        return [theirs(view.to(x.device)) for view in made]
-
-    contenders: dict[str, Callable[[], object]] = {
-        "audioinv": lambda: [ours(view) for view in own_views(bank, x)],
-        "audiomentations": lambda: spectra(compiled, array),
-    }
-    if has_torch_audiomentations():
-        per_example = by_torch_audiomentations(task.sample_rate)
-        contenders["torch-audiomentations"] = lambda: spectra(per_example, x)
-    ratios = [Ratio(name, "audioinv") for name in list(contenders)[1:]]
+    transforms = by_audiomentations(task.sample_rate)
+    contenders["audiomentations"] = lambda: [
+        theirs(torch.as_tensor(chain(transforms, array)).to(x.device)) for _ in range(2)
+    ]
+    ratios = [
+        Ratio("audiomentations", "audioinv"),
+        Ratio("audiomentations", "audioinv, fused", least=12.0),
+        Ratio("audioinv, fused", "two plain log-mels"),
+    ]
     return Comparison("two log-mel views", task.work(), contenders, ratios)
+
+
+def _per_example_views(task: Task, setup: Setup) -> Comparison:
+    x, contenders = task.clips(setup), _own_log_mels(task, setup)
+    theirs, transforms = torchaudio_log_mel(task, setup), by_torch_audiomentations(task.sample_rate)
+    contenders["torch-audiomentations"] = lambda: [
+        theirs(torch.as_tensor(chain(transforms, x))) for _ in range(2)
+    ]
+    ratios = [
+        Ratio("torch-audiomentations", "audioinv"),
+        Ratio("torch-audiomentations", "audioinv, fused", least=35.0),
+    ]
+    return Comparison("two log-mel views, few clips", task.work(), contenders, ratios)
+
+
+def _own_log_mels(task: Task, setup: Setup) -> dict[str, Callable[[], object]]:
+    x, bank, frontend = task.clips(setup), task.bank(), task.frontend(setup)
+    fused = FusedBank(bank, frontend)
+    return {
+        "audioinv": lambda: [frontend(view) for view in own_views(bank, x)],
+        "audioinv, fused": lambda: own_views(fused, x),
+        "two plain log-mels": lambda: [frontend(x) for _ in range(2)],
+    }
 
 
 def own_views(bank: AugmentationBank, x: Tensor) -> Views:

@@ -14,6 +14,7 @@ BENCHMARKS = {
     "log_mel": "benchmarks.frontends:log_mel",
     "augmentations": "benchmarks.augmenting:augmentations",
     "views": "benchmarks.augmenting:views",
+    "training_step": "benchmarks.training:training_step",
     "penalty": "benchmarks.penalising:penalty",
 }
 

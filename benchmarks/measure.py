@@ -34,6 +34,7 @@ class Ratio:
     """The time of contender `of` over that of contender `to`, and what it should be.
 
     Args:
+        of, to: names of contenders, or sums of them such as "a + b".
         least, most: the target, where there is one.
     """
 
@@ -66,6 +67,15 @@ class Comparison:
     contenders: Mapping[str, Callable[[], object]]
     ratios: Sequence[Ratio] = field(default_factory=tuple)
 
+    def title(self) -> str:
+        """Name and sizes in a line, which no other comparison of a benchmark has."""
+        return title(self.name, self.work)
+
+
+def title(name: str, work: Mapping[str, Any]) -> str:
+    """For example "log-mel: batch 64, clip 1 s at 16000 Hz"."""
+    return f"{name}: " + ", ".join(f"{key} {value}" for key, value in work.items())
+
 
 def measure(comparison: Comparison, setup: Setup, rounds: int) -> dict[str, Any]:
     """Runs every contender once to warm up, then `rounds` turns of all of them.
@@ -75,6 +85,7 @@ def measure(comparison: Comparison, setup: Setup, rounds: int) -> dict[str, Any]
         the turns, each as median and quartiles, the clock, and the machine's load meanwhile.
     """
     clock_name, clock = clock_of(setup)
+    settle_memory()
     for run in comparison.contenders.values():
         run()
     gc.collect()
@@ -88,6 +99,16 @@ def measure(comparison: Comparison, setup: Setup, rounds: int) -> dict[str, Any]
         "ms": {n: spread([1e3 * turn[n] for turn in turns]) for n in comparison.contenders},
         "ratios": [_ratio(ratio, turns) for ratio in comparison.ratios],
     }
+
+
+def settle_memory() -> None:
+    """Frees 31 MiB at once, as every training step does.
+
+    From then on glibc keeps freed blocks of that size instead of giving them back to the system,
+    which would have to clear them again at the next request: a fifth of the time of some
+    contenders, and not of others.
+    """
+    torch.empty(31 * 2**20, dtype=torch.uint8)
 
 
 def take_turns(comparison: Comparison, clock: Callable[[], float]) -> dict[str, float]:
@@ -126,7 +147,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def _ratio(ratio: Ratio, turns: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    values = spread([turn[ratio.of] / turn[ratio.to] for turn in turns])
+    values = spread([_sum(ratio.of, turn) / _sum(ratio.to, turn) for turn in turns])
     return {
         "of": ratio.of,
         "to": ratio.to,
@@ -134,3 +155,7 @@ def _ratio(ratio: Ratio, turns: Sequence[Mapping[str, float]]) -> dict[str, Any]
         "target": ratio.target(),
         "met": ratio.holds(values["median"]),
     }
+
+
+def _sum(names: str, turn: Mapping[str, float]) -> float:
+    return sum(turn[name] for name in names.split(" + "))

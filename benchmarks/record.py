@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from audioinv.core.files import read_json, write_json, write_text
+from benchmarks.measure import title
 
 HEAD = """# Benchmarks
 
@@ -19,10 +20,15 @@ that waiting for a busy machine does not count; load is the machine's average ov
 
 
 def merge(folder: Path, benchmark: str, found: Mapping[str, Any]) -> None:
-    """Puts the figures of one benchmark in place of older ones, and writes the page anew."""
+    """Puts the figures of one benchmark in place of older ones, and writes the page anew.
+
+    Comparisons of it that were not made again stay as they were.
+    """
     path = folder / "benchmarks.json"
     figures = read_json(path) if path.exists() else {}
-    figures[benchmark] = found
+    made = {_title(c): c for c in figures.get(benchmark, {}).get("comparisons", [])}
+    made |= {_title(c): c for c in found["comparisons"]}
+    figures[benchmark] = {**found, "comparisons": list(made.values())}
     write_json(path, figures)
     write_text(folder / "benchmarks.md", HEAD + "".join(section(*item) for item in figures.items()))
 
@@ -35,12 +41,16 @@ def section(benchmark: str, found: Mapping[str, Any]) -> str:
 
 def table(comparison: Mapping[str, Any]) -> str:
     """Times and ratios of one comparison, as Markdown."""
-    work = ", ".join(f"{name} {value}" for name, value in comparison["work"].items())
     rounds, load = comparison["rounds"], comparison["load"]
     rows = [f"| {name} | {_values(ms)} ms | |" for name, ms in comparison["ms"].items()]
     rows += [_ratio_row(ratio) for ratio in comparison["ratios"]]
-    head = [f"**{comparison['name']}**: {work}; {rounds} turns, load {load}, {comparison['clock']}"]
+    clock = comparison["clock"]
+    head = [f"**{_title(comparison)}** ({rounds} turns, load {load}, {clock})"]
     return "\n".join([*head, "", "| | median | target |", "| --- | ---: | --- |", *rows, ""])
+
+
+def _title(comparison: Mapping[str, Any]) -> str:
+    return title(comparison["name"], comparison["work"])
 
 
 def _ratio_row(ratio: Mapping[str, Any]) -> str:

@@ -54,6 +54,11 @@ def test_a_ratio_is_the_median_over_turns_and_not_of_medians(
     assert (ratio["low"], ratio["median"], ratio["high"]) == (2.5, 3.0, 3.5)
 
 
+def test_a_part_is_compared_with_a_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, found = compare(monkeypatch, Ratio("slow", "slow + fast"))  # 4/5, 8/12 and 6/8
+    assert found["ratios"][0]["median"] == 0.75
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
@@ -79,6 +84,17 @@ def test_figures_of_other_benchmarks_are_kept(tmp_path: Path) -> None:
     page = (tmp_path / "benchmarks.md").read_text()
     assert "Third." in page and "Second." in page and "First." not in page
     assert "`count` on one abacus, 1 thread, today; Python 3, torch 2." in page
+
+
+def test_one_comparison_can_be_measured_anew(tmp_path: Path) -> None:
+    arguments = ["augmentations", "--miniature", "--rounds", "1", "--out", str(tmp_path), "--only"]
+    figures = []
+    for only in ("fade", "time mask", "fade"):
+        assert main([*arguments, only]) == 0
+        found = json.loads((tmp_path / "benchmarks.json").read_text())["augmentations"]
+        figures.append({c["name"]: c["ms"] for c in found["comparisons"]})
+    assert list(figures[0]) == ["fade"] and list(figures[2]) == ["fade", "time mask"]
+    assert figures[2]["time mask"] == figures[1]["time mask"]
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)

@@ -1,0 +1,61 @@
+"""Where the time of a training step goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from audioinv.augment.fused import FusedBank
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.pretrain import PretrainConfig, make_contrast, make_optimiser
+from audioinv.core.randomness import seeded
+from benchmarks.augmenting import own_views
+from benchmarks.measure import Comparison, Ratio, Setup
+from benchmarks.sounds import Task, tasks
+
+
+def training_step(setup: Setup) -> Iterator[Comparison]:
+    """The parts of a SimCLR step of a full-width ResNet-18 with the default conditioning, fp32,
+    all seven augmentations on every clip: both views with their log-mel spectra (by the waveform
+    route and by the fused one), the network forwards and backwards with loss, and the optimiser
+    (fused AdamW). A step is those three.
+    """
+    for task in tasks(setup)[:2]:
+        yield _training_step(task, setup)
+
+
+def _training_step(task: Task, setup: Setup) -> Comparison:
+    x, bank, frontend = task.clips(setup), task.bank(), task.frontend(setup)
+    width = 0.125 if setup.miniature else 1.0
+    with seeded(0, "benchmark"):
+        encoder = AmortisedEncoder(
+            frontend, {"name": "resnet18", "width": width}, {"name": "hyper"}, bank.space
+        )
+    config = PretrainConfig()
+    model = make_contrast(encoder, bank, config, 0).to(setup.device)
+    optimiser = make_optimiser(model, config)
+    maps = torch.cat([frontend(view) for view in own_views(bank, x)])
+    all_on, fused = bank.space.all_on().to(setup.device), FusedBank(bank, frontend)
+
+    def network(inputs: Tensor) -> None:
+        optimiser.zero_grad()
+        first, second = inputs.chunk(2)
+        projections, _ = model((first, second), ({}, {}), all_on)
+        model.loss(projections, all_on).backward()
+
+    contenders: dict[str, Callable[[], object]] = {
+        "views": lambda: [frontend(view) for view in own_views(bank, x)],
+        "fused views": lambda: own_views(fused, x),
+        "network": lambda: network(maps),
+        "optimiser": optimiser.step,
+    }
+    step, fused_step = "views + network + optimiser", "fused views + network + optimiser"
+    ratios = [
+        Ratio("views", step, most=0.10),
+        Ratio("fused views", fused_step, most=0.10),
+        Ratio("network", step, least=0.85),
+        Ratio("network", fused_step, least=0.85),
+    ]
+    return Comparison("training step", task.work(), contenders, ratios)
