@@ -27,6 +27,7 @@ from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.features import FeatureCache
 from audioinv.core.files import read_json
+from audioinv.core.surrogate import learn_by_surrogate
 from audioinv.data.folds import find_tasks, folds
 from audioinv.data.pack import Pack
 from audioinv.data.task import Task
@@ -121,7 +122,9 @@ def adapt_task(
 def pick(
     mode: str, encoder: AmortisedEncoder, cache: FeatureCache, data: Labelled, config: Config
 ) -> Mixture:
-    """The mixture of one fold; the paper's mode needs the encoder, the others its features."""
+    """The mixture of one fold; gradient descent needs the encoder, the others its features."""
     if mode == "paper":
         return learn_jointly(encoder, cache, data, config.adapt, config.seed)
+    if mode == "surrogate":
+        return learn_by_surrogate(encoder, cache, data, config.adapt, config.seed)
     return choose(mode, encoder.space, cache, data, config.adapt, config.seed)

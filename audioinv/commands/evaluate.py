@@ -25,6 +25,7 @@ MODES = {
     "search:validation": "best corner by validation",
     "soft": "soft descriptor",
     "paper": "learnt by gradient (paper)",
+    "surrogate": "learnt by gradient on a surrogate",
 }
 
 

@@ -6,6 +6,7 @@ A mode turns training features into a `Mixture`, a few corners (or one descripto
     search         the corner of highest evidence; search:validation, of highest validation score
     soft           q, a product distribution over corners, learnt by evidence, cut to the top ones
     paper          i in [0,1]^K by gradient descent, with a softmax head (Chavhan et al., ICLR 2023)
+    surrogate      the same on features interpolated between corners, in seconds (core/surrogate.py)
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class AdaptConfig:
         top_corners: how many corners the soft mode keeps for its readout.
         max_labels: labels that the evidence sees; more are subsampled, stratified.
         evidence_steps: of Adam, in soft mode.
-        epochs, batch_size, lr: of the paper mode. rounding: make its i a corner at the end.
+        epochs, batch_size, lr: of the paper and surrogate modes. rounding: make their i a corner
+            at the end. anchor_clips, true_steps: of the surrogate mode: clips that it knows at
+            every corner, and batches that go through the encoder itself.
     """
 
     modes: list[str] = field(default_factory=lambda: ["fixed:all", "search", "soft"])
@@ -65,6 +68,8 @@ class AdaptConfig:
     batch_size: int = 16
     lr: float = 0.01
     rounding: bool = False
+    anchor_clips: int = 128
+    true_steps: int = 20
 
 
 @dataclass
@@ -169,7 +174,7 @@ def choose(
     if mode == "soft":
         return soft(space.corners, features_at, data, config, seed)
     raise UserError(
-        f"mode is '{mode}'; give fixed:CORNER, search, search:validation, soft or paper"
+        f"mode is '{mode}'; give fixed:CORNER, search, search:validation, soft, surrogate or paper"
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from audioinv.report.collect import Experiment, Measurement, method_name, unique
 from audioinv.report.figures import words
 
-LEARNED = ("search", "soft", "paper", "validation", "episode")
+LEARNED = ("search", "soft", "paper", "surrogate", "validation", "episode")
 
 
 def descriptor_table(experiment: Experiment) -> str:

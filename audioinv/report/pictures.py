@@ -29,7 +29,7 @@ from audioinv.report.metrics import METRIC_NAMES, scale, show
 
 K = TypeVar("K")
 
-LEARNED_MODES = ("soft", "search", "paper")
+LEARNED_MODES = ("soft", "search", "surrogate", "paper")
 
 
 @dataclass(frozen=True)

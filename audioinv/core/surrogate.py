@@ -1,0 +1,146 @@
+"""The paper's joint gradient descent on a surrogate of the encoder: mode `surrogate`.
+
+What the encoder says of a few labelled clips is computed once at every corner c of the cube, and
+between the corners taken to be multilinear:
+
+    f(x, i) ~ sum_c w_c(i) f(x, c),     w_c(i) = prod_k i_k^{c_k} (1 - i_k)^{1 - c_k}
+
+which is exact at the corners and differentiable in i. On it, i and a linear head are learnt as
+`adapt.learn_jointly` learns them (Chavhan et al., ICLR 2023), for next to nothing; a few steps
+through the encoder itself then correct what interpolation got wrong.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from audioinv.core.adapt import AdaptConfig, Labelled, Mixture, evidence_rows, task_loss
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.errors import UserError
+from audioinv.core.features import FeatureCache, first_windows
+from audioinv.core.randomness import generator, seeded
+
+MOST_COMPONENTS = 8
+DIMENSIONS = 128
+FITTED_ON = 1024
+"""Feature vectors from which the projection is computed."""
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """Projected features at all 2^K corners and, between them, their multilinear interpolation.
+
+    Args:
+        corners: (2^K, K). anchors: (2^K, n, p). mean, projection: (d,) and (d, p), of features.
+    """
+
+    corners: Tensor
+    anchors: Tensor
+    mean: Tensor
+    projection: Tensor
+
+    def __call__(self, descriptor: Tensor, rows: Tensor) -> Tensor:
+        """Features (b, p) of the anchored clips `rows` (b,) at `descriptor` (K,)."""
+        return torch.einsum("c,cbp->bp", self.weights(descriptor), self.anchors[:, rows])
+
+    def weights(self, descriptor: Tensor) -> Tensor:
+        """w_c of every corner, (2^K,); they sum to 1."""
+        on, off = self.corners * descriptor, (1 - self.corners) * (1 - descriptor)
+        return (on + off).prod(1)
+
+    def project(self, features: Tensor) -> Tensor:
+        """What stands for features (b, d) of the encoder here, (b, p)."""
+        return (features - self.mean) @ self.projection
+
+
+@torch.no_grad()
+def make_surrogate(encoder: AmortisedEncoder, maps: Tensor, layers: str, seed: int) -> Surrogate:
+    """The surrogate over maps (n, C, H, W), with the running BatchNorm statistics.
+
+    The features of all corners together are projected to their first principal components, each
+    feature at unit variance.
+
+    Raises:
+        UserError: too many components to visit every corner.
+    """
+    size = encoder.space.size
+    if size > MOST_COMPONENTS:
+        raise UserError(
+            f"mode surrogate visits all 2^K corners and K is {size}; "
+            f"give soft or paper where K is above {MOST_COMPONENTS}"
+        )
+    corners = torch.tensor(list(itertools.product((0.0, 1.0), repeat=size)))
+    features = torch.stack([_embed(encoder, maps, corner, layers) for corner in corners])
+    flat = features.flatten(0, 1)
+    chosen = torch.randperm(len(flat), generator=generator(seed, "surrogate"))[:FITTED_ON]
+    mean, std = flat[chosen].mean(0), flat[chosen].std(0).clamp_min(1e-6)
+    standard = (flat[chosen] - mean) / std
+    kept = min(DIMENSIONS, *standard.shape)
+    with seeded(seed, "surrogate projection"):
+        _, size_of, axes = torch.pca_lowrank(standard, kept, center=False, niter=1)
+    scale = len(chosen) ** 0.5 / size_of[0].clamp_min(1e-6)  # the widest direction at deviation 1
+    projection = axes * scale / std[:, None]
+    anchors = (features - mean) @ projection
+    return Surrogate(corners, anchors, mean, projection)
+
+
+def _embed(encoder: AmortisedEncoder, maps: Tensor, descriptor: Tensor, layers: str) -> Tensor:
+    return torch.cat([encoder.run(part, descriptor, layers) for part in maps.split(128)])
+
+
+def learn_by_surrogate(
+    encoder: AmortisedEncoder,
+    features: FeatureCache,
+    data: Labelled,
+    config: AdaptConfig,
+    seed: int = 0,
+) -> Mixture:
+    """The descriptor that a linear head and i reach together, mostly on the surrogate.
+
+    `config.anchor_clips` training clips, as even over the classes as they allow, are anchored;
+    `config.epochs` of Adam over them, then `config.true_steps` batches of all training clips
+    through the encoder. i starts at 0.5 and is clamped to [0, 1], the head is discarded, of a
+    clip's windows the first counts: all as in mode paper.
+
+    Args:
+        features: of all rows; only its front-end maps and `layers` are used.
+    """
+    encoder.eval().requires_grad_(False)
+    maps = features.maps[first_windows(features.owner)]
+    rows = evidence_rows(replace(data, valid=data.valid[:0]), config.anchor_clips, seed)
+    surrogate = make_surrogate(encoder, maps[rows], features.layers, seed)
+    learner = _Learner(encoder.space.size, surrogate.projection.shape[1], data, config, seed)
+    for epoch in range(config.epochs):
+        order = torch.randperm(len(rows), generator=generator(seed, "surrogate order", epoch))
+        for batch in order.split(config.batch_size):
+            learner.step(surrogate(learner.descriptor, batch), rows[batch])
+    order = torch.randperm(len(data.train), generator=generator(seed, "true order"))
+    for batch in data.train[order].split(config.batch_size)[: config.true_steps]:
+        seen = encoder.run(maps[batch], learner.descriptor, features.layers)
+        learner.step(surrogate.project(seen), batch)
+    learnt = learner.descriptor.detach().clone()
+    return Mixture.single(encoder.space.round(learnt) if config.rounding else learnt)
+
+
+class _Learner:
+    """i and a linear head under one Adam."""
+
+    def __init__(self, size: int, width: int, data: Labelled, config: AdaptConfig, seed: int):
+        self.data = data
+        self.descriptor = torch.full((size,), 0.5, requires_grad=True)
+        with seeded(seed, "surrogate head"):
+            self.head = nn.Linear(width, data.n_outputs)
+        self.optimiser = torch.optim.Adam([self.descriptor, *self.head.parameters()], lr=config.lr)
+
+    def step(self, seen: Tensor, rows: Tensor) -> None:
+        """One step by features (b, p) of the clips `rows` (b,)."""
+        loss = task_loss(self.head(seen), self.data.targets[rows], self.data.kind)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        with torch.no_grad():
+            self.descriptor.clamp_(0, 1)
