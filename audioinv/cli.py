@@ -35,6 +35,7 @@ or all of it: recipes/demo/ssl1/run.sh
 HYDRA = {
     "statistics": "mean and standard deviation of the front end over the training clips",
     "pretrain": "pre-train one encoder over all descriptors, from unlabelled audio",
+    "profile": "time the parts of a pre-training step under these settings; trains nothing",
     "adapt": "let every task learn its descriptor and readout from the frozen encoder",
     "evaluate": "score the adapted tasks on test clips",
     "measure": "measure the encoder's invariance to each augmentation at each descriptor",
@@ -185,6 +186,9 @@ def _add_validate(commands: Any) -> None:
     command.add_argument("manifest", type=Path, help="its table, or the folder that prepare wrote")
     command.add_argument("--root", type=Path, help="folder of the audio, if not corpus.json's")
     command.add_argument("--nj", type=int, default=2, help="processes (default 2)")
+    command.add_argument(
+        "--no_audio", action="store_true", help="check the table alone and open no file"
+    )
     command.set_defaults(run=_validate)
 
 
@@ -193,7 +197,7 @@ def _validate(options: argparse.Namespace) -> int:
     from audioinv.data.validate import validate
 
     manifest = read_manifest(options.manifest, options.root, strict=False)
-    problems = validate(manifest, options.nj)
+    problems = validate(manifest, options.nj, files=not options.no_audio)
     for problem in problems:
         print(f"{problem.kind}: {problem}")
     print(f"{len(manifest)} clips, {len(problems)} problems")
@@ -264,6 +268,9 @@ def _add_hydra(commands: Any, name: str, summary: str) -> None:
             "--descriptor", default="all", help="all, none, a+b or -a (default all)"
         )
         command.add_argument("--out", required=True, type=Path, help="file to write")
+    if name == "profile":
+        command.add_argument("--steps", type=int, default=20, help="to time (default 20)")
+        command.add_argument("--out", type=Path, help="JSON file to write the table to as well")
     command.set_defaults(run=_hydra)
 
 
@@ -273,7 +280,7 @@ def _hydra(options: argparse.Namespace) -> int:
     jobs = sweep(options.overrides) if options.multirun else [options.overrides]
     configs = [compose_config(job, options.config_dir) for job in jobs]  # all checked, then run
     command = importlib.import_module(f"audioinv.commands.{options.command}")
-    extra = [options.descriptor, options.out] if hasattr(options, "descriptor") else []
+    extra = [getattr(options, name) for name in ("descriptor", "steps", "out") if name in options]
     for number, (job, config) in enumerate(zip(jobs, configs, strict=True), 1):
         if options.multirun:
             logging.info("job %d of %d: %s", number, len(jobs), " ".join(job))

@@ -16,6 +16,14 @@ BENCHMARKS = {
     "views": "benchmarks.augmenting:views",
     "training_step": "benchmarks.training:training_step",
     "penalty": "benchmarks.penalising:penalty",
+    "conditioning": "benchmarks.conditioning:conditioning",
+    "per_example": "benchmarks.conditioning:per_example",
+    "paper_setting": "benchmarks.conditioning:paper_setting",
+    "plain_network": "benchmarks.conditioning:plain_network",
+    "adaptation": "benchmarks.conditioning:adaptation",
+    "precision": "benchmarks.precision:precision",
+    "step_growth": "benchmarks.growth:step_growth",
+    "rows_growth": "benchmarks.growth:rows_growth",
 }
 
 

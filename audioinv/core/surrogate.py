@@ -1,19 +1,22 @@
 """The paper's joint gradient descent on a surrogate of the encoder: mode `surrogate`.
 
 What the encoder says of a few labelled clips is computed once at every corner c of the cube, and
-between the corners taken to be multilinear:
+interpolated between the corners:
 
-    f(x, i) ~ sum_c w_c(i) f(x, c),     w_c(i) = prod_k i_k^{c_k} (1 - i_k)^{1 - c_k}
+    f(x, i) ~ m(i) + s(i) (sum_c w_c f(x, c) - m(i)),     w_c = prod_k i_k^{c_k} (1 - i_k)^{1 - c_k}
 
-which is exact at the corners and differentiable in i. On it, i and a linear head are learnt as
-`adapt.learn_jointly` learns them (Chavhan et al., ICLR 2023), for next to nothing; a few steps
-through the encoder itself then correct what interpolation got wrong.
+with m the mean over the clips. A mean of differing features spreads less over the clips than each
+of them: s makes up for that, so that the spread too is interpolated; without it, moving towards any
+corner would pay by itself. This is exact at the corners and differentiable in i. On it, i and a
+linear head are learnt as `adapt.learn_jointly` learns them (Chavhan et al., ICLR 2023), for next to
+nothing; a few steps through the encoder itself then correct what interpolation got wrong.
 """
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +35,7 @@ FITTED_ON = 1024
 
 @dataclass(frozen=True)
 class Surrogate:
-    """Projected features at all 2^K corners and, between them, their multilinear interpolation.
+    """Projected features at all 2^K corners and, between them, their interpolation.
 
     Args:
         corners: (2^K, K). anchors: (2^K, n, p). mean, projection: (d,) and (d, p), of features.
@@ -43,9 +46,24 @@ class Surrogate:
     mean: Tensor
     projection: Tensor
 
+    @cached_property
+    def centres(self) -> Tensor:
+        """The mean over the clips at each corner, (2^K, p)."""
+        return self.anchors.mean(1)
+
+    @cached_property
+    def covariance(self) -> Tensor:
+        """Between corners, (2^K, 2^K): of it follows the spread of any mixture."""
+        apart = (self.anchors - self.centres[:, None]).flatten(1)
+        return apart @ apart.T / apart.shape[1]
+
     def __call__(self, descriptor: Tensor, rows: Tensor) -> Tensor:
         """Features (b, p) of the anchored clips `rows` (b,) at `descriptor` (K,)."""
-        return torch.einsum("c,cbp->bp", self.weights(descriptor), self.anchors[:, rows])
+        w = self.weights(descriptor)
+        mixed, centre = torch.einsum("c,cbp->bp", w, self.anchors[:, rows]), w @ self.centres
+        wanted = w @ self.covariance.diagonal().sqrt()
+        spread = (w @ self.covariance @ w).clamp_min(1e-12).sqrt()
+        return centre + wanted / spread * (mixed - centre)
 
     def weights(self, descriptor: Tensor) -> Tensor:
         """w_c of every corner, (2^K,); they sum to 1."""

@@ -33,7 +33,7 @@ class _Row:
     numbers: tuple[float, ...]
 
 
-def validate(manifest: Manifest, workers: int = 1) -> list[Problem]:
+def validate(manifest: Manifest, workers: int = 1, *, files: bool = True) -> list[Problem]:
     """Every problem of the table and of the files, in the manifest's order; [] when all is well.
 
     Kinds of the table: column, empty, id, duplicate id, path, number, split, fold, label.
@@ -44,8 +44,11 @@ def validate(manifest: Manifest, workers: int = 1) -> list[Problem]:
     Args:
         manifest: read with `strict=False`, so that a bad table is reported with the rest.
         workers: processes that read files.
+        files: False checks the table alone, a million rows in seconds, and opens nothing.
     """
     problems = table_problems(manifest.frame, manifest.corpus)
+    if not files:
+        return problems
     if any(problem.kind == "column" for problem in problems) or len(manifest) == 0:
         return problems
     modality, table = manifest.corpus.modality, readable(manifest)

@@ -13,10 +13,11 @@ from audioinv.conf.schema import Config
 TAUGHT = {
     "download": ["CORPUS", "fsdd", "esc50"],
     "prepare": ["CORPUS", "sonograph", "fsdd", "folder"],
-    "validate": ["manifest", "--root", "--nj"],
+    "validate": ["manifest", "--root", "--nj", "--no_audio"],
     "pack": ["--out", "--sample_rate", "--on-error", "--nj"],
     "statistics": ["KEY=VALUE", "--config_dir", "statistics=", "frontend.n_fft="],
     "pretrain": ["KEY=VALUE", "pretrain.steps=", "method", "--config_dir"],
+    "profile": ["KEY=VALUE", "--steps", "--out", "pretrain.batch_size="],
     "adapt": ["KEY=VALUE", "adapt.modes=", "tasks="],
     "evaluate": ["KEY=VALUE", "adapt.modes="],
     "measure": ["KEY=VALUE", "measure.n_clips="],

@@ -121,3 +121,14 @@ def test_a_table_without_paths_says_so(tmp_path: Path) -> None:
     frame = manifest(tmp_path).frame.drop(columns="path")
     (problem,) = validate(Manifest(frame, CORPUS, tmp_path))
     assert (problem.kind, problem.message) == ("column", "column path is missing")
+
+
+def test_the_table_alone_is_checked_where_asked(tmp_path: Path) -> None:
+    """Files are not opened: none is there; what is wrong with the table is still reported."""
+    tiny = manifest(tmp_path)
+    for file in tmp_path.glob("*.wav"):
+        file.unlink()
+    assert validate(tiny, files=False) == []
+    assert len(validate(tiny)) == len(tiny)
+    tiny.frame.loc[3, "id"] = "clip2"
+    assert [problem.kind for problem in validate(tiny, files=False)] == ["duplicate id"]

@@ -1,0 +1,39 @@
+"""audioinv profile: where the time of a pre-training step goes, under the user's own settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from audioinv.commands.build import encoder_of, fabric_of, pack_of, training_clips
+from audioinv.commands.pretrain import own_settings
+from audioinv.commands.run_folder import command_line, hardware, versions
+from audioinv.conf.schema import Config
+from audioinv.core.files import write_json
+from audioinv.core.profile import profile
+from audioinv.modality import modality_of
+
+
+def main(config: Config, steps: int, out: Path | None) -> None:
+    """Prints a table of the parts of a step; writes it as JSON to `out`, if that is given."""
+    pack, modality = pack_of(config), modality_of(config.modality)
+    bank = modality.bank(config.bank, pack)
+    encoder = encoder_of(config, bank)
+    modality.check(pack, encoder.frontend)
+    clips, settings = training_clips(encoder, pack), own_settings(config)
+    found = profile(encoder, bank, clips, settings, fabric_of(config), config.seed, steps)
+    found["batch_size"] = settings.batch_size
+    print(table(found))
+    if out:
+        provenance = {"command": command_line(), "hardware": hardware(), "versions": versions()}
+        write_json(out, {**found, "threads": torch.get_num_threads(), **provenance})
+
+
+def table(found: dict[str, Any]) -> str:
+    """Parts, milliseconds (medians) and shares of a step (means), as Markdown."""
+    rows = [f"| {n} | {p['ms']:.1f} | {p['share']:.1%} |" for n, p in found["parts"].items()]
+    rows.append(f"| **step** | **{found['step_ms']:.1f}** | {found['steps']} steps |")
+    head = f"| batch of {found['batch_size']} | ms | share |"
+    return "\n".join([head, "| --- | ---: | ---: |", *rows])

@@ -1,0 +1,191 @@
+"""What conditioning costs a network, and what adaptation costs a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from audioinv.core.adapt import AdaptConfig, Labelled, learn_jointly
+from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.features import FeatureCache
+from audioinv.core.randomness import generator, seeded
+from audioinv.core.rank_one import RankOneAdam
+from audioinv.core.surrogate import learn_by_surrogate
+from benchmarks.measure import Comparison, Ratio, Setup
+
+K = 7
+NARROW = {
+    "name": "resnet18", "width": 0.25, "pool": "both",
+    "options": {"layers": [1, 1, 1, 1], "stem_type": "deep", "stem_width": 8},
+}  # fmt: skip
+SETTINGS: dict[str, dict[str, Any]] = {
+    "plain": {"name": "none"},
+    "norm": {"name": "norm"},
+    "low rank, 4 bases of 4": {"name": "hyper", "bases": 4, "rank": 4},
+    "low rank, 8 bases of 8": {"name": "hyper", "bases": 8, "rank": 8},
+    "8 full bases": {"name": "hyper", "bases": 8},
+}
+LIGHT = ("norm", "low rank, 4 bases of 4")
+
+
+class Maps(nn.Module):
+    """A front end that hands maps through."""
+
+    def __init__(self, size: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.output_size = size
+        self.config = {"name": "maps"}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def encoder_of(
+    setup: Setup, conditioning: dict[str, Any], backbone: dict[str, Any], size: Any
+) -> AmortisedEncoder:
+    """An encoder of maps of `size`, its weights drawn by a fixed seed."""
+    space = DescriptorSpace.single([f"component_{k}" for k in range(K)])
+    with seeded(0, "benchmark"):
+        made = AmortisedEncoder(Maps(size), backbone, conditioning, space)
+    return made.to(setup.device)
+
+
+def maps_of(setup: Setup, seconds: float = 1.0, batch: int = 64) -> Tensor:
+    """Maps (batch, 1, 128, frames) of clips at 16 kHz, hop 512."""
+    frames = round(seconds * 16000) // 512 + 1
+    size = (2, 1, 32, 16) if setup.miniature else (batch, 1, 128, frames)
+    return torch.randn(*size, generator=generator(0, "maps")).to(setup.device)
+
+
+def resnet18(setup: Setup) -> dict[str, Any]:
+    """ResNet-18, or something tiny."""
+    return {"name": "resnet18", "width": 0.125 if setup.miniature else 1.0}
+
+
+def training_step(
+    encoder: AmortisedEncoder, x: Tensor, descriptor: Tensor, adam: Any = RankOneAdam
+) -> Callable[[], object]:
+    """Forward, backward and Adam, of one view of a batch."""
+    encoder.train()
+    optimiser = adam(encoder.parameters())
+
+    def step() -> None:
+        optimiser.zero_grad()
+        encoder(x, descriptor).square().mean().backward()
+        optimiser.step()
+
+    return step
+
+
+def conditioning(setup: Setup) -> Iterator[Comparison]:
+    """A training step (forward, backward, AdamW) of ResNet-18 on one view of 64 one-second clips
+    under one descriptor, by conditioning; `plain` has none. `parameters` are relative to it.
+    """
+    x, descriptor = maps_of(setup), torch.ones(K, device=setup.device)
+    encoders = {
+        name: encoder_of(setup, options, resnet18(setup), tuple(x.shape[1:]))
+        for name, options in SETTINGS.items()
+    }
+    count = {n: sum(p.numel() for p in e.parameters()) for n, e in encoders.items()}
+    relative = ", ".join(f"{n} {count[n] / count['plain']:.3f}" for n in count)
+    steps = {name: training_step(encoder, x, descriptor) for name, encoder in encoders.items()}
+    ratios = [Ratio(n, "plain", most=1.1 if n in LIGHT else None) for n in list(steps)[1:]]
+    work = {"batch": len(x), "frames": x.shape[3], "parameters:": relative}
+    yield Comparison("one descriptor a batch", work, steps, ratios)
+
+
+def per_example(setup: Setup) -> Iterator[Comparison]:
+    """As `conditioning`, with another descriptor for every example: in one pass where the
+    conditioning allows it, else (full bases) in as many passes as there are distinct descriptors,
+    here 8.
+    """
+    x = maps_of(setup)
+    descriptors = torch.rand(len(x), K, generator=generator(0, "i")).to(setup.device)
+    few = descriptors[torch.arange(len(x)) % 8]
+    steps = {}
+    for name, options in SETTINGS.items():
+        encoder = encoder_of(setup, options, resnet18(setup), tuple(x.shape[1:]))
+        steps[name] = training_step(encoder, x, few if "full" in name else descriptors)
+    ratios = [Ratio(n, "plain", most=1.25 if n in LIGHT else None) for n in list(steps)[1:]]
+    work = {"batch": len(x), "frames": x.shape[3]}
+    yield Comparison("a descriptor for every example", work, steps, ratios)
+
+
+def paper_setting(setup: Setup) -> Iterator[Comparison]:
+    """The paper's 32 bases a kernel, of a ResNet-18 of a quarter of the width (23 M parameters; the
+    full width needs 6 GB for each contender): generating the weights, their gradients and AdamW's
+    step, without the network itself; then a whole training step of 64 one-second clips. `autograd`
+    is torch's fused AdamW on full gradients, `factors` is `core.rank_one`; their updates are equal
+    (tests/core/test_rank_one.py).
+    """
+    x, descriptor = maps_of(setup), torch.ones(K, device=setup.device)
+    paper = {"name": "hyper", "bases": 32}
+    made: dict[str, tuple[Any, dict[str, Any]]] = {
+        "autograd": (torch.optim.AdamW, {"fused": True}),
+        "factors": (RankOneAdam, {"decoupled_weight_decay": True, "weight_decay": 0.01}),
+    }
+    network = {"name": "resnet18", "width": 0.125 if setup.miniature else 0.25}
+    alone, whole = {}, {}
+    for name, (adam, options) in made.items():
+        encoder = encoder_of(setup, paper, network, tuple(x.shape[1:]))
+        optimiser = adam(encoder.parameters(), **options)
+        alone[name] = _generation(encoder, optimiser, descriptor)
+        whole[name] = training_step(encoder, x, descriptor, lambda _, made=optimiser: made)
+    ratio = [Ratio("factors", "autograd", most=0.6)]
+    yield Comparison("weights, gradients and step", {"bases": 32}, alone, ratio)
+    yield Comparison("whole step", {"batch": len(x)}, whole, [Ratio("factors", "autograd")])
+
+
+def _generation(
+    encoder: AmortisedEncoder, optimiser: torch.optim.Optimizer, descriptor: Tensor
+) -> Callable[[], object]:
+    gradients = [torch.randn_like(w) for w in encoder.weights(descriptor).values()]
+
+    def step() -> None:
+        optimiser.zero_grad()
+        torch.autograd.backward(list(encoder.weights(descriptor).values()), gradients)
+        optimiser.step()
+
+    return step
+
+
+def plain_network(setup: Setup) -> Iterator[Comparison]:
+    """Features of 64 one-second clips: the network that `encoder.at(i)` gives, and a ResNet-18
+    that was never conditioned, without gradients.
+    """
+    x, size = maps_of(setup), tuple(maps_of(setup).shape[1:])
+    light = encoder_of(setup, SETTINGS[LIGHT[1]], resnet18(setup), size)
+    plain = encoder_of(setup, SETTINGS["plain"], resnet18(setup), size).eval().backbone
+    at = light.at(light.space.all_on())
+    contenders = {"at": torch.no_grad()(lambda: at(x)), "plain": torch.no_grad()(lambda: plain(x))}
+    ratios = [Ratio("at", "plain", 0.98, 1.02)]
+    yield Comparison("encoder.at(i)", {"batch": len(x)}, contenders, ratios)
+
+
+def adaptation(setup: Setup) -> Iterator[Comparison]:
+    """Learning a descriptor of K = 7 by gradient, on 2,430 clips of the FSDD recipe's size, batch
+    16: 50 epochs on the surrogate with its anchors and true steps, against one single epoch of
+    joint gradient descent through the encoder (mode `paper`). 50 of those are 20 times the
+    surrogate's time where the ratio is 2.5. The final readout, common to all modes, is not in it.
+    """
+    n, size = (40, (1, 32, 24)) if setup.miniature else (2430, (1, 40, 33))
+    conditioned = {"name": "hyper", "bases": 8, "signed": True}
+    encoder = encoder_of(setup, conditioned, NARROW, size)
+    maps = torch.randn(n, *size, generator=generator(0, "maps"))
+    targets = torch.randint(10, (n,), generator=generator(0, "targets"))
+    classes = [str(label) for label in range(10)]
+    rows, none = torch.arange(n), torch.empty(0, dtype=torch.long)
+    data = Labelled(targets, "classification", classes, rows, none)
+    cache = FeatureCache(encoder, maps, torch.empty(0), "all")
+    contenders = {
+        "surrogate, 50 epochs": lambda: learn_by_surrogate(
+            encoder, cache, data, AdaptConfig(epochs=50)
+        ),
+        "paper, 1 epoch": lambda: learn_jointly(encoder, cache, data, AdaptConfig(epochs=1)),
+    }
+    ratios = [Ratio("surrogate, 50 epochs", "paper, 1 epoch", most=2.5)]
+    yield Comparison("adaptation", {"clips": n, "K": K}, contenders, ratios)
