@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import cast
 
@@ -27,7 +28,7 @@ from audioinv.core.bank import AugmentationBank
 from audioinv.core.distributed import explain_lost_process
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
-from audioinv.core.files import write_text
+from audioinv.core.files import remove_abandoned, write_text
 from audioinv.core.lock import locked
 from audioinv.core.pretrain import PretrainConfig, pretrain
 from audioinv.core.signals import stop_signals
@@ -52,12 +53,20 @@ def main(config: Config) -> None:
     encoder = encoder_of(config, bank)
     modality.check(pack, encoder.frontend)
     views = training_bank(bank, encoder)
-    with locked(run) if is_first_process() else nullcontext():
+    with owned(run) if is_first_process() else nullcontext():
         if not refuse_other_settings(run, settings, config):
             write_text(run / "config.yaml", settings)
         if not config.trained or train(encoder, views, pack, run, config):
             encoder.save(run / "encoder", info(config, pack.content_key))
             log.info("%s: encoder written", run)
+
+
+@contextmanager
+def owned(run: Path) -> Iterator[None]:
+    """The run folder is this process's, and what a killed one left half written is gone."""
+    with locked(run):
+        remove_abandoned(run, run / "checkpoints", run / "encoder")
+        yield
 
 
 def train(

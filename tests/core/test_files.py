@@ -12,7 +12,13 @@ import torch
 
 from audioinv.core.checkpoint import checkpoints, load_latest, save_checkpoint
 from audioinv.core.errors import UserError
-from audioinv.core.files import atomic_path, read_json, write_json, write_text
+from audioinv.core.files import (
+    atomic_path,
+    read_json,
+    remove_abandoned,
+    write_json,
+    write_text,
+)
 
 
 def only(folder: Path) -> list[str]:
@@ -182,3 +188,11 @@ def test_a_checkpoint_runs_no_code(tmp_path: Path, capsys: pytest.CaptureFixture
     with pytest.raises(UserError):
         load_latest(tmp_path)
     assert "code from a checkpoint ran" not in capsys.readouterr().out
+
+
+def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".step_00000006.pt.123.tmp").write_text("half")
+    for other in (".lock", "a.tmp", ".tmp", "step_00000006.pt"):
+        (tmp_path / other).write_text("")
+    remove_abandoned(tmp_path, tmp_path / "missing")
+    assert only(tmp_path) == [".lock", ".tmp", "a.tmp", "step_00000006.pt"]
