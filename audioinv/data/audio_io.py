@@ -41,6 +41,7 @@ _UNKNOWN_FRAMES = 2**62
 _BLOCK_FRAMES = 1 << 20
 _BLOCK_VALUES = 1 << 21  # of all channels together
 _LONG_FRAMES = 1 << 24  # six minutes at 44.1 kHz
+_HIGHEST_RATE = 10_000_000  # in Hz; more is a damaged header
 LONGEST_S = 12 * 3600  # of one clip: what a pack holds of it stays below 2 GB at 22 kHz
 _BUFFER_BYTES = 1 << 13  # what a decoder may leave unread of a whole file
 
@@ -168,9 +169,9 @@ def write_wav(path: str | Path, samples: npt.NDArray[np.floating], sample_rate: 
 @contextmanager
 def _open(path: Path) -> Iterator[tuple[soundfile.SoundFile, int]]:
     """Yields the open file and the number of frames it truly promises."""
-    if not path.exists():
-        raise AudioError("missing", f"{path}: no such file")
     try:
+        if not path.exists():
+            raise AudioError("missing", f"{path}: no such file")
         with open(path, "rb") as raw:
             if os.fstat(raw.fileno()).st_size == 0:
                 raise AudioError("empty", f"{path}: the file has no bytes")
@@ -188,6 +189,8 @@ def _open(path: Path) -> Iterator[tuple[soundfile.SoundFile, int]]:
             raise AudioError("empty", f"{path}: holds no samples")
         if frames > _UNKNOWN_FRAMES:
             raise AudioError("unreadable", f"{path}: declares no length; encode it again")
+        if not 0 < file.samplerate <= _HIGHEST_RATE:
+            raise AudioError("unreadable", f"{path}: declares {file.samplerate} Hz")
         yield file, frames
 
 
@@ -232,10 +235,15 @@ def _mono_blocks(
         if file.samplerate != sample_rate:
             mono = _resampled(mono, count, file.samplerate, sample_rate)
         empty = True
-        for block in mono:
-            if len(block):
-                empty = False
-                yield block
+        try:
+            for block in mono:
+                if len(block):
+                    empty = False
+                    yield block
+        except (RuntimeError, ValueError) as error:  # rates too far apart for soxr
+            raise AudioError(
+                "unreadable", f"{path}: {file.samplerate} Hz to {sample_rate} Hz: {error}"
+            ) from error
         if empty:
             raise AudioError("empty", f"{path}: is shorter than one sample at {sample_rate} Hz")
 

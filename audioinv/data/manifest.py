@@ -135,9 +135,9 @@ class Manifest:
 
 
 def leaves_root(relative: str) -> bool:
-    """Whether a path, as written, is absolute or climbs out of its root."""
+    """Whether a path, as written, is absolute, climbs out of its root, or is no path at all."""
     pure = PurePosixPath(relative)
-    return pure.is_absolute() or ".." in pure.parts
+    return pure.is_absolute() or ".." in pure.parts or "\0" in relative
 
 
 def path_inside(root: Path, relative: str) -> Path:

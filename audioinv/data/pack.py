@@ -185,7 +185,7 @@ def _described(directory: Path) -> dict[str, Any]:
     fields = checked(read_json(directory / "pack.json"), what, format=str)
     if fields["format"] != FORMAT:
         raise UserError(f"{directory}/pack.json is not of format {FORMAT}; pack again")
-    checked(fields, what, key=str, size=int, shards=list, skipped=list)
+    checked(fields, what, key=str, size=int, corpus=dict, shards=list, skipped=list)
     for shard in fields["shards"]:
         if Path(checked(shard, what, file=str, key=str)["file"]).name != shard["file"]:
             raise UserError(f"{what} has a shard '{shard['file']}' elsewhere; pack again")
@@ -343,8 +343,11 @@ def _map_shard(file: Path, key: str) -> pa.Table:
         with pa.memory_map(str(file)) as source:  # closing frees the descriptor, not the map
             table = pa.ipc.open_file(source).read_all()
         table.validate(full=True)  # offsets and texts: no file may lead outside its memory
-        if table["samples"].num_chunks != 1 or not pa.types.is_int64(table["n_samples"].type):
-            raise pa.ArrowInvalid("not one record batch with samples and n_samples")
+        samples, counts = table["samples"], table["n_samples"]
+        if samples.num_chunks != 1 or not pa.types.is_large_list(samples.type):
+            raise pa.ArrowInvalid("not one record batch with samples")
+        if not pa.types.is_primitive(samples.type.value_type) or counts.type != pa.int64():
+            raise pa.ArrowInvalid("samples or their counts are no numbers")
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise UserError(f"{file}: missing or damaged ({error}); pack again") from error
     if (table.schema.metadata or {}).get(b"key") != key.encode():

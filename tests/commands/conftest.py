@@ -188,7 +188,7 @@ class Child:
     process: Any
     log: Path
 
-    def end(self, within_s: float = 240) -> int:
+    def end(self, within_s: float = 600) -> int:
         """Its exit status, minus the signal that killed it."""
         self.process.join(within_s)
         assert self.process.exitcode is not None, f"still runs after {within_s} s\n{self.said()}"

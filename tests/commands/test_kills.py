@@ -24,7 +24,7 @@ from audioinv.data.manifest import read_manifest
 from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 KILLS = {"pretrain": 12, "pack": 8, "adapt": 10}
 LONGER = ["pretrain.steps=24", "pretrain.checkpoint_every=3"]
 MODES = "adapt.modes=[fixed:all,search,soft,paper]"
@@ -81,7 +81,6 @@ class Work:
         return 0
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", KILLS)
 def test_at_random_moments(
     finished: Any, launch: Callable[..., Any], tmp_path: Path, counted: Counter[str], kind: str

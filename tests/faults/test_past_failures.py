@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 from audioinv.core.adapted import load_adapted
 from audioinv.core.checkpoint import load_latest, save_checkpoint
@@ -19,6 +20,7 @@ from audioinv.data.manifest import Corpus, read_manifest
 from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack, open_pack
 from audioinv.data.task import Task
+from vision.data import image_io
 
 CORPUS: dict[str, Any] = {
     "name": "n", "title": "t", "source": "s", "licence": "l", "root": ".", "sample_rate": 8000,
@@ -85,6 +87,26 @@ def test_pack_json(tmp_path: Path, change: Callable[[dict[str, Any]], Any]) -> N
     file.write_text(json.dumps(change(json.loads(file.read_text()))))
     with pytest.raises(UserError):
         open_pack(file.parent)
+
+
+def test_a_pack_of_no_corpus(tmp_path: Path) -> None:
+    file = write_pack(tmp_path) / "pack.json"
+    described = json.loads(file.read_text())
+    del described["corpus"]
+    file.write_text(json.dumps(described))
+    with pytest.raises(UserError, match="'corpus' is missing"):
+        open_pack(file.parent)
+
+
+def test_a_png_that_ends_within_its_pixels(tmp_path: Path) -> None:
+    """Its header is whole; Pillow reads the pixels to look for what may stand behind them."""
+    path = tmp_path / "a.png"
+    Image.fromarray((np.arange(360) % 251).astype(np.uint8).reshape(12, 10, 3)).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:70] + whole[:64] + whole[70:])
+    for function in (image_io.probe, image_io.read):
+        with pytest.raises(UserError):
+            function(path)
 
 
 @pytest.mark.parametrize("value", [None, [], {"folds": None}, {"folds": 1, "kind": 3}], ids=repr)

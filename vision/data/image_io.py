@@ -8,6 +8,8 @@ unpickles anything.
 from __future__ import annotations
 
 import hashlib
+import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +32,10 @@ MOST_PIXELS = 89_478_485  # where Pillow warns of a decompression bomb
 _TURNED = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 _ORIENTATION = 0x0112
 # What Pillow's decoders raise for damaged files.
-_DAMAGE = (OSError, ValueError, TypeError, LookupError, SyntaxError, EOFError, ArithmeticError)
+_DAMAGE = (
+    OSError, ValueError, TypeError, LookupError, SyntaxError, EOFError, ArithmeticError,
+    AttributeError, MemoryError, RuntimeError, struct.error, zlib.error,
+)  # fmt: skip
 
 
 class ImageError(FileError):
@@ -116,7 +121,10 @@ def probe(path: str | Path) -> ImageInfo:
         return ImageInfo(side, side, len(_records(path)))
     with _open(path) as image:
         width, height = image.size
-        turned = image.getexif().get(_ORIENTATION) in _TURNED
+        try:
+            turned = image.getexif().get(_ORIENTATION) in _TURNED
+        except _DAMAGE as error:  # of a PNG, what it says of itself may stand after the pixels
+            raise ImageError("truncated", f"{path}: cut or damaged ({error})") from error
     return ImageInfo(height, width) if turned else ImageInfo(width, height)
 
 
@@ -220,4 +228,7 @@ def _rgb(path: Path, image: Image.Image) -> Pixels:
         return np.repeat(grey[:, :, None], 3, axis=2)
     if upright.mode in ("I", "F"):
         raise ImageError("unreadable", f"{path}: pixels of more than 16 bits; save it with 8")
-    return np.array(upright.convert("RGB"))
+    try:
+        return np.array(upright.convert("RGB"))
+    except _DAMAGE as error:  # a palette, or pixels that fit none
+        raise ImageError("truncated", f"{path}: cut or damaged ({error})") from error
