@@ -116,7 +116,7 @@ def per_example(setup: Setup) -> Iterator[Comparison]:
 
 
 def paper_setting(setup: Setup) -> Iterator[Comparison]:
-    """The paper's 32 bases a kernel, of a ResNet-18 of a quarter of the width (23 M parameters; the
+    """The paper's 32 bases a kernel, of a ResNet-18 of half the width (92 M parameters; the
     full width needs 6 GB for each contender): generating the weights, their gradients and AdamW's
     step, without the network itself; then a whole training step of 64 one-second clips. `autograd`
     is torch's fused AdamW on full gradients, `factors` is `core.rank_one`; their updates are equal
@@ -128,7 +128,7 @@ def paper_setting(setup: Setup) -> Iterator[Comparison]:
         "autograd": (torch.optim.AdamW, {"fused": True}),
         "factors": (RankOneAdam, {"decoupled_weight_decay": True, "weight_decay": 0.01}),
     }
-    network = {"name": "resnet18", "width": 0.125 if setup.miniature else 0.25}
+    network = {"name": "resnet18", "width": 0.125 if setup.miniature else 0.5}
     alone, whole = {}, {}
     for name, (adam, options) in made.items():
         encoder = encoder_of(setup, paper, network, tuple(x.shape[1:]))

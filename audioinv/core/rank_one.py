@@ -20,6 +20,8 @@ from torch.optim.adam import adam
 
 PIECE = {"cpu": 1 << 20, "cuda": 1 << 26}
 """Numbers of a gradient that are multiplied out at a time."""
+SMALLEST = 1 << 23
+"""Numbers of bases whose gradient is kept as factors; below it, a whole gradient is faster."""
 
 
 class Bases(nn.Parameter):
@@ -76,7 +78,7 @@ class RankOneAdam(torch.optim.Adam):
     def __init__(self, groups: Any, **options: Any) -> None:
         super().__init__(groups, fused=True, **options)
         for bases in self._bases():
-            bases.factors = []
+            bases.factors = [] if bases.numel() >= SMALLEST else None
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets gradients and factors."""

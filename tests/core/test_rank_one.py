@@ -21,6 +21,11 @@ ON = torch.ones(K).double()
 OPTIONS = {"layers": [1, 1, 1, 1], "stem_type": "deep", "stem_width": 4}
 
 
+@pytest.fixture(autouse=True)
+def factors_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rank_one, "SMALLEST", 1)
+
+
 class Conditioned(nn.Module):
     """A small ResNet in the paper's setting; in double precision, since Adam divides by gradients
     and so magnifies the rounding of small ones, in whatever order they are summed."""
@@ -92,6 +97,16 @@ def test_bases_never_get_a_gradient_of_their_size() -> None:
     assert all(p.grad is None and p.factors and len(p.factors) == 1 for p in bases)
     optimiser.zero_grad()
     assert all(p.factors == [] for p in bases)
+
+
+def test_small_bases_are_ordinary_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a whole gradient fits the cache, factors only cost time."""
+    monkeypatch.setattr(rank_one, "SMALLEST", 10_000)
+    model = Conditioned()
+    RankOneAdam(model.parameters())
+    bases = [p for p in model.parameters() if isinstance(p, Bases)]
+    assert {p.factors is None for p in bases} == {True, False}
+    assert all((p.factors is None) == (p.numel() < 10_000) for p in bases)
 
 
 def test_released_bases_are_ordinary_parameters() -> None:
