@@ -1,4 +1,7 @@
-"""A manifest of a million rows is checked, split and sampled in bounded time and memory."""
+"""A manifest of a million rows is checked, split and sampled in bounded memory.
+
+How long it takes: `python -m benchmarks rows_growth`.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from audioinv.core.files import write_json
 from benchmarks.growth import CORPUS, frame_of
 
 ROWS = 1_000_000
-MOST_SECONDS, MOST_GIB = 60, 2
+MOST_GIB = 2
 
 MEASURED = """
-import resource, sys, time
+import sys
+from pathlib import Path
 from audioinv.cli import main
-began = time.process_time()
 assert main(["validate", sys.argv[1], "--no_audio"]) == 0
 from audioinv.data.dataset import sample_rows
 from audioinv.data.manifest import read_manifest, stratified_validation
@@ -26,21 +29,19 @@ frame = stratified_validation(manifest.frame, ["label"], 0.1, seed=0)
 rows = sample_rows(range(len(frame)), 100_000, 0, "test")
 assert frame["split"].value_counts()["valid"] == len(frame) // 10
 assert len(set(rows)) == 100_000
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print(time.process_time() - began, peak)
+status = Path("/proc/self/status").read_text()  # getrusage would count the parent before exec
+print(int(status.split("VmHWM:")[1].split()[0]) / 2**20)
 """
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads its peak memory from /proc")
 @pytest.mark.timeout(1200)
 def test_a_million_rows(tmp_path: Path) -> None:
-    """Seconds are of processor time, so that a busy machine is not a failure."""
     frame_of(ROWS).assign(split="train").to_csv(tmp_path / "manifest.csv", index=False)
     write_json(tmp_path / "corpus.json", CORPUS.to_json())
     command = [sys.executable, "-c", MEASURED, str(tmp_path)]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     lines = printed.splitlines()
     assert f"{ROWS} clips, 0 problems" in lines
-    seconds, gib = map(float, lines[-1].split())
-    print(f"{seconds:.1f} s, {gib:.2f} GiB")
-    assert seconds < MOST_SECONDS and gib < MOST_GIB
+    assert 0.1 < float(lines[-1]) < MOST_GIB
