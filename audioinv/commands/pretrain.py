@@ -53,10 +53,13 @@ def main(config: Config) -> None:
     encoder = encoder_of(config, bank)
     modality.check(pack, encoder.frontend)
     views = training_bank(bank, encoder)
-    with owned(run) if is_first_process() else nullcontext():
-        if not refuse_other_settings(run, settings, config):
+    first = is_first_process()  # of several, the one that writes
+    with owned(run) if first else nullcontext():
+        if first and not refuse_other_settings(run, settings, config):
             write_text(run / "config.yaml", settings)
-        if not config.trained or train(encoder, views, pack, run, config):
+        if config.trained:
+            train(encoder, views, pack, run, config)
+        if first:
             encoder.save(run / "encoder", info(config, pack.content_key))
             log.info("%s: encoder written", run)
 
@@ -71,8 +74,8 @@ def owned(run: Path) -> Iterator[None]:
 
 def train(
     encoder: AmortisedEncoder, bank: AugmentationBank, pack: Pack, run: Path, config: Config
-) -> bool:
-    """Pre-trains `encoder` in place; whether this process is the one that writes files."""
+) -> None:
+    """Pre-trains `encoder` in place."""
     clips = training_clips(encoder, pack)
     fabric = fabric_of(config)
     with (
@@ -82,7 +85,6 @@ def train(
     ):
         progress = shown if fabric.is_global_zero else (lambda step, loss, lr: None)
         pretrain(encoder, bank, clips, config.pretrain, run, fabric, config.seed, progress, stop)
-    return bool(fabric.is_global_zero)
 
 
 def own_settings(config: Config) -> PretrainConfig:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from audioinv.commands import pretrain
 from audioinv.core import resume
 from audioinv.core.checkpoint import checkpoints
 
@@ -88,6 +89,15 @@ def never_stopped() -> dict[str, bytes]:
     return {}
 
 
+def writes_nothing() -> None:
+    """Two writers of one name would remove each other's temporary files."""
+
+    def refused(path: str | Path, text: str) -> None:
+        raise AssertionError(f"a process that is not the first writes {path}")
+
+    pretrain.write_text = refused
+
+
 def resumes(
     run: Path, pair: Callable[..., list[Any]], known: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -138,7 +148,7 @@ def test_a_signal_to_any_process_writes_a_checkpoint(
     pair: Any, tmp_path: Path, never_stopped: dict[str, bytes], told: tuple[int, ...]
 ) -> None:
     run = tmp_path / "run"
-    children = pair(run)
+    children = pair(run, before={1: writes_nothing})
     wait_for_checkpoint(run, children)
     for rank in told:
         children[rank].kill(signal.SIGTERM)
