@@ -7,6 +7,7 @@ _NAMES = {
     "amortised": ("Amortised", "Amortised"),
     "simclr": ("SimCLR, all augmentations", "SimCLR"),
     "invclr": ("InvCLR, SimCLR with gradient penalty", "InvCLR"),
+    "invclr_bounded": ("InvCLR, every draw bounded", "InvCLR bounded"),
     "amortised_invclr": ("Amortised with gradient penalty", "Amortised InvCLR"),
     "simclr_frequency": ("SimCLR, frequency group only", "SimCLR frequency"),
     "simclr_time": ("SimCLR, time group only", "SimCLR time"),
