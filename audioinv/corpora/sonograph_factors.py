@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from audioinv.core.errors import UserError
 from audioinv.corpora.download import Download
-from audioinv.data.manifest import FACTORS, Corpus, write_manifest
+from audioinv.corpora.drawn import add_sizes, write_drawn
+from audioinv.data.manifest import FACTORS, Corpus
 from audioinv.data.task import Task
 
 NAME = "sonograph_factors"
@@ -38,9 +38,7 @@ TASKS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `audioinv prepare sonograph_factors`."""
-    parser.add_argument("--n_train", type=int, default=8000, help="training tones")
-    parser.add_argument("--n_valid", type=int, default=1000, help="validation tones")
-    parser.add_argument("--n_test", type=int, default=2000, help="test tones")
+    add_sizes(parser, {"train": 8000, "valid": 1000, "test": 2000}, "tones")
 
 
 def downloads() -> tuple[Download, ...]:
@@ -59,7 +57,7 @@ def prepare(
     """Writes manifest.parquet and corpus.json into `out`; the same seed gives the same factors.
 
     All factors vary but vibrato, which is off. A target is its place in its range, along its scale,
-    from 0 to 1: errors of all four can be compared. A part does not depend on the size of another.
+    from 0 to 1: errors of all four can be compared.
 
     Args:
         root: not used, since there are no files.
@@ -70,17 +68,13 @@ def prepare(
     Raises:
         UserError: a part without tones.
     """
-    sizes = {"train": n_train, "valid": n_valid, "test": n_test}
-    for split, n in sizes.items():
-        if n < 1:
-            raise UserError(f"n_{split} is {n}; give 1 or more")
-    frame = pd.concat([_part(split, n, seed) for split, n in sizes.items()], ignore_index=True)
     corpus = Corpus(NAME, TITLE, SOURCE, LICENCE, ".", 0, TASKS, MODALITY)
-    return write_manifest(out, frame, corpus, ".parquet")
+    sizes = {"train": n_train, "valid": n_valid, "test": n_test}
+    return write_drawn(out, corpus, sizes, lambda split, n: _part(split, n, seed))
 
 
 def _part(split: str, n: int, seed: int) -> pd.DataFrame:
-    """A split's rows: the factors, and the targets' places in their ranges."""
+    """A split's factors, and the targets' places in their ranges."""
     from audioinv import sonograph_clips
     from audioinv.core.randomness import generator
     from audioinv.factors import draw
@@ -92,6 +86,4 @@ def _part(split: str, n: int, seed: int) -> pd.DataFrame:
     places = {f"{k}_in_range": factors[k].to_uniform(drawn[k]).double().numpy() for k in TARGETS}
     labels = pd.DataFrame(places).round(6)
     labels["targets"] = labels.astype(str).agg(";".join, axis=1)
-    names = [f"{split}-{index:06d}" for index in range(n)]
-    rows = pd.concat([table.round(6), labels], axis=1)
-    return rows.assign(id=names, path="corpus.json", split=split)
+    return pd.concat([table.round(6), labels], axis=1)

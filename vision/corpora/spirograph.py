@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from audioinv.core.errors import UserError
 from audioinv.corpora.download import Download
-from audioinv.data.manifest import FACTORS, Corpus, write_manifest
+from audioinv.corpora.drawn import add_sizes, write_drawn
+from audioinv.data.manifest import FACTORS, Corpus
 from audioinv.data.task import Task
 
 NAME = "spirograph"
@@ -33,9 +33,7 @@ TASKS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `audioinv prepare spirograph`."""
-    parser.add_argument("--n_train", type=int, default=100000, help="training images")
-    parser.add_argument("--n_valid", type=int, default=5000, help="validation images")
-    parser.add_argument("--n_test", type=int, default=20000, help="test images")
+    add_sizes(parser, {"train": 100000, "valid": 5000, "test": 20000}, "images")
 
 
 def downloads() -> tuple[Download, ...]:
@@ -54,7 +52,7 @@ def prepare(
     """Writes manifest.parquet and corpus.json into `out`; the same seed gives the same factors.
 
     The paper has no validation images; ours are further ones, so that nothing is taken from the
-    training set. A part does not depend on the size of another.
+    training set.
 
     Args:
         root: not used, since there are no files.
@@ -65,17 +63,13 @@ def prepare(
     Raises:
         UserError: a part without images.
     """
-    sizes = {"train": n_train, "valid": n_valid, "test": n_test}
-    for split, n in sizes.items():
-        if n < 1:
-            raise UserError(f"n_{split} is {n}; give 1 or more")
-    frame = pd.concat([_part(split, n, seed) for split, n in sizes.items()], ignore_index=True)
     corpus = Corpus(NAME, TITLE, SOURCE, LICENCE, ".", 0, TASKS, NAME)
-    return write_manifest(out, frame, corpus, ".parquet")
+    sizes = {"train": n_train, "valid": n_valid, "test": n_test}
+    return write_drawn(out, corpus, sizes, lambda split, n: _part(split, n, seed))
 
 
 def _part(split: str, n: int, seed: int) -> pd.DataFrame:
-    """A split's rows: the factors, and the four targets once more as one label."""
+    """A split's factors, and the four targets once more as one label."""
     from audioinv.core.randomness import generator
     from audioinv.factors import draw
     from vision import spirograph
@@ -83,5 +77,4 @@ def _part(split: str, n: int, seed: int) -> pd.DataFrame:
     drawn = draw(spirograph.FACTORS, n, generator(seed, NAME, split))
     factors = pd.DataFrame({name: drawn[name].double().numpy() for name in FACTORS[NAME]}).round(6)
     targets = factors[list(spirograph.TARGETS)].astype(str).agg(";".join, axis=1)
-    names = [f"{split}-{index:06d}" for index in range(n)]
-    return factors.assign(id=names, path="corpus.json", split=split, targets=targets)
+    return factors.assign(targets=targets)
