@@ -11,21 +11,20 @@ renders is its factors, and has no file: `path` is that of corpus.json, which de
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from audioinv.core.checked import checked
 from audioinv.core.errors import UserError
-from audioinv.core.files import atomic_path, read_json, write_json
+from audioinv.core.files import read_json, write_json
+from audioinv.data.table import as_text, read_table, write_table
 from audioinv.data.task import Task
 
 FACTORS = {
@@ -170,7 +169,7 @@ def read_manifest(
     folder = Path(root) if root is not None else path.parent / corpus.root
     if not folder.is_dir():
         raise UserError(f"the files' root {folder} is not a folder; give --root")
-    text = _read_table(path)
+    text = read_table(path)
     if strict:
         _refuse(path, table_problems(text, corpus))
     return Manifest(_typed(text, corpus), corpus, folder)
@@ -185,21 +184,17 @@ def write_manifest(
         UserError: the table has problems (see `read_manifest`), or a file cannot be written.
     """
     path = Path(out_dir) / f"manifest{ending}"
-    text = _as_text(frame)
+    text = as_text(frame)
     _refuse(path, table_problems(text, corpus))
     typed = _typed(text, corpus)
     write_json(path.parent / "corpus.json", corpus.to_json())
-    with atomic_path(path) as temporary:
-        if ending == ".parquet":
-            typed.to_parquet(temporary, index=False)
-        else:
-            _write_csv(temporary, typed)
+    write_table(path, typed)
     return path
 
 
 def table_problems(frame: pd.DataFrame, corpus: Corpus) -> list[Problem]:
     """Everything wrong with the table itself; the files are `validate`'s."""
-    text = _as_text(frame)
+    text = as_text(frame)
     wanted = ["id", "path", *NUMBERS[corpus.modality], *_label_columns(corpus)]
     missing = [name for name in wanted if name not in text]
     reserved = [name for name in ("samples", "n_samples") if name in text]
@@ -312,7 +307,7 @@ def _rules(corpus: Corpus) -> list[Rule]:
 
 def readable(manifest: Manifest) -> pd.DataFrame:
     """The rows whose path and numbers allow an attempt to read them, the numbers as numbers."""
-    frame, numbers = _as_text(manifest.frame), NUMBERS[manifest.corpus.modality]
+    frame, numbers = as_text(manifest.frame), NUMBERS[manifest.corpus.modality]
     good = pd.Series(True, frame.index)
     for column, _, is_bad, _ in _rules(manifest.corpus):
         if column == "path" or column in numbers:
@@ -358,12 +353,6 @@ def _refuse(path: Path, problems: Sequence[Problem]) -> None:
         raise UserError(f"{path!s} has {len(problems)} problem(s): {shown}{more}")
 
 
-def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every value as a string, a missing one as "", the rows numbered 0..n-1."""
-    columns = {str(name): frame[name].map(str, na_action="ignore") for name in frame.columns}
-    return pd.DataFrame(columns).astype("str").fillna("").reset_index(drop=True)
-
-
 def _typed(text: pd.DataFrame, corpus: Corpus) -> pd.DataFrame:
     """Columns of numbers as numbers; one with a bad value (`strict` let it through) stays text."""
     typed = text.copy()
@@ -382,37 +371,3 @@ def _table_at(path: Path) -> Path:
     if len(there) > 1:
         raise UserError(f"{path} has two manifests; remove one, or name the one to read")
     return there[0] if there else found[0]
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    """The table as strings.
-
-    Raises:
-        UserError: another ending, a missing file, or not such a table.
-    """
-    if path.suffix not in (".csv", ".parquet"):
-        raise UserError(f"{path}: a manifest ends in .csv or .parquet")
-    try:
-        if path.suffix == ".parquet":
-            return _as_text(pd.read_parquet(path))
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows too long lose values
-            # Only "" is missing: "NA" and "null" are labels like others.
-            table = pd.read_csv(
-                path, dtype="str", keep_default_na=False, index_col=False, encoding="utf-8-sig"
-            )
-        return _as_text(table)
-    except (
-        OSError,
-        ValueError,
-        pd.errors.ParserWarning,
-    ) as error:  # parse, Arrow and Unicode errors are ValueErrors
-        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
-
-
-def _write_csv(path: Path, frame: pd.DataFrame) -> None:
-    # A lone carriage return is not quoted by itself, and would end the row when read.
-    texts: pd.DataFrame = frame.select_dtypes("str")
-    odd = any(column.str.contains("\r").any() for _, column in texts.items())
-    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if odd else csv.QUOTE_MINIMAL
-    frame.to_csv(path, index=False, lineterminator="\n", quoting=quoting, encoding="utf-8")
