@@ -44,7 +44,7 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> C
         with initialize_config_module(modality.CONF, version_base="1.3"):
             composed = compose(modality.DEFAULTS, [path, *_at_corners(overrides)])
         config = cast(Config, OmegaConf.to_object(composed))
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise UserError(_explain(error)) from error
     for name in (word.removeprefix("method=") for word in overrides if word.startswith("method=")):
         config.method = name if ":" in name else config.method

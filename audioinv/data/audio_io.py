@@ -28,6 +28,7 @@ Samples = npt.NDArray[np.float32]
 Pcm = npt.NDArray[np.int16]
 
 FULL_SCALE = 32768.0
+LOUDEST = 256.0  # 48 dB above full scale: integers written as floats, or damage
 LENGTH_TOLERANCE_S = 0.01  # manifests round their seconds, and mp3 encoders pad
 # Endings found when a folder is searched; raw has no header to read.
 ENDINGS = frozenset(
@@ -49,7 +50,8 @@ _BUFFER_BYTES = 1 << 13  # what a decoder may leave unread of a whole file
 class AudioError(FileError):
     """Something is wrong with one audio file.
 
-    Its kind is one of missing, unreadable, empty, truncated, non-finite, length, sample_rate.
+    Its kind is one of missing, unreadable, empty, truncated, non-finite, scale, length and
+    sample_rate.
     """
 
 
@@ -90,8 +92,8 @@ def read(
         samples (frames, channels), nominally in [-1, 1], and the file's sample rate in Hz.
 
     Raises:
-        AudioError: missing, unreadable, empty, truncated, non-finite, longer than LONGEST_S, or
-            the asked part lies outside the file by more than LENGTH_TOLERANCE_S.
+        AudioError: missing, unreadable, empty, truncated, non-finite, above LOUDEST, longer than
+            LONGEST_S, or the asked part lies outside the file by more than LENGTH_TOLERANCE_S.
     """
     path = Path(path)
     with _open(path) as (file, available):
@@ -272,8 +274,9 @@ def _blocks(path: Path, file: soundfile.SoundFile, first: int, count: int) -> It
             if not done:
                 file.seek(first)
             block: Samples = file.read(min(size, count - done), dtype="float32", always_2d=True)
-        except (soundfile.LibsndfileError, MemoryError) as error:
-            # It opened, so the header is whole: what it promises is not there.
+        except (soundfile.LibsndfileError, MemoryError, ValueError) as error:
+            # It opened, so the header is whole: what it promises is not there. A damaged mp3 may
+            # send libsndfile behind its end, where soundfile has a negative number of frames left.
             raise AudioError(
                 "truncated", f"{path}: cannot be read to its promised end, cut or damaged ({error})"
             ) from error
@@ -285,6 +288,12 @@ def _blocks(path: Path, file: soundfile.SoundFile, first: int, count: int) -> It
             )
         if not np.isfinite(block).all():
             raise AudioError("non-finite", f"{path}: has NaN or infinite samples; repair it")
+        if (loudest := max(block.max(), -block.min())) > LOUDEST:
+            raise AudioError(
+                "scale",
+                f"{path}: has samples of {loudest:.3g} where full scale is 1; "
+                "divide them by the largest value of the integers that they were",
+            )
         yield block
 
 

@@ -37,6 +37,7 @@ def test_a_corner_may_leave_components_out() -> None:
         (["pretrain.steps=many"], "many"),
         (["seed"], "seed"),
         (["seed=[1"], "[1"),
+        (["=0"], "Got int"),
     ],
 )
 def test_unknown_words_are_named_and_help_is_offered(words: list[str], told: str) -> None:

@@ -113,10 +113,14 @@ def bad_file(kind: str, folder: Path) -> Path:
         samples = noise(100)
         samples[50] = np.nan
         soundfile.write(path, samples, RATE, subtype="FLOAT")
+    elif kind == "scale":  # integers of 16 bits, written as they are
+        soundfile.write(path, 20000 * noise(100), RATE, subtype="FLOAT")
     return path
 
 
-@pytest.mark.parametrize("kind", ["missing", "empty", "empty-bytes", "unreadable", "non-finite"])
+@pytest.mark.parametrize(
+    "kind", ["missing", "empty", "empty-bytes", "unreadable", "non-finite", "scale"]
+)
 def test_a_bad_file_is_named_with_its_fault(tmp_path: Path, kind: str) -> None:
     path = bad_file(kind, tmp_path)
     with pytest.raises(AudioError, match=str(path)) as caught:

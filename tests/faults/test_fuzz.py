@@ -341,7 +341,7 @@ def of_descriptors(folder: Path) -> Case:
                     space.from_dict(case)
                 DescriptorSpace.from_json(case)
             else:
-                with contextlib.suppress(ValueError, TypeError):  # no tensor at all
+                with contextlib.suppress(ValueError, TypeError, RuntimeError):  # no tensor at all
                     case = torch.tensor(case)
                 if isinstance(case, torch.Tensor):
                     corner = space.round(case)
@@ -416,16 +416,14 @@ def of_recipes(folder: Path) -> Case:
         driver = REPOSITORY / "recipes" / "TEMPLATE" / "ssl1" / "ssl.sh"
         root = f"/x/{name}"
         given = ["--recipe", str(recipe), "--corpus", "c", "--data_root", root, "--dry_run", "true"]
-        done = subprocess.run(
-            [bash, str(driver), *given, "--stop_stage", "1"], capture_output=True, text=True
-        )
+        done = subprocess.run([bash, str(driver), *given, "--stop_stage", "1"], capture_output=True)
         assert done.returncode == 0, done.stderr
-        assert "syntax error" not in done.stderr and "unbound" not in done.stderr
-        command = done.stdout[done.stdout.index(" prepare ") :]
+        assert b"syntax error" not in done.stderr and b"unbound" not in done.stderr
+        command = done.stdout[done.stdout.index(b" prepare ") :].decode()
         read = subprocess.run(
-            [bash, "-c", f"printf '%s\\0' x{command}"], capture_output=True, text=True, check=True
-        )
-        assert root in read.stdout.split("\0"), command
+            [bash, "-c", f"printf '%s\\0' x{command}"], capture_output=True, check=True
+        )  # as bytes: text would make every \r a \n
+        assert root.encode() in read.stdout.split(b"\0"), command
 
     return st.one_of(text, ugly), run
 

@@ -16,6 +16,7 @@ from audioinv.core.adapted import load_adapted
 from audioinv.core.checkpoint import load_latest, save_checkpoint
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.errors import UserError
+from audioinv.data import audio_io
 from audioinv.data.manifest import Corpus, read_manifest
 from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack, open_pack
@@ -96,6 +97,17 @@ def test_a_pack_of_no_corpus(tmp_path: Path) -> None:
     file.write_text(json.dumps(described))
     with pytest.raises(UserError, match="'corpus' is missing"):
         open_pack(file.parent)
+
+
+def test_an_mp3_whose_decoder_runs_behind_its_end(tmp_path: Path) -> None:
+    """Its first header is gone and another is found, of another rate: the position exceeds it."""
+    path = tmp_path / "a.mp3"
+    tone = 0.3 * np.sin(np.arange(900) / 5)
+    soundfile.write(path, np.stack([tone, -tone], 1), 8000, "MPEG_LAYER_III", format="MP3")
+    whole = path.read_bytes()
+    path.write_bytes(b"\0" + whole[1:139] + whole[75:])
+    with pytest.raises(UserError, match="damaged"):
+        audio_io.check(path, 0.14, 0.05, 8000)
 
 
 def test_a_png_that_ends_within_its_pixels(tmp_path: Path) -> None:
