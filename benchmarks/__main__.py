@@ -17,7 +17,7 @@ from audioinv.core.errors import UserError
 from benchmarks.catalogue import BENCHMARKS, benchmark
 from benchmarks.machine import describe
 from benchmarks.measure import Setup, measure
-from benchmarks.record import merge, table
+from benchmarks.record import forget_others, merge, table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,13 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, run in chosen.items():
             print(f"\n# {name}\n", flush=True)
             about = record(name, inspect.getdoc(run) or "", options, setup)
+            titles = []
             for comparison in run(setup):
+                titles.append(comparison.title())
                 if options.only not in comparison.title():
                     continue
                 found = measure(comparison, setup, options.rounds)
                 print(table(found), flush=True)
                 if options.out:
                     merge(options.out, name, {**about, "comparisons": [found]})
+            if options.out:
+                forget_others(options.out, name, titles)
     except UserError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 2

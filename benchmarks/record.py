@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,30 @@ def merge(folder: Path, benchmark: str, found: Mapping[str, Any]) -> None:
 
     Comparisons of it that were not made again stay as they were.
     """
-    path = folder / "benchmarks.json"
-    figures = read_json(path) if path.exists() else {}
+    figures = _read(folder)
     made = {_title(c): c for c in figures.get(benchmark, {}).get("comparisons", [])}
     made |= {_title(c): c for c in found["comparisons"]}
     figures[benchmark] = {**found, "comparisons": list(made.values())}
-    write_json(path, figures)
+    _write(folder, figures)
+
+
+def forget_others(folder: Path, benchmark: str, titles: Sequence[str]) -> None:
+    """Drops comparisons that a benchmark used to make: those whose titles are not in `titles`."""
+    figures = _read(folder)
+    found = figures.get(benchmark, {"comparisons": []})
+    kept = [c for c in found["comparisons"] if _title(c) in titles]
+    if len(kept) < len(found["comparisons"]):
+        found["comparisons"] = kept
+        _write(folder, figures)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / "benchmarks.json"
+    return dict(read_json(path)) if path.exists() else {}
+
+
+def _write(folder: Path, figures: Mapping[str, Any]) -> None:
+    write_json(folder / "benchmarks.json", figures)
     write_text(folder / "benchmarks.md", HEAD + "".join(section(*item) for item in figures.items()))
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 
+import audioinv.conf
 from audioinv.augment.fused import FusedBank
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.pretrain import PretrainConfig, make_contrast, make_optimiser
@@ -15,23 +19,28 @@ from benchmarks.augmenting import own_views
 from benchmarks.measure import Comparison, Ratio, Setup
 from benchmarks.sounds import Task, tasks
 
+SETTINGS = Path(audioinv.conf.__path__[0]) / "conditioning"
+CONDITIONINGS = ("hyper", "hyper_light", "norm")
+
 
 def training_step(setup: Setup) -> Iterator[Comparison]:
-    """The parts of a SimCLR step of a full-width ResNet-18 with the default conditioning, fp32,
-    all seven augmentations on every clip: both views with their log-mel spectra (by the waveform
-    route and by the fused one), the network forwards and backwards with loss, and the optimiser
-    (fused AdamW). A step is those three.
+    """The parts of a SimCLR step of a full-width ResNet-18, fp32, all seven augmentations on every
+    clip: both views with their log-mel spectra (by the waveform route and by the fused one), the
+    network forwards and backwards with loss, and the optimiser (AdamW). A step is those three. With
+    the settings `conditioning=hyper` (8 full bases, the default), `hyper_light` and `norm`.
     """
     for task in tasks(setup)[:2]:
-        yield _training_step(task, setup)
+        for name in CONDITIONINGS:
+            yield _training_step(task, name, setup)
 
 
-def _training_step(task: Task, setup: Setup) -> Comparison:
+def _training_step(task: Task, conditioning: str, setup: Setup) -> Comparison:
     x, bank, frontend = task.clips(setup), task.bank(), task.frontend(setup)
     width = 0.125 if setup.miniature else 1.0
+    options: Any = OmegaConf.to_container(OmegaConf.load(SETTINGS / f"{conditioning}.yaml"))
     with seeded(0, "benchmark"):
         encoder = AmortisedEncoder(
-            frontend, {"name": "resnet18", "width": width}, {"name": "hyper"}, bank.space
+            frontend, {"name": "resnet18", "width": width}, options, bank.space
         )
     config = PretrainConfig()
     model = make_contrast(encoder, bank, config, 0).to(setup.device)
@@ -58,4 +67,4 @@ def _training_step(task: Task, setup: Setup) -> Comparison:
         Ratio("network", step, least=0.85),
         Ratio("network", fused_step, least=0.85),
     ]
-    return Comparison("training step", task.work(), contenders, ratios)
+    return Comparison(f"training step, {conditioning}", task.work(), contenders, ratios)

@@ -2,8 +2,9 @@
 
 A weight that is h B, with h (J,) computed from the descriptor and bases B (J, N), has the gradient
 dL/dB = h (outer) dL/d(h B): J N numbers that two short vectors say as well. The backward pass keeps
-the two; the step multiplies them out a cache-sized piece at a time and gives each piece to torch's
-own fused Adam, so that the update is that of Adam on the full gradient, number for number.
+the two, and the step multiplies them out a piece at a time: on a processor within its cache
+(`core.fused_adam`), on a GPU for torch's own fused Adam. Either way the update is that of Adam on
+the full gradient, up to rounding.
 
 The 32 bases of the paper's ResNet-18 are 357 M numbers: 1.4 GB of gradient are neither allocated,
 written nor read at each step, and several processes exchange dL/d(h B), a 32nd of it.
@@ -18,10 +19,10 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.optim.adam import adam
 
-PIECE = {"cpu": 1 << 20, "cuda": 1 << 26}
-"""Numbers of a gradient that are multiplied out at a time."""
-SMALLEST = 1 << 23
-"""Numbers of bases whose gradient is kept as factors; below it, a whole gradient is faster."""
+from audioinv.core import fused_adam
+
+PIECE = 1 << 26
+"""Numbers of a gradient that are multiplied out at a time, on a GPU."""
 
 
 class Bases(nn.Parameter):
@@ -77,8 +78,12 @@ class RankOneAdam(torch.optim.Adam):
 
     def __init__(self, groups: Any, **options: Any) -> None:
         super().__init__(groups, fused=True, **options)
+        self.keep_factors()
+
+    def keep_factors(self) -> None:
+        """From here on backward passes leave factors; `release` is the opposite."""
         for bases in self._bases():
-            bases.factors = [] if bases.numel() >= SMALLEST else None
+            bases.factors = []
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets gradients and factors."""
@@ -106,13 +111,24 @@ class RankOneAdam(torch.optim.Adam):
         if not state:
             state["step"] = torch.zeros((), device=bases.device)
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(bases), torch.zeros_like(bases)
-        tensors = (bases, state["exp_avg"], state["exp_avg_sq"])
-        columns = max(PIECE.get(bases.device.type, 1 << 20) // len(bases), 1)
-        for start in range(0, bases.shape[1], columns):
+        tensors = (bases.detach(), state["exp_avg"], state["exp_avg_sq"])
+        if fused_adam.applies(bases):
+            fused_adam.step(tensors, h, g, int(state["step"]) + 1, group)
+        else:
+            self._in_pieces(tensors, h, g, state["step"], group)
+        state["step"] += 1
+
+    def _in_pieces(
+        self, tensors: tuple[Tensor, ...], h: Tensor, g: Tensor, step: Tensor, group: dict[str, Any]
+    ) -> None:
+        """The same by torch's Adam, each piece's gradient multiplied out."""
+        rows = len(tensors[0])
+        columns = max(PIECE // rows, 1)
+        for start in range(0, g.shape[1], columns):
             piece = slice(start, start + columns)
             values, first, second = (list(t[:, piece].unbind()) for t in tensors)
             gradient = list((h.T @ g[:, piece]).unbind())
-            steps = list(state["step"].repeat(len(bases)).unbind())
+            steps = list(step.repeat(rows).unbind())
             adam(
                 values, gradient, first, second, [], steps,
                 fused=True, amsgrad=False, maximize=False, lr=group["lr"], eps=group["eps"],
@@ -122,7 +138,6 @@ class RankOneAdam(torch.optim.Adam):
                 grad_scale=getattr(self, "grad_scale", None),
                 found_inf=getattr(self, "found_inf", None),
             )  # fmt: skip
-        state["step"] += 1
 
 
 def joined(factors: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

@@ -97,6 +97,16 @@ def test_one_comparison_can_be_measured_anew(tmp_path: Path) -> None:
     assert figures[2]["time mask"] == figures[1]["time mask"]
 
 
+def test_comparisons_that_a_benchmark_no_longer_makes_are_dropped(tmp_path: Path) -> None:
+    old = {"name": "by abacus", "work": {}, "rounds": 1, "load": 0, "clock": "sun", "ms": {}}
+    machine = {"hardware": "one abacus", "threads": 1, "python": "3", "versions": {}}
+    found = {"about": "Old.", "command": "count", "date": "then", "machine": machine}
+    merge(tmp_path, "log_mel", {**found, "comparisons": [{**old, "ratios": []}]})
+    assert "by abacus" in (tmp_path / "benchmarks.md").read_text()
+    assert main(["log_mel", "--miniature", "--rounds", "1", "--out", str(tmp_path)]) == 0
+    assert "by abacus" not in (tmp_path / "benchmarks.md").read_text()
+
+
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_benchmark_runs(name: str, tmp_path: Path) -> None:
     assert main([name, "--miniature", "--rounds", "1", "--out", str(tmp_path)]) == 0

@@ -36,6 +36,7 @@ from audioinv.core.pretrain import (
 )
 from audioinv.core.projector import Projector
 from audioinv.core.randomness import generator, seeded
+from audioinv.core.rank_one import RankOneAdam
 
 WIDTH = 6
 
@@ -395,7 +396,7 @@ def plain_simclr(config: PretrainConfig) -> AmortisedEncoder:
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    optimiser = torch.optim.AdamW(groups, fused=True)
+    optimiser = RankOneAdam(groups, decoupled_weight_decay=True)
     encoder.train(), projector.train()
     for step in range(config.steps):
         set_learning_rate(optimiser, config, step)

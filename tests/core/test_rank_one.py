@@ -10,7 +10,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from audioinv.core import rank_one
+from audioinv.core import fused_adam, rank_one
 from audioinv.core.backbone import Backbone
 from audioinv.core.conditioning import HyperConditioning
 from audioinv.core.randomness import generator, seeded
@@ -19,11 +19,6 @@ from audioinv.core.rank_one import Bases, RankOneAdam, release
 K, STEPS = 5, 6
 ON = torch.ones(K).double()
 OPTIONS = {"layers": [1, 1, 1, 1], "stem_type": "deep", "stem_width": 4}
-
-
-@pytest.fixture(autouse=True)
-def factors_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rank_one, "SMALLEST", 1)
 
 
 class Conditioned(nn.Module):
@@ -71,11 +66,15 @@ def largest_difference(a: nn.Module, b: nn.Module) -> float:
 
 @pytest.mark.parametrize("decoupled", [True, False])
 @pytest.mark.parametrize("backwards", [1, 2])
+@pytest.mark.parametrize("by_torch", [False, True])
 def test_the_update_is_adams(
-    decoupled: bool, backwards: int, monkeypatch: pytest.MonkeyPatch
+    decoupled: bool, backwards: int, by_torch: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where a piece ends within a basis, and where gradients add up before a step."""
-    monkeypatch.setitem(rank_one.PIECE, "cpu", 32 * 700)
+    """Also as on a GPU, by torch's own Adam, where a piece ends within a basis; and where gradients
+    add up before a step."""
+    monkeypatch.setattr(rank_one, "PIECE", 32 * 700)
+    if by_torch:
+        monkeypatch.setattr(fused_adam, "applies", lambda values: False)
     ours, theirs = Conditioned(), Conditioned()
     reference = torch.optim.AdamW if decoupled else torch.optim.Adam
     train(
@@ -88,6 +87,26 @@ def test_the_update_is_adams(
     assert largest_difference(ours, Conditioned()) > 1e-3  # and it learnt something
 
 
+def test_the_bits_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are shared out among them, also unevenly; sizes that are no multiple of a piece."""
+    draw, found = generator(0, "numbers"), []
+    h, g = torch.rand(2, 7, generator=draw), torch.randn(2, 5001, generator=draw)
+    group = {"lr": 0.1, "betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0.1}
+    for threads in (1, 3, 16):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        tensors = tuple(torch.zeros(7, 5001) for _ in range(3))
+        for count in (1, 2):
+            fused_adam.step(tensors, h, g, count, {**group, "decoupled_weight_decay": True})
+        found.append(torch.stack(tensors))
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+    theirs = torch.nn.Parameter(torch.zeros(7, 5001))
+    theirs.grad = h.T @ g
+    adam = torch.optim.AdamW([theirs], **group)
+    for _ in range(2):
+        adam.step()
+    torch.testing.assert_close(found[0][0], theirs.detach(), rtol=1e-4, atol=1e-6)
+
+
 def test_bases_never_get_a_gradient_of_their_size() -> None:
     model = Conditioned()
     optimiser = RankOneAdam(model.parameters())
@@ -97,16 +116,6 @@ def test_bases_never_get_a_gradient_of_their_size() -> None:
     assert all(p.grad is None and p.factors and len(p.factors) == 1 for p in bases)
     optimiser.zero_grad()
     assert all(p.factors == [] for p in bases)
-
-
-def test_small_bases_are_ordinary_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a whole gradient fits the cache, factors only cost time."""
-    monkeypatch.setattr(rank_one, "SMALLEST", 10_000)
-    model = Conditioned()
-    RankOneAdam(model.parameters())
-    bases = [p for p in model.parameters() if isinstance(p, Bases)]
-    assert {p.factors is None for p in bases} == {True, False}
-    assert all((p.factors is None) == (p.numel() < 10_000) for p in bases)
 
 
 def test_released_bases_are_ordinary_parameters() -> None:
