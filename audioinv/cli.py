@@ -223,7 +223,7 @@ def _add_pack(commands: Any) -> None:
         "which leaves positions as fractions of width and height true (default crop)",
     )
     command.add_argument("--root", type=Path, help="folder of the audio, if not corpus.json's")
-    command.add_argument("--nj", type=int, default=2, help="processes (default 2)")
+    _add_engine(command)
     command.add_argument(
         "--on-error",
         choices=("fail", "skip"),
@@ -242,8 +242,28 @@ def _pack(options: argparse.Namespace) -> int:
     media = media_of(
         manifest.corpus.modality, options.sample_rate, options.image_size, options.image_fit
     )
-    build_pack(manifest, options.out, media, options.nj, options.on_error)
+    build_pack(manifest, options.out, media, _engine(options), options.on_error)
     return 0
+
+
+def _add_engine(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--nj", type=int, default=2, help="pieces of work at once (default 2)")
+    command.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="processes of this machine, or Ray, on this one or many (default local)",
+    )
+    command.add_argument(
+        "--ray_address",
+        help="of a Ray cluster (default: RAY_ADDRESS, or else a Ray of its own on this machine)",
+    )
+
+
+def _engine(options: argparse.Namespace) -> Any:
+    from audioinv.data.parallel import engine_of
+
+    return engine_of(options.engine, options.nj, options.ray_address)
 
 
 def _add_hydra(commands: Any, name: str, summary: str) -> None:
@@ -268,6 +288,8 @@ def _add_hydra(commands: Any, name: str, summary: str) -> None:
             "--descriptor", default="all", help="all, none, a+b or -a (default all)"
         )
         command.add_argument("--out", required=True, type=Path, help="file to write")
+    if name == "embed":
+        _add_engine(command)
     if name == "profile":
         command.add_argument("--steps", type=int, default=20, help="to time (default 20)")
         command.add_argument("--out", type=Path, help="JSON file to write the table to as well")
@@ -281,6 +303,7 @@ def _hydra(options: argparse.Namespace) -> int:
     configs = [compose_config(job, options.config_dir) for job in jobs]  # all checked, then run
     command = importlib.import_module(f"audioinv.commands.{options.command}")
     extra = [getattr(options, name) for name in ("descriptor", "steps", "out") if name in options]
+    extra += [_engine(options)] if "engine" in options else []
     for number, (job, config) in enumerate(zip(jobs, configs, strict=True), 1):
         if options.multirun:
             logging.info("job %d of %d: %s", number, len(jobs), " ".join(job))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,50 @@ def counted() -> Counter[str]:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     for kind, number in sorted(COUNTED.items()):
         terminalreporter.write_line(f"{kind}: {number}")
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[Any]:
+    """A Ray cluster: a head that does no work, and `machines`, two of them with one core each."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'audioinv[ray]'")
+    from ray.cluster_utils import Cluster
+
+    settings: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 128 << 20}
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **settings})
+    made.machines = [made.add_node(num_cpus=1, **settings) for _ in range(2)]
+    yield made
+    made.shutdown()
+
+
+@pytest.fixture(scope="session")
+def kill_on_ray() -> Callable[[Any, str], None]:
+    """A function: SIGKILL to a busy worker process of a `ray_cluster`, or to a whole machine."""
+
+    def kill(cluster: Any, victim: str) -> None:
+        if victim == "a machine":
+            cluster.remove_node(cluster.machines.pop(), allow_graceful=False)
+            return
+        raylets = {node.all_processes["raylet"][0].process.pid for node in cluster.machines}
+        busy: list[int] = []
+        while not busy:  # a worker's name says whether it has work
+            busy = [p for p, parent in processes_of("ray::_work").items() if parent in raylets]
+        os.kill(busy[0], signal.SIGKILL)
+
+    return kill
+
+
+def processes_of(word: str) -> dict[int, int]:
+    """Process -> its parent, of the processes whose command line begins with `word`."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (folder / "cmdline").read_bytes().startswith(word.encode()):
+                status = (folder / "stat").read_text()
+                found[int(folder.name)] = int(status.rpartition(")")[2].split()[1])
+        except OSError:
+            continue  # it has ended
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import csv
 import hashlib
 import io
 import json
+import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,15 +27,16 @@ import pyarrow as pa
 
 from audioinv.core.checked import checked
 from audioinv.core.errors import UserError
-from audioinv.core.files import atomic_path, read_json, write_json, write_text
+from audioinv.core.files import atomic_path, read_json, remove_abandoned, write_json, write_text
 from audioinv.core.lock import locked
 from audioinv.data.manifest import Corpus, Manifest, path_inside
 from audioinv.data.media import Media, Samples
-from audioinv.data.parallel import map_all
+from audioinv.data.parallel import Engine, Local, map_all
 
 FORMAT = "audioinv-pack-v2"
 SHARD_BYTES = 128 << 20  # a worker holds twice this
 ON_ERROR = ("fail", "skip")
+SERIAL = Local(1)
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def build_pack(
     manifest: Manifest,
     out: str | Path,
     media: Media,
-    workers: int = 1,
+    engine: Engine = SERIAL,
     on_error: str = "fail",
     shard_clips: int = 1000,
 ) -> Pack:
@@ -115,7 +117,7 @@ def build_pack(
         manifest: rows in the order the pack will have.
         out: folder of the pack; made if need be.
         media: how a clip is read, and its size in the pack.
-        workers: processes.
+        engine: what makes the shards.
         on_error: at a clip that cannot be read, "fail" stops; "skip" leaves it out and lists it in
             pack.json and skipped.csv.
         shard_clips: clips in a shard, at most (fewer where they are long).
@@ -142,7 +144,7 @@ def build_pack(
     reused = _reuse(out, description, on_error)
     if reused is None:
         with locked(out):
-            _build(out, description, shards, workers, on_error)
+            _build(out, description, shards, engine, on_error)
     pack = open_pack(out) if reused is None else reused
     print(
         f"{out}: {len(pack)} clips of {media.unit} {media.size}, {_outcome(pack)}", file=sys.stderr
@@ -198,6 +200,7 @@ def _described(directory: Path) -> dict[str, Any]:
 
 def _plan(manifest: Manifest, out: Path, media: Media, shard_clips: int) -> list[_Shard]:
     """The shards to make: runs of rows of at most `shard_clips` clips and about SHARD_BYTES."""
+    out, root = out.absolute(), manifest.root.absolute()  # a worker may run in another folder
     sizes = media.n_bytes(manifest.frame)
     ends, clips, size = [], 0, 0.0
     for row, extra in enumerate(sizes):
@@ -209,9 +212,9 @@ def _plan(manifest: Manifest, out: Path, media: Media, shard_clips: int) -> list
     shards = []
     for number, (first, last) in enumerate(pairwise(bounds)):
         frame = manifest.frame.iloc[first:last].reset_index(drop=True)
-        key = _shard_key(frame, manifest.root, media)
+        key = _shard_key(frame, root, media)
         file = out / f"shard-{number:05d}.arrow"
-        shards.append(_Shard(file, frame, manifest.root, media, key))
+        shards.append(_Shard(file, frame, root, media, key))
     return shards
 
 
@@ -251,12 +254,14 @@ def _outcome(pack: Pack) -> str:
 
 
 def _build(
-    out: Path, description: dict[str, Any], shards: list[_Shard], workers: int, on_error: str
+    out: Path, description: dict[str, Any], shards: list[_Shard], engine: Engine, on_error: str
 ) -> None:
     """Makes the shards that are not there, then pack.json."""
     _sweep(out, {shard.file.name for shard in shards})
     make = partial(_make_shard, on_error=on_error)
-    skipped = [clip for part in map_all(make, shards, workers, "packing shards") for clip in part]
+    made = map_all(make, shards, engine, "packing shards", out)
+    remove_abandoned(out)  # by a worker that died, for which another did the work
+    skipped = [clip for part in made for clip in part]
     if len(skipped) == sum(len(shard.frame) for shard in shards):
         raise UserError(f"{out}: no clip could be read; the first: {skipped[0]['reason']}")
     if skipped:
@@ -288,6 +293,11 @@ def _make_shard(shard: _Shard, on_error: str) -> list[dict[str, str]]:
     done = _skipped_in(shard)
     if done is not None and not (done and on_error == "fail"):
         return done
+    if _shard_key(shard.frame, shard.root, shard.media) != shard.key:
+        raise UserError(
+            f"{platform.node()} does not find in {shard.root} what {shard.file.name} was planned "
+            "from: files change, or its machine does not share this folder with the one that asks"
+        )
     read: list[Samples] = []
     skipped: list[dict[str, str]] = []
     bad: list[int] = []

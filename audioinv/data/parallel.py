@@ -1,16 +1,21 @@
-"""One way to do the same thing to many files: in parallel, in order, showing progress."""
+"""One way to do the same thing to many pieces: in parallel, in order, showing progress.
+
+An engine says where the work is done: `Local` by processes of this machine, `data.on_ray.OnRay` on
+Ray. Who asks for work to be done does not know which.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import track
@@ -20,40 +25,98 @@ from audioinv.core.errors import FileError, UserError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+ENGINES = ("local", "ray")
 LINE_EVERY_S = 10.0
 PROBE_THREADS = 8
+
+
+class Engine(Protocol):
+    """Where work is done: `workers` pieces at a time.
+
+    `run` yields (number, function(item)) for every item, in any order; the first error stops the
+    rest. Function, items and results can be pickled. An engine may give an item to another worker
+    when one dies, so a function that writes `item`'s file must do so atomically. `folder` is where
+    it writes, if it does: every worker must see what this process sees there.
+    """
+
+    @property
+    def workers(self) -> int: ...
+
+    def run(
+        self, function: Callable[[Item], Result], items: Sequence[Item], folder: Path | None
+    ) -> Iterator[tuple[int, Result]]: ...
+
+
+@dataclass(frozen=True)
+class Local:
+    """Processes of this machine; one worker, or one chunk of items, is this process itself.
+
+    Args:
+        workers: processes. chunk: items that a process takes at a time.
+    """
+
+    workers: int = 1
+    chunk: int = 1
+
+    def run(
+        self, function: Callable[[Item], Result], items: Sequence[Item], folder: Path | None = None
+    ) -> Iterator[tuple[int, Result]]:
+        """As `Engine` says.
+
+        Raises:
+            UserError: a worker process was killed.
+        """
+        if self.workers == 1 or len(items) <= self.chunk:
+            yield from enumerate(map(function, items))
+            return
+        # Spawned, not forked: a fork of a process with threads (Arrow, torch) can hang.
+        with ProcessPoolExecutor(self.workers, mp_context=get_context("spawn")) as pool:
+            try:
+                yield from enumerate(pool.map(function, items, chunksize=self.chunk))
+            except BrokenProcessPool as error:
+                raise UserError(
+                    "a worker process was killed, perhaps for memory; use fewer workers"
+                ) from error
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
+def engine_of(name: str, workers: int, address: str | None = None) -> Engine:
+    """The engine `name` with so many workers; `address` is that of a Ray cluster.
+
+    Raises:
+        UserError: no such engine, Ray is not installed, or an address without Ray.
+    """
+    if name not in ENGINES:
+        raise UserError(f"engine is '{name}'; give one of {', '.join(ENGINES)}")
+    if name == "local":
+        if address is not None:
+            raise UserError(f"ray_address is {address}; give engine ray with it")
+        return Local(workers)
+    from audioinv.data.on_ray import OnRay
+
+    return OnRay(workers, address)
 
 
 def map_all(
     function: Callable[[Item], Result],
     items: Sequence[Item],
-    workers: int,
+    engine: Engine,
     title: str,
-    *,
-    threads: bool = False,
-    chunk: int = 1,
+    folder: Path | None = None,
 ) -> list[Result]:
-    """`[function(item) for item in items]`, by `workers` processes (or threads), with progress.
+    """`[function(item) for item in items]`, done by `engine`, with progress.
 
     Progress goes to standard error: a bar on a terminal, a plain line now and then elsewhere.
-    The first error stops the rest. With one worker, or one chunk, it runs in this process.
+    The first error stops the rest.
 
     Raises:
-        UserError: `workers` is below 1, or a worker process was killed.
+        UserError: fewer workers than 1, or what the engine raises.
     """
-    if workers < 1:
-        raise UserError(f"the number of workers is {workers}; give 1 or more")
-    if workers == 1 or len(items) <= chunk:
-        return list(_shown(map(function, items), len(items), title))
-    with _pool(workers, threads) as pool:
-        try:
-            return list(_shown(pool.map(function, items, chunksize=chunk), len(items), title))
-        except BrokenProcessPool as error:
-            raise UserError(
-                f"{title}: a worker process was killed, perhaps for memory; use fewer workers"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    if engine.workers < 1:
+        raise UserError(f"the number of workers is {engine.workers}; give 1 or more")
+    done = dict(_shown(engine.run(function, items, folder), len(items), title))
+    return [done[number] for number in range(len(items))]
 
 
 def probe_files(probe: Callable[[Path], Result], paths: Sequence[Path]) -> list[Result]:
@@ -62,9 +125,9 @@ def probe_files(probe: Callable[[Path], Result], paths: Sequence[Path]) -> list[
     Raises:
         UserError: files that `probe` raises a FileError of; the message names them all.
     """
-    found = map_all(
-        partial(_or_error, probe), paths, PROBE_THREADS, "reading headers", threads=True
-    )
+    with ThreadPoolExecutor(PROBE_THREADS) as pool:
+        results = pool.map(partial(_or_error, probe), paths)
+        found = list(_shown(results, len(paths), "reading headers"))
     errors = [str(error) for error in found if isinstance(error, FileError)]
     if errors:
         raise UserError(f"{len(errors)} unreadable file(s): {'; '.join(errors)}")
@@ -76,13 +139,6 @@ def _or_error(probe: Callable[[Path], Result], path: Path) -> Result | FileError
         return probe(path)
     except FileError as error:
         return error
-
-
-def _pool(workers: int, threads: bool) -> Executor:
-    if threads:
-        return ThreadPoolExecutor(workers)
-    # Spawned, not forked: a fork of a process with threads (Arrow, torch) can hang.
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
 
 
 def _shown(results: Iterable[Result], total: int, title: str) -> Iterator[Result]:

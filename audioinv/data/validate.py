@@ -8,7 +8,7 @@ from pathlib import Path
 
 from audioinv.core.errors import FileError, UserError
 from audioinv.data.manifest import NUMBERS, Manifest, Problem, path_inside, readable, table_problems
-from audioinv.data.parallel import map_all
+from audioinv.data.parallel import Local, map_all
 
 __all__ = ["Problem", "validate"]
 
@@ -58,7 +58,7 @@ def validate(manifest: Manifest, workers: int = 1, *, files: bool = True) -> lis
         _Row(modality, manifest.root, *row)
         for row in zip(table["id"], table["path"], numbers, strict=True)
     ]
-    checked = map_all(_check, rows, workers, "validating", chunk=CHUNK)
+    checked = map_all(_check, rows, Local(workers, CHUNK), "validating")
     digests = [digest for _, digest in checked]
     for found, _ in checked:
         problems += found

@@ -23,6 +23,7 @@ from audioinv.data.dataset import waveforms
 from audioinv.data.manifest import Corpus, Manifest
 from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack, open_pack
+from audioinv.data.parallel import Local
 from audioinv.data.task import Task
 
 RATE = 8000
@@ -65,7 +66,7 @@ def times(folder: Path) -> dict[str, int]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_samples_are_exactly_the_files(manifest: Manifest, tmp_path: Path, workers: int) -> None:
-    pack = build_pack(manifest, tmp_path / "pack", Sounds(RATE), workers, shard_clips=3)
+    pack = build_pack(manifest, tmp_path / "pack", Sounds(RATE), Local(workers), shard_clips=3)
     assert (len(pack), pack.size, pack.corpus, pack.reused) == (7, RATE, CORPUS, False)
     for index in range(7):
         np.testing.assert_array_equal(pack.samples(index), pcm(manifest, index))
@@ -201,7 +202,7 @@ def test_an_unreadable_clip_fails_and_leaves_no_pack(
     build_pack(manifest, out, Sounds(RATE), shard_clips=3)
     (manifest.root / "4.wav").write_text("this is no audio" * 10)
     with pytest.raises(UserError, match=r"clip clip4: .*4\.wav.*--on-error skip"):
-        build_pack(manifest, out, Sounds(RATE), workers, shard_clips=3)
+        build_pack(manifest, out, Sounds(RATE), Local(workers), shard_clips=3)
     assert not list(out.glob(".*"))
     with pytest.raises(UserError, match="not a finished pack"):
         open_pack(out)
@@ -292,7 +293,8 @@ def test_the_key_does_not_depend_on_where_the_audio_lies(
 
 
 @pytest.mark.parametrize(
-    "settings", [{"on_error": "ignore"}, {"workers": 0}, {"media": Sounds(0)}, {"shard_clips": 0}]
+    "settings",
+    [{"on_error": "ignore"}, {"engine": Local(0)}, {"media": Sounds(0)}, {"shard_clips": 0}],
 )
 def test_bad_settings_are_refused(
     manifest: Manifest, tmp_path: Path, settings: dict[str, object]

@@ -1,0 +1,150 @@
+"""Packing on Ray: the bytes of the local engine, also when a worker or a machine dies midway."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import audioinv
+from audioinv.core.errors import UserError
+from audioinv.data import on_ray, pack
+from audioinv.data.audio_io import write_wav
+from audioinv.data.manifest import Corpus, Manifest
+from audioinv.data.media import Sounds
+from audioinv.data.pack import build_pack
+from audioinv.data.parallel import Local, engine_of, map_all
+
+RATE = 8000
+CLIPS, SHARD_CLIPS = 600, 10
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """Clips at twice the pack's rate: resampling takes time enough to be killed in."""
+    root = tmp_path_factory.mktemp("audio")
+    random = np.random.default_rng(0)
+    for i in range(CLIPS):
+        write_wav(root / f"{i}.wav", random.uniform(-1, 1, 8000), 2 * RATE)
+    frame = pd.DataFrame(
+        {
+            "id": [f"clip{i}" for i in range(CLIPS)],
+            "path": [f"{i}.wav" for i in range(CLIPS)],
+            "start": 0.0,
+            "duration": 0.5,
+            "sample_rate": 2 * RATE,
+        }
+    )
+    return Manifest(frame, Corpus("tiny", "Tiny", "made here", "CC0-1.0", ".", 2 * RATE), root)
+
+
+@pytest.fixture(scope="module")
+def local(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What the local engine makes."""
+    out = tmp_path_factory.mktemp("local") / "pack"
+    build_pack(manifest, out, Sounds(RATE), shard_clips=SHARD_CLIPS)
+    return contents(out)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("victim", ["a worker", "a machine"])
+def test_a_death_midway_loses_nothing_and_repeats_nothing(
+    manifest: Manifest,
+    local: dict[str, bytes],
+    ray_cluster: Any,
+    kill_on_ray: Callable[[Any, str], None],
+    tmp_path: Path,
+    counted: Counter[str],
+    victim: str,
+) -> None:
+    out = tmp_path / "pack"
+    standing: list[int] = []
+
+    def strike() -> None:
+        while len(list(out.glob("shard-*.arrow"))) < 5:
+            time.sleep(0.005)
+        kill_on_ray(ray_cluster, victim)
+        standing.append(len(list(out.glob("shard-*.arrow"))))
+
+    killer = threading.Thread(target=strike, daemon=True)
+    killer.start()
+    engine = engine_of("ray", 2, ray_cluster.address)
+    made = build_pack(manifest, out, Sounds(RATE), engine, shard_clips=SHARD_CLIPS)
+    killer.join()
+    assert 5 <= standing[0] < CLIPS // SHARD_CLIPS, "it was not killed midway"
+    assert contents(out) == local
+    found = Counter(made.frame["id"])
+    lost = set(manifest.frame["id"]) - found.keys()
+    twice = [clip for clip, times in found.items() if times > 1]
+    counted[f"clips packed on Ray while {victim} was killed"] += len(made)
+    counted["clips lost on Ray"] += len(lost)
+    counted["clips twice on Ray"] += len(twice)
+    assert not lost and not twice
+
+
+@pytest.mark.faults
+def test_an_unreadable_clip_says_what_the_local_engine_says(
+    manifest: Manifest, ray_cluster: Any, tmp_path: Path
+) -> None:
+    frame = manifest.frame.iloc[:3].assign(path=["0.wav", "not there.wav", "2.wav"])
+    broken = replace(manifest, frame=frame)
+    said = []
+    for engine in (Local(1), engine_of("ray", 2, ray_cluster.address)):
+        with pytest.raises(UserError, match=r"clip clip1: .*no such file.*--on-error") as error:
+            build_pack(broken, tmp_path / "pack", Sounds(RATE), engine, shard_clips=2)
+        said.append(str(error.value))
+        assert not (tmp_path / "pack" / "pack.json").exists()
+    assert said[0] == said[1]
+
+
+def test_ray_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r"pip install 'audioinv\[ray\]'"):
+        engine_of("ray", 2)
+
+
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [(("spark", 2, None), "give one of local, ray"), (("local", 2, "auto"), "give engine ray")],
+)
+def test_engines_that_are_not_there(engine: tuple[str, int, str | None], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        engine_of(*engine)
+
+
+def test_a_folder_that_a_worker_does_not_share(tmp_path: Path) -> None:
+    """Without Ray: what runs on a worker whose machine has another folder of that name."""
+    with pytest.raises(UserError, match=r"does not see .*file system that all machines share"):
+        on_ray._work(len, "abc", tmp_path / ".shared.0.tmp", audioinv.__version__)
+    with pytest.raises(UserError, match=r"has audioinv .*, the machine that asks 0\.0\.0;"):
+        on_ray._work(len, "abc", None, "0.0.0")
+    assert on_ray._work(len, "abc", None, audioinv.__version__) == 3
+
+
+def test_audio_that_a_worker_does_not_share(manifest: Manifest, tmp_path: Path) -> None:
+    """A clip that is missing there only is no clip to be skipped."""
+    shard = pack._plan(manifest, tmp_path, Sounds(RATE), SHARD_CLIPS)[0]
+    elsewhere = replace(shard, root=tmp_path)
+    with pytest.raises(UserError, match="does not share this folder"):
+        pack._make_shard(elsewhere, "skip")
+    assert not shard.file.exists()
+
+
+def test_a_cluster_that_is_not_there() -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'audioinv[ray]'")
+    with pytest.raises(UserError, match=r"cannot reach Ray at 127\.0\.0\.1:1: .*refused"):
+        map_all(len, ["a", "b"], engine_of("ray", 2, "127.0.0.1:1"), "counting")
