@@ -86,7 +86,11 @@ class DescriptorSpace:
         missing = [name for name in self.names if name not in values]
         if missing:
             raise UserError(f"the descriptor has no value for {', '.join(missing)}")
-        return self.check(torch.tensor([float(values[name]) for name in self.names]))
+        try:
+            given = [float(values[name]) for name in self.names]
+        except (TypeError, ValueError) as error:
+            raise UserError(f"descriptor components are numbers, got {dict(values)}") from error
+        return self.check(torch.tensor(given))
 
     def to_dict(self, descriptor: Tensor) -> dict[str, float]:
         """Component name -> value, of one descriptor (K,)."""

@@ -185,11 +185,10 @@ def test_under_slurm_with_two_machines(
 
 
 @pytest.mark.parametrize("machines", [1, 2])
-def test_under_torchrun(packed: Any, tmp_path: Path, machines: int) -> None:
-    """One launcher with two processes, or two launchers, as on two machines.
-
-    Not compared with `never_stopped`, of forked processes: see docs/reliability.md, not covered.
-    """
+def test_under_torchrun(
+    packed: Any, tmp_path: Path, never_stopped: dict[str, bytes], machines: int
+) -> None:
+    """One launcher with two processes, or two launchers, as on two machines."""
     run, port = tmp_path / "run", free_port()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     launchers = []
@@ -207,8 +206,8 @@ def test_under_torchrun(packed: Any, tmp_path: Path, machines: int) -> None:
         )
     said = [launcher.communicate(timeout=400)[1] for launcher in launchers]
     assert [launcher.returncode for launcher in launchers] == [0] * machines, said
-    assert checkpoints(run / "checkpoints")[-1].name == "step_00000040.pt"
-    assert (run / "encoder" / "encoder.json").exists()
+    if "whole" in never_stopped:
+        assert weights(run) == never_stopped["whole"]
 
 
 def test_fabric_starts_the_second_process_itself(

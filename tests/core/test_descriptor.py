@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -41,6 +43,13 @@ def test_dictionary_and_json_round_trip(values: list[float]) -> None:
     descriptor = torch.tensor(values)
     assert torch.equal(space.from_dict(space.to_dict(descriptor)), descriptor)
     assert DescriptorSpace.from_json(space.to_json()).names == space.names
+
+
+@pytest.mark.parametrize("value", [None, "many", [1]], ids=repr)
+def test_a_value_that_is_no_number_is_refused(value: Any) -> None:
+    space = DescriptorSpace.single(NAMES[:2])
+    with pytest.raises(UserError, match="are numbers"):
+        space.from_dict({NAMES[0]: 1.0, NAMES[1]: value})
 
 
 def test_expand_repeats_a_component_for_its_augmentations() -> None:
