@@ -29,7 +29,9 @@ from audioinv.core.files import read_json
 from audioinv.core.pretrain import ClipSource
 from audioinv.core.randomness import seeded
 from audioinv.data.dataset import training_rows
+from audioinv.data.media import media_of
 from audioinv.data.pack import Pack, open_pack
+from audioinv.data.shards import open_shards
 from audioinv.hear import TRUSTED_MODULES
 from audioinv.modality import build_frontend, modality_of
 
@@ -67,6 +69,21 @@ def pack_of(config: Config) -> Pack:
             f"give modality={pack.corpus.modality}"
         )
     return pack
+
+
+def source_of(config: Config) -> Pack:
+    """What to pre-train on: the pack that `pack=` names, or the shards that `shards=` does.
+
+    Raises:
+        UserError: neither or both are given, or `open_pack` and `open_shards` say why.
+    """
+    if config.shards is None:
+        return pack_of(config)
+    if config.pack is not None:
+        raise UserError(f"pack={config.pack} and shards={config.shards} are given; give one")
+    rate, side = (getattr(config.frontend, name, None) for name in ("sample_rate", "image_size"))
+    media = media_of(config.modality, rate, side)
+    return open_shards(config.shards, media, config.modality, config.on_error)
 
 
 def frontend_of(config: Config) -> nn.Module:

@@ -16,9 +16,9 @@ from audioinv.commands.build import (
     encoder_of,
     fabric_of,
     is_first_process,
-    pack_of,
     run_of,
     saved_config,
+    source_of,
     training_bank,
     training_clips,
 )
@@ -28,7 +28,7 @@ from audioinv.core.bank import AugmentationBank
 from audioinv.core.distributed import explain_lost_process
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
-from audioinv.core.files import remove_abandoned, write_text
+from audioinv.core.files import read_json, remove_abandoned, write_json, write_text
 from audioinv.core.lock import locked
 from audioinv.core.pretrain import PretrainConfig, pretrain
 from audioinv.core.signals import stop_signals
@@ -47,7 +47,7 @@ def main(config: Config) -> None:
         log.info("%s: already done, encoder is there", run)
         return
     config.pretrain = own_settings(config)
-    pack = pack_of(config)
+    pack = source_of(config)
     modality = modality_of(config.modality)
     bank = modality.bank(config.bank, pack)
     encoder = encoder_of(config, bank)
@@ -57,6 +57,8 @@ def main(config: Config) -> None:
     with owned(run) if first else nullcontext():
         if first and not refuse_other_settings(run, settings, config):
             write_text(run / "config.yaml", settings)
+        if first and config.shards is not None:
+            refuse_other_shards(run, pack.content_key, config)
         if config.trained:
             train(encoder, views, pack, run, config)
         if first:
@@ -138,6 +140,23 @@ def refuse_other_settings(run: Path, new: str, config: Config) -> bool:
     return False
 
 
+def refuse_other_shards(run: Path, key: str, config: Config) -> None:
+    """Keeps in shards.json what the shards held when `run` was begun: other clips, other steps.
+
+    Raises:
+        UserError: they hold something else now.
+    """
+    path = run / "shards.json"
+    if path.exists() and read_json(path) != {"key": key} and any(run.glob("checkpoints/step_*.pt")):
+        if not config.allow_changes:
+            raise UserError(
+                f"{config.shards} hold other files than when {run} was begun; put those back, "
+                "choose another run folder, or go on with these by allow_changes=true"
+            )
+        log.warning("%s goes on with other files in %s", run, config.shards)
+    write_json(path, {"key": key})
+
+
 def _differences(old: str, new: str) -> list[tuple[str, str]]:
     before, after = (
         {name: str(value) for name, value in _flat(OmegaConf.to_container(OmegaConf.create(text)))}
@@ -163,5 +182,13 @@ def _may_differ(line: str) -> bool:
     """Settings that do not touch what pre-training computes."""
     paths = ("run:", "pack:", "statistics:")
     machine = ("accelerator", "devices", "nodes", "timeout_s", "allow_changes")
-    free = ("adapt.", "measure.", "tasks", "pretrain.keep_checkpoints", *paths, *machine)
+    free = (
+        "adapt.",
+        "measure.",
+        "tasks",
+        "pretrain.keep_checkpoints",
+        "pretrain.read_ahead",
+        *paths,
+        *machine,
+    )
     return line.startswith(free)

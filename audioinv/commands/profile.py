@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from audioinv.commands.build import encoder_of, fabric_of, pack_of, training_clips
+from audioinv.commands.build import encoder_of, fabric_of, source_of, training_clips
 from audioinv.commands.pretrain import own_settings
 from audioinv.commands.run_folder import command_line, hardware, versions
 from audioinv.conf.schema import Config
@@ -18,7 +18,7 @@ from audioinv.modality import modality_of
 
 def main(config: Config, steps: int, out: Path | None) -> None:
     """Prints a table of the parts of a step; writes it as JSON to `out`, if that is given."""
-    pack, modality = pack_of(config), modality_of(config.modality)
+    pack, modality = source_of(config), modality_of(config.modality)
     bank = modality.bank(config.bank, pack)
     encoder = encoder_of(config, bank)
     modality.check(pack, encoder.frontend)

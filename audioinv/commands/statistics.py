@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from audioinv.commands.build import frontend_of, need, pack_of
+from audioinv.commands.build import frontend_of, need, source_of
 from audioinv.conf.schema import Config
 from audioinv.core.files import read_json, write_json
-from audioinv.data.dataset import training_rows
+from audioinv.data.dataset import sample_rows, training_rows
 from audioinv.modality import modality_of
 
+FROM_SHARDS = 10_000  # clips
 log = logging.getLogger(__name__)
 
 
@@ -19,7 +20,7 @@ def main(config: Config) -> None:
     were computed from."""
     path = need(config.statistics, "statistics", "exp/demo/statistics.json")
     config.statistics = None
-    pack = pack_of(config)
+    pack = source_of(config)
     modality = modality_of(config.modality)
     frontend: Any = frontend_of(config)
     modality.check(pack, frontend)
@@ -29,6 +30,8 @@ def main(config: Config) -> None:
         log.info("%s: already done", path)
         return
     rows = training_rows(pack)
+    if config.shards is not None:  # every clip has to be decoded
+        rows = sorted(sample_rows(rows, FROM_SHARDS, 0, "statistics"))
     batches = (modality.clips(frontend, pack, rows[k : k + 256]) for k in range(0, len(rows), 256))
     values = frontend.fit(batches)
     write_json(path, {**values, **source})

@@ -131,7 +131,9 @@ class Config:
 
     Args:
         modality: audio or image; says what the groups frontend and bank offer.
-        run: run folder. pack: packed clips. statistics: JSON of `audioinv statistics`.
+        run: run folder. pack: packed clips. shards: WebDataset shards to pre-train on instead, as
+            DIR/part-{000000..000099}.tar; on_error: at a clip of theirs that cannot be decoded,
+            fail, or skip (the next takes its place). statistics: JSON of `audioinv statistics`.
         method: name shown in tables; set by the method group.
         out: folder of a run's results; null means the run folder itself. Give one to judge the same
             encoder on several packs.
@@ -153,6 +155,8 @@ class Config:
     modality: str = "audio"
     run: str | None = None
     pack: str | None = None
+    shards: str | None = None
+    on_error: str = "fail"
     statistics: str | None = None
     out: str | None = None
     protocol: str = "linear"

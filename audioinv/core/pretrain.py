@@ -22,6 +22,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
+from audioinv.core.ahead import ahead
 from audioinv.core.auxiliary import ParameterPredictor
 from audioinv.core.bank import ALL, AugmentationBank
 from audioinv.core.checkpoint import save_checkpoint
@@ -75,6 +76,7 @@ class PretrainConfig:
         sync_batch_norm: normalise by statistics of the clips of all processes.
         not_finite: what a loss or gradient that is not finite does: "stop", or "skip" the step, up
             to skip_limit steps in a row.
+        read_ahead: batches that are read before they are needed, by as many threads.
         checkpoint_every, log_every: steps. keep_checkpoints: how many of the newest stay.
         log_gradient_norm: in the lines that are logged.
     """
@@ -106,6 +108,7 @@ class PretrainConfig:
     sync_batch_norm: bool = False
     not_finite: str = "stop"
     skip_limit: int = 10
+    read_ahead: int = 0
     checkpoint_every: int = 200
     keep_checkpoints: int = 2
     log_every: int = 10
@@ -169,14 +172,18 @@ def pretrain(
     total = config.batch_size * fabric.world_size
     own = own_rows(config.batch_size, fabric)
 
+    def read(step: int) -> Tensor:
+        # Drawn for the clips of all processes: the same however many share them. (0 was a rank.)
+        batch = batch_indices(len(clips), total, seed, step)
+        return clips.batch(batch, generator(seed, "crops", step, 0), own)
+
+    batches = ahead(read, range(start, config.steps), config.read_ahead)
     for step in range(start, config.steps):
         began = time.perf_counter()
         lr = set_learning_rate(optimiser, config, step)
         descriptor = draw_corner(bank, config, seed, step, fabric.global_rank)
         on_device = descriptor.to(fabric.device)
-        # Drawn for the clips of all processes: the same however many share them. (0 was a rank.)
-        batch = batch_indices(len(clips), total, seed, step)
-        x = clips.batch(batch, generator(seed, "crops", step, 0), own)
+        x = next(batches)
         with torch.no_grad():
             views, params = bank.views(
                 fabric.to_device(x),
@@ -233,7 +240,7 @@ def compared(projection: Tensor, config: PretrainConfig, fabric: Fabric) -> Tens
 
 def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
     """Raises a UserError for settings that cannot work."""
-    lowest = {"steps": 0, "batch_size": 2, "warmup_steps": 0, "skip_limit": 1}
+    lowest = {"steps": 0, "batch_size": 2, "warmup_steps": 0, "skip_limit": 1, "read_ahead": 0}
     every = {"checkpoint_every": 1, "keep_checkpoints": 1, "log_every": 1}
     for name, least in {**lowest, **every}.items():
         if getattr(config, name) < least:

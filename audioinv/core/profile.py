@@ -115,7 +115,7 @@ def profile(
         register_optimizer_step_pre_hook(lambda *_: watch.begin("optimiser")),
         register_optimizer_step_post_hook(lambda *_: watch.end()),
     ]
-    settings = replace(config, steps=steps + 2, checkpoint_every=steps + 2)
+    settings = replace(config, steps=steps + 2, checkpoint_every=steps + 2, read_ahead=0)
     try:
         with tempfile.TemporaryDirectory() as run:
             pretrain(

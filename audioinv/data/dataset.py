@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from audioinv.core.bank import ALL
 from audioinv.core.randomness import generator
 from audioinv.data.audio_io import FULL_SCALE
+from audioinv.data.media import Samples
 from audioinv.data.pack import Pack
 
 
@@ -33,11 +34,15 @@ def waveforms(
         IndexError: no such clip, or an offset outside its clip.
     """
     starts = [0] * len(indices) if offsets is None else [int(offset) for offset in offsets]
-    pcm = np.zeros((len(indices), n_samples), np.int16)
-    for row, index, start in zip(pcm, indices, starts, strict=True):
-        clip = pack.samples(int(index))
+    return _cut((pack.samples(int(index)) for index in indices), starts, n_samples, repeat)
+
+
+def _cut(clips: Iterable[Samples], starts: Sequence[int], n_samples: int, repeat: bool) -> Tensor:
+    """`n_samples` of each clip from its start, (B, n_samples) float32 in [-1, 1)."""
+    pcm = np.zeros((len(starts), n_samples), np.int16)
+    for row, clip, start in zip(pcm, clips, starts, strict=True):
         if not 0 <= start < len(clip):
-            raise IndexError(f"offset {start} in clip {index}, which has {len(clip)} samples")
+            raise IndexError(f"offset {start} in a clip of {len(clip)} samples")
         part = clip[start : start + n_samples]
         if repeat:
             row[:] = np.resize(part, n_samples)
@@ -61,7 +66,6 @@ class RandomCrops:
         self.rows = np.asarray(rows)
         self.n_samples = n_samples
         self.repeat = repeat
-        self.spare = np.maximum(pack.frame["n_samples"].to_numpy()[self.rows] - n_samples, 0)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -70,9 +74,10 @@ class RandomCrops:
         """Waveforms (B, n_samples) of the clips at `indices[own]` of `rows`."""
         chosen = indices[own].numpy()
         position = torch.rand(len(indices), generator=generator)[own].double().numpy()
-        offsets = (position * (self.spare[chosen] + 1)).astype(int)
-        rows = self.rows[chosen].tolist()
-        return waveforms(self.pack, rows, self.n_samples, offsets.tolist(), self.repeat)
+        clips = [self.pack.samples(row) for row in self.rows[chosen].tolist()]
+        spare = np.array([max(len(clip) - self.n_samples, 0) for clip in clips])
+        starts = (position * (spare + 1)).astype(int).tolist()
+        return _cut(clips, starts, self.n_samples, self.repeat)
 
 
 def fixed_clips(pack: Pack, rows: Sequence[int], n_samples: int, repeat: bool = False) -> Tensor:
