@@ -177,6 +177,18 @@ def _prepare(options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_folders(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--root", type=Path, help="folder of the audio, if not corpus.json's")
+    command.add_argument(
+        "--also_inside",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="another folder that paths and symbolic links may lead to; may be given several times",
+    )
+
+
 def _add_validate(commands: Any) -> None:
     command = commands.add_parser(
         "validate",
@@ -184,7 +196,7 @@ def _add_validate(commands: Any) -> None:
         description="Reads every clip; prints one line a problem and exits 1 if there is any.",
     )
     command.add_argument("manifest", type=Path, help="its table, or the folder that prepare wrote")
-    command.add_argument("--root", type=Path, help="folder of the audio, if not corpus.json's")
+    _add_folders(command)
     command.add_argument("--nj", type=int, default=2, help="processes (default 2)")
     command.add_argument(
         "--no_audio", action="store_true", help="check the table alone and open no file"
@@ -196,7 +208,7 @@ def _validate(options: argparse.Namespace) -> int:
     from audioinv.data.manifest import read_manifest
     from audioinv.data.validate import validate
 
-    manifest = read_manifest(options.manifest, options.root, strict=False)
+    manifest = read_manifest(options.manifest, options.root, also=options.also_inside, strict=False)
     problems = validate(manifest, options.nj, files=not options.no_audio)
     for problem in problems:
         print(f"{problem.kind}: {problem}")
@@ -222,7 +234,7 @@ def _add_pack(commands: Any) -> None:
         help="of images that are not square: their centre, or the whole in other proportions, "
         "which leaves positions as fractions of width and height true (default crop)",
     )
-    command.add_argument("--root", type=Path, help="folder of the audio, if not corpus.json's")
+    _add_folders(command)
     _add_engine(command)
     command.add_argument(
         "--on-error",
@@ -238,7 +250,7 @@ def _pack(options: argparse.Namespace) -> int:
     from audioinv.data.media import media_of
     from audioinv.data.pack import build_pack
 
-    manifest = read_manifest(options.manifest, options.root)
+    manifest = read_manifest(options.manifest, options.root, also=options.also_inside)
     media = media_of(
         manifest.corpus.modality, options.sample_rate, options.image_size, options.image_fit
     )

@@ -20,7 +20,7 @@ import audioinv
 from audioinv.core.errors import UserError
 from audioinv.core.files import write_text
 from audioinv.corpora.unpack import unpack
-from audioinv.data.manifest import path_inside
+from audioinv.data.paths import path_inside
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ import pandas as pd
 
 from audioinv.core.errors import UserError
 from audioinv.data.audio_io import probe_all
-from audioinv.data.manifest import Corpus, path_inside, stratified_validation, write_manifest
+from audioinv.data.manifest import Corpus, stratified_validation, write_manifest
+from audioinv.data.paths import path_inside
 
 
 def locate(root: str | Path, wanted: str | Sequence[str], source: str) -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from audioinv.core.errors import UserError
-from audioinv.data.manifest import leaves_root
+from audioinv.data.paths import leaves_root
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2")
 _BLOCK_BYTES = 1 << 20

@@ -15,7 +15,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ import pandas as pd
 from audioinv.core.checked import checked
 from audioinv.core.errors import UserError
 from audioinv.core.files import read_json, write_json
+from audioinv.data.paths import leaves_root, path_inside
 from audioinv.data.table import as_text, read_table, write_table
 from audioinv.data.task import Task
 
@@ -115,11 +116,16 @@ class Problem:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A table of examples, its corpus, and the folder the paths are relative to."""
+    """A table of examples, its corpus, and the folder the paths are relative to.
+
+    They stay inside it, or lead into one of the folders `also`: absolute, by .., or by a symbolic
+    link.
+    """
 
     frame: pd.DataFrame
     corpus: Corpus
     root: Path
+    also: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -128,27 +134,17 @@ class Manifest:
         """The file of a row.
 
         Raises:
-            UserError: the path, or a symbolic link on it, leaves the root.
+            UserError: the path, or a symbolic link on it, leads anywhere else.
         """
-        return path_inside(self.root, str(row["path"]))
-
-
-def leaves_root(relative: str) -> bool:
-    """Whether a path, as written, is absolute, climbs out of its root, or is no path at all."""
-    pure = PurePosixPath(relative)
-    return pure.is_absolute() or ".." in pure.parts or "\0" in relative
-
-
-def path_inside(root: Path, relative: str) -> Path:
-    """`root / relative`, refused where it, or a symbolic link on it, leaves the root."""
-    path = root / relative
-    if leaves_root(relative) or not path.resolve().is_relative_to(root.resolve()):
-        raise UserError(f"path '{relative}' leaves the root {root}; give paths inside it")
-    return path
+        return path_inside(self.root, str(row["path"]), self.also)
 
 
 def read_manifest(
-    path: str | Path, root: str | Path | None = None, *, strict: bool = True
+    path: str | Path,
+    root: str | Path | None = None,
+    *,
+    also: Sequence[str | Path] = (),
+    strict: bool = True,
 ) -> Manifest:
     """Reads a manifest (CSV or Parquet, by its ending) and the corpus.json beside it.
 
@@ -158,21 +154,26 @@ def read_manifest(
     Args:
         path: of the table, or the folder that it is the manifest of.
         root: folder of the files; None takes the one in corpus.json.
+        also: folders that paths may lead to besides.
         strict: raise on a bad table; False leaves that to `validate`.
 
     Raises:
-        UserError: a file is missing or cannot be read, the root is no folder, or (strict) the
-            table has problems: one message tells them all.
+        UserError: a file is missing or cannot be read, the root or another folder is none, or
+            (strict) the table has problems: one message tells them all.
     """
     path = _table_at(Path(path))
     corpus = Corpus.from_json(read_json(path.parent / "corpus.json"))
     folder = Path(root) if root is not None else path.parent / corpus.root
     if not folder.is_dir():
         raise UserError(f"the files' root {folder} is not a folder; give --root")
+    others = tuple(Path(other) for other in also)
+    for other in others:
+        if not other.is_dir():
+            raise UserError(f"--also_inside {other} is not a folder")
     text = read_table(path)
     if strict:
-        _refuse(path, table_problems(text, corpus))
-    return Manifest(_typed(text, corpus), corpus, folder)
+        _refuse(path, table_problems(text, corpus, bool(others)))
+    return Manifest(_typed(text, corpus), corpus, folder, others)
 
 
 def write_manifest(
@@ -192,8 +193,12 @@ def write_manifest(
     return path
 
 
-def table_problems(frame: pd.DataFrame, corpus: Corpus) -> list[Problem]:
-    """Everything wrong with the table itself; the files are `validate`'s."""
+def table_problems(frame: pd.DataFrame, corpus: Corpus, may_leave: bool = False) -> list[Problem]:
+    """Everything wrong with the table itself; the files are `validate`'s.
+
+    Args:
+        may_leave: paths may leave the root; where they end is seen when they are opened.
+    """
     text = as_text(frame)
     wanted = ["id", "path", *NUMBERS[corpus.modality], *_label_columns(corpus)]
     missing = [name for name in wanted if name not in text]
@@ -205,7 +210,7 @@ def table_problems(frame: pd.DataFrame, corpus: Corpus) -> list[Problem]:
     if len(text) == 0:
         problems.append(Problem("", "", "empty", "the table has no rows"))
     else:
-        for column, kind, is_bad, advice in [*_rules(corpus), *_label_rules(corpus)]:
+        for column, kind, is_bad, advice in [*_rules(corpus, may_leave), *_label_rules(corpus)]:
             if column in text:
                 rows = text[is_bad(text[column]).astype(bool)]
                 problems += [_problem(row, column, kind, advice) for _, row in rows.iterrows()]
@@ -284,10 +289,11 @@ Rule = tuple[str, str, Callable[[pd.Series], pd.Series], str]
 RULES: tuple[Rule, ...] = (
     ("id", "id", lambda c: c == "", "give every row an id"),
     ("id", "duplicate id", lambda c: c.duplicated() & (c != ""), "another row has it"),
-    ("path", "path", lambda c: (c == "") | c.map(leaves_root), "give a path inside the root"),
+    ("path", "path", lambda c: (c == "") | c.str.contains("\0"), "give a path"),
     ("split", "split", lambda c: ~c.isin(SPLITS), f"give {', '.join(SPLITS)}"),
     ("fold", "fold", lambda c: c == "", "give every row a fold"),
 )
+INSIDE: Rule = ("path", "path", lambda c: c.map(leaves_root), "give a path inside the root")
 NUMBER_RULES: tuple[Rule, ...] = (
     ("start", "number", _not(lambda v: v >= 0), "give seconds, 0 or more"),
     ("duration", "number", _not(lambda v: v > 0), "give seconds, more than 0"),
@@ -300,16 +306,17 @@ NUMBER_RULES: tuple[Rule, ...] = (
 )
 
 
-def _rules(corpus: Corpus) -> list[Rule]:
+def _rules(corpus: Corpus, may_leave: bool) -> list[Rule]:
     """Of the columns that every manifest of the modality has."""
-    return [*RULES, *(rule for rule in NUMBER_RULES if rule[0] in NUMBERS[corpus.modality])]
+    numbers = [rule for rule in NUMBER_RULES if rule[0] in NUMBERS[corpus.modality]]
+    return [*RULES, *([] if may_leave else [INSIDE]), *numbers]
 
 
 def readable(manifest: Manifest) -> pd.DataFrame:
     """The rows whose path and numbers allow an attempt to read them, the numbers as numbers."""
     frame, numbers = as_text(manifest.frame), NUMBERS[manifest.corpus.modality]
     good = pd.Series(True, frame.index)
-    for column, _, is_bad, _ in _rules(manifest.corpus):
+    for column, _, is_bad, _ in _rules(manifest.corpus, bool(manifest.also)):
         if column == "path" or column in numbers:
             good &= ~is_bad(frame[column]).astype(bool)
     return frame[good].assign(**{name: frame.loc[good, name].map(float) for name in numbers})

@@ -29,9 +29,10 @@ from audioinv.core.checked import checked
 from audioinv.core.errors import UserError
 from audioinv.core.files import atomic_path, read_json, remove_abandoned, write_json, write_text
 from audioinv.core.lock import locked
-from audioinv.data.manifest import Corpus, Manifest, path_inside
+from audioinv.data.manifest import Corpus, Manifest
 from audioinv.data.media import Media, Samples
 from audioinv.data.parallel import Engine, Local, map_all
+from audioinv.data.paths import path_inside
 
 FORMAT = "audioinv-pack-v2"
 SHARD_BYTES = 128 << 20  # a worker holds twice this
@@ -46,6 +47,7 @@ class _Shard:
     file: Path
     frame: pd.DataFrame
     root: Path
+    also: tuple[Path, ...]
     media: Media
     key: str
 
@@ -201,6 +203,7 @@ def _described(directory: Path) -> dict[str, Any]:
 def _plan(manifest: Manifest, out: Path, media: Media, shard_clips: int) -> list[_Shard]:
     """The shards to make: runs of rows of at most `shard_clips` clips and about SHARD_BYTES."""
     out, root = out.absolute(), manifest.root.absolute()  # a worker may run in another folder
+    also = tuple(folder.absolute() for folder in manifest.also)
     sizes = media.n_bytes(manifest.frame)
     ends, clips, size = [], 0, 0.0
     for row, extra in enumerate(sizes):
@@ -214,7 +217,7 @@ def _plan(manifest: Manifest, out: Path, media: Media, shard_clips: int) -> list
         frame = manifest.frame.iloc[first:last].reset_index(drop=True)
         key = _shard_key(frame, root, media)
         file = out / f"shard-{number:05d}.arrow"
-        shards.append(_Shard(file, frame, root, media, key))
+        shards.append(_Shard(file, frame, root, also, media, key))
     return shards
 
 
@@ -304,7 +307,7 @@ def _make_shard(shard: _Shard, on_error: str) -> list[dict[str, str]]:
     rows: list[Any] = shard.frame.to_dict("records")
     for number, row in enumerate(rows):
         try:
-            read.append(shard.media.read(path_inside(shard.root, row["path"]), row))
+            read.append(shard.media.read(path_inside(shard.root, row["path"], shard.also), row))
         except UserError as error:
             reason = f"clip {row['id']}: {error}"
             if on_error == "fail":

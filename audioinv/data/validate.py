@@ -7,8 +7,9 @@ from importlib import import_module
 from pathlib import Path
 
 from audioinv.core.errors import FileError, UserError
-from audioinv.data.manifest import NUMBERS, Manifest, Problem, path_inside, readable, table_problems
+from audioinv.data.manifest import NUMBERS, Manifest, Problem, readable, table_problems
 from audioinv.data.parallel import Local, map_all
+from audioinv.data.paths import path_inside
 
 __all__ = ["Problem", "validate"]
 
@@ -28,6 +29,7 @@ class _Row:
 
     modality: str
     root: Path
+    also: tuple[Path, ...]
     id: str
     path: str
     numbers: tuple[float, ...]
@@ -47,7 +49,7 @@ def validate(manifest: Manifest, workers: int = 1, *, files: bool = True) -> lis
         workers: processes that read files.
         files: False checks the table alone, a million rows in seconds, and opens nothing.
     """
-    problems = table_problems(manifest.frame, manifest.corpus)
+    problems = table_problems(manifest.frame, manifest.corpus, bool(manifest.also))
     if not files:
         return problems
     if any(problem.kind == "column" for problem in problems) or len(manifest) == 0:
@@ -55,7 +57,7 @@ def validate(manifest: Manifest, workers: int = 1, *, files: bool = True) -> lis
     modality, table = manifest.corpus.modality, readable(manifest)
     numbers = table[list(NUMBERS[modality])].itertuples(index=False, name=None)
     rows = [
-        _Row(modality, manifest.root, *row)
+        _Row(modality, manifest.root, manifest.also, *row)
         for row in zip(table["id"], table["path"], numbers, strict=True)
     ]
     checked = map_all(_check, rows, Local(workers, CHUNK), "validating")
@@ -71,7 +73,7 @@ def _check(row: _Row) -> tuple[list[Problem], str]:
     """A row's problems, and the hash of its content ("" if it cannot be read)."""
     try:
         check = import_module(READERS[row.modality]).check
-        digest, error = check(path_inside(row.root, row.path), *row.numbers)
+        digest, error = check(path_inside(row.root, row.path, row.also), *row.numbers)
     except UserError as unreadable:
         digest, error = "", unreadable
     if error is None:

@@ -15,6 +15,7 @@ import soundfile
 
 from audioinv.cli import main
 from audioinv.core.lock import locked
+from audioinv.data.pack import open_pack
 
 Refuse = Callable[[Sequence[str]], str]
 
@@ -296,6 +297,23 @@ def test_corrupt_and_empty_audio(packed: Any, refuse: Refuse, tmp_path: Path) ->
         assert "0.wav" in line
         assert not (tmp_path / "pack" / "pack.json").exists()
         assert main(["validate", *arguments, "--nj", "1"]) == 1
+
+
+def test_audio_on_another_disk(packed: Any, refuse: Refuse, tmp_path: Path) -> None:
+    """A folder of symbolic links, as of a corpus that lies on several disks."""
+    root, given = tmp_path / "links", [str(packed.manifest), "--root", str(tmp_path / "links")]
+    for path in (packed.folder / "audio").rglob("*.wav"):
+        link = root / path.relative_to(packed.folder / "audio")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    pack = ["pack", *given, "--out", str(tmp_path / "pack"), "--sample_rate", "8000"]
+    assert "--also_inside" in refuse(pack)
+    assert main(["validate", *given, "--nj", "1"]) == 1
+    allowed = ["--also_inside", str(packed.folder / "audio")]
+    assert main(["validate", *given, "--nj", "1", *allowed]) == 0
+    assert main([*pack, *allowed]) == 0
+    assert len(open_pack(tmp_path / "pack")) == len(open_pack(packed.pack))
+    assert "is not a folder" in refuse([*pack, "--also_inside", str(tmp_path / "none")])
 
 
 def test_silent_corpus(refuse: Refuse, tmp_path: Path) -> None:

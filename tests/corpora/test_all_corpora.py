@@ -16,7 +16,7 @@ import pytest
 from audioinv.core.errors import UserError
 from audioinv.corpora import CORPORA as AUDIO
 from audioinv.corpora.unpack import ARCHIVES
-from audioinv.data.manifest import leaves_root
+from audioinv.data.paths import leaves_root
 from vision.corpora import CORPORA as IMAGES
 
 CHECKSUM = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}")

@@ -18,6 +18,7 @@ from audioinv.data.manifest import (
     Manifest,
     read_manifest,
     stratified_validation,
+    table_problems,
     write_manifest,
 )
 from audioinv.data.task import Task
@@ -197,6 +198,24 @@ def test_paths_stay_inside_the_root(tmp_path: Path) -> None:
     (root / "alias.wav").symlink_to(root / "inner" / "a.wav")
     for path in ("inner/a.wav", "alias.wav"):
         assert manifest.path({"path": path}) == root / path
+
+
+def test_paths_may_lead_to_folders_that_are_named(tmp_path: Path) -> None:
+    root, disk = tmp_path / "root", tmp_path / "disk"
+    for folder in (root, disk, tmp_path / "other"):
+        folder.mkdir()
+        (folder / "a.wav").touch()
+    (root / "link.wav").symlink_to(disk / "a.wav")
+    (root / "bad.wav").symlink_to(tmp_path / "other" / "a.wav")
+    manifest = Manifest(table(), corpus(), root, (disk,))
+    for path in ("a.wav", "link.wav", "../disk/a.wav", str(disk / "a.wav")):
+        assert manifest.path({"path": path}).samefile(root / path)
+    for path in ("bad.wav", "../other/a.wav", "/etc/passwd", "a\0.wav"):
+        with pytest.raises(UserError, match="--also_inside"):
+            manifest.path({"path": path})
+    frame = table(path=str(disk / "a.wav"))
+    assert {problem.kind for problem in table_problems(frame, corpus())} == {"path"}
+    assert table_problems(frame, corpus(), may_leave=True) == []
 
 
 def big_table() -> pd.DataFrame:
