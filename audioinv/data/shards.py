@@ -22,9 +22,10 @@ import numpy as np
 import pandas as pd
 
 from audioinv.core.errors import FileError, UserError
-from audioinv.data.manifest import Corpus, leaves_root
+from audioinv.data.manifest import Corpus
 from audioinv.data.media import Media, Samples
 from audioinv.data.pack import ON_ERROR, Pack
+from audioinv.data.paths import leaves_root
 
 LARGEST_BYTES = 1 << 30  # of one file; a worker holds it
 READERS = {"audio": "audioinv.data.audio_io", "image": "vision.data.image_io"}
