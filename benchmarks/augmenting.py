@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -20,8 +19,6 @@ from benchmarks.rivals import (
     has_torch_audiomentations,
 )
 from benchmarks.sounds import Task, tasks
-
-FEW = 4  # clips of a rival that is too slow for a batch
 
 
 def augmentations(setup: Setup) -> Iterator[Comparison]:
@@ -52,13 +49,11 @@ def views(setup: Setup) -> Iterator[Comparison]:
     "audiomentations" and "torch-audiomentations" work clip by clip, as a data set's loader would,
     in this process; the latter is MT-SLVR's way: pitch, noises and shift by torch-audiomentations,
     stretch and fade by torchaudio. It is left out where it is not installed (the extra
-    `benchmarks`), and measured on few clips, since it takes so long.
+    `benchmarks`).
     """
     for task in tasks(setup):
         yield _waveform_views(task, setup)
         yield _log_mel_views(task, setup)
-        if has_torch_audiomentations():
-            yield _per_example_views(replace(task, batch=FEW), setup)
 
 
 def _waveform_views(task: Task, setup: Setup) -> Comparison:
@@ -73,41 +68,32 @@ def _waveform_views(task: Task, setup: Setup) -> Comparison:
 
 
 def _log_mel_views(task: Task, setup: Setup) -> Comparison:
-    x, contenders = task.clips(setup), _own_log_mels(task, setup)
-    array, theirs = x.cpu().numpy(), torchaudio_log_mel(task, setup)
-    transforms = by_audiomentations(task.sample_rate)
-    contenders["audiomentations"] = lambda: [
-        theirs(torch.as_tensor(chain(transforms, array)).to(x.device)) for _ in range(2)
-    ]
+    x, bank, frontend = task.clips(setup), task.bank(), task.frontend(setup)
+    array, fused = x.cpu().numpy(), FusedBank(bank, frontend)
+    log_mel, others = torchaudio_log_mel(task, setup), by_audiomentations(task.sample_rate)
+    contenders: dict[str, Callable[[], object]] = {
+        "audioinv": lambda: [frontend(view) for view in own_views(bank, x)],
+        "audioinv, fused": lambda: own_views(fused, x),
+        "two plain log-mels": lambda: [frontend(x) for _ in range(2)],
+        "audiomentations": lambda: [
+            log_mel(torch.as_tensor(chain(others, array)).to(x.device)) for _ in range(2)
+        ],
+    }
     ratios = [
         Ratio("audiomentations", "audioinv"),
         Ratio("audiomentations", "audioinv, fused", least=12.0),
         Ratio("audioinv, fused", "two plain log-mels"),
     ]
+    if has_torch_audiomentations():
+        slow = by_torch_audiomentations(task.sample_rate)
+        contenders["torch-audiomentations"] = lambda: [
+            log_mel(torch.as_tensor(chain(slow, x))) for _ in range(2)
+        ]
+        ratios += [
+            Ratio("torch-audiomentations", "audioinv"),
+            Ratio("torch-audiomentations", "audioinv, fused", least=35.0),
+        ]
     return Comparison("two log-mel views", task.work(), contenders, ratios)
-
-
-def _per_example_views(task: Task, setup: Setup) -> Comparison:
-    x, contenders = task.clips(setup), _own_log_mels(task, setup)
-    theirs, transforms = torchaudio_log_mel(task, setup), by_torch_audiomentations(task.sample_rate)
-    contenders["torch-audiomentations"] = lambda: [
-        theirs(torch.as_tensor(chain(transforms, x))) for _ in range(2)
-    ]
-    ratios = [
-        Ratio("torch-audiomentations", "audioinv"),
-        Ratio("torch-audiomentations", "audioinv, fused", least=35.0),
-    ]
-    return Comparison("two log-mel views, few clips", task.work(), contenders, ratios)
-
-
-def _own_log_mels(task: Task, setup: Setup) -> dict[str, Callable[[], object]]:
-    x, bank, frontend = task.clips(setup), task.bank(), task.frontend(setup)
-    fused = FusedBank(bank, frontend)
-    return {
-        "audioinv": lambda: [frontend(view) for view in own_views(bank, x)],
-        "audioinv, fused": lambda: own_views(fused, x),
-        "two plain log-mels": lambda: [frontend(x) for _ in range(2)],
-    }
 
 
 def own_views(bank: AugmentationBank, x: Tensor) -> Views:

@@ -26,6 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from audioinv.augment import frames as loops
+from audioinv.augment import kernels
 from audioinv.augment.coloured_noise import ColouredNoise
 from audioinv.augment.fade import Fade
 from audioinv.augment.pitch_shift import PitchShift
@@ -83,8 +85,7 @@ class FusedBank(AugmentationBank):
         frames = self._cut(x, self._of(rows, PitchShift, 0.0), speed.double(), shift)
         if self.affine:
             gain, added = self._gain_and_added(frames, rows, x.shape[-1])
-            framed = self.frontend.frames
-            frames = torch.addcmul(framed(added), frames, framed(gain))
+            frames = self._change(frames, gain, added)
         return self.frontend.decibels_of_frames(frames)
 
     def _cut(self, x: Tensor, semitones: Tensor, speed: Tensor, shift: Tensor) -> Tensor:
@@ -95,9 +96,12 @@ class FusedBank(AugmentationBank):
             shift: (b,), samples.
         """
         n_fft = self.frontend.config["n_fft"]
-        source = F.pad(_at_pitch(x, semitones, speed, n_fft), (n_fft, n_fft))
+        source = _at_pitch(x, semitones, speed, n_fft)
         times, shift = self._times(x), (shift % x.shape[-1])[:, None]
         early, late = _places(times, speed[:, None], shift, x.shape[-1])
+        if kernels.applies(source, speed):
+            return loops.cut(source, times, shift[:, 0], early, late)
+        source = F.pad(source, (n_fft, n_fft))
 
         # Nearly every frame is n_fft samples of the source in a row.
         ahead = times.amax(1) < shift
@@ -118,6 +122,13 @@ class FusedBank(AugmentationBank):
         place = (place + n_fft).clamp(0, source.shape[-1] - 1)
         frames[row, frame] = source.flatten()[clip[row] + place]
         return frames
+
+    def _change(self, frames: Tensor, gain: Tensor, added: Tensor) -> Tensor:
+        """`frames` (b, frames, n_fft) of a clip, multiplied and added to as the clip is, (b, T)."""
+        if kernels.applies(frames, gain, added):
+            return loops.change(frames, self._times(gain), gain, added)
+        framed = self.frontend.frames
+        return torch.addcmul(framed(added), frames, framed(gain))
 
     def _times(self, x: Tensor) -> Tensor:
         """The samples (frames, n_fft) that frames of a clip (b, T) see, mirrored at its ends."""

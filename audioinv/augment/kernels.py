@@ -23,7 +23,8 @@ def applies(*tensors: Tensor) -> bool:
     return not wanted and all(t.device.type == "cpu" for t in tensors)
 
 
-def _kernel(function: Any) -> Any:
+def kernel(function: Any) -> Any:
+    """A function of arrays and numbers, compiled."""
     return njit(cache=True, nogil=True, fastmath=ROUNDING)(function)
 
 
@@ -43,7 +44,7 @@ def read(spectra: Tensor, position: Tensor, silence: float, nothing: float) -> T
     return out
 
 
-@_kernel
+@kernel
 def _read(  # type: ignore[no-untyped-def]
     spectra, position, quiet, levels, winners, out
 ):
@@ -77,7 +78,7 @@ def _read(  # type: ignore[no-untyped-def]
 # many bins at once.
 
 
-@_kernel
+@kernel
 def _polar(spectra, quiet, levels, phasors):  # type: ignore[no-untyped-def]
     """Magnitudes and unit phasors of one clip's spectra (N, F)."""
     kind = levels.dtype.type
@@ -98,13 +99,13 @@ def _polar(spectra, quiet, levels, phasors):  # type: ignore[no-untyped-def]
             phasor[f] = complex(real, row[f].imag * inverse if power > floor else kind(0))
 
 
-@_kernel
+@kernel
 def _mix(a, b, weight, out):  # type: ignore[no-untyped-def]
     for f in range(len(out)):
         out[f] = a[f] + weight * (b[f] - a[f])
 
 
-@_kernel
+@kernel
 def _turn(to, start, turn, out):  # type: ignore[no-untyped-def]
     """`turn` times what lies between two phasors."""
     for f in range(len(out)):
@@ -115,7 +116,7 @@ def _turn(to, start, turn, out):  # type: ignore[no-untyped-def]
         )
 
 
-@_kernel
+@kernel
 def _find_peaks(level, marks, winners):  # type: ignore[no-untyped-def]
     """The strongest bin within two of every bin, plus two; see `vocoder._peaks`.
 
@@ -130,7 +131,7 @@ def _find_peaks(level, marks, winners):  # type: ignore[no-untyped-def]
         winners[f] = f + ((winners[f] - f + 4) & 7) - 2
 
 
-@_kernel
+@kernel
 def _put(level, phasor, turn, out):  # type: ignore[no-untyped-def]
     for f in range(len(out)):
         real = phasor[f].real * turn[f].real - phasor[f].imag * turn[f].imag
@@ -145,7 +146,7 @@ def overlap_add(frames: Tensor, window: Tensor, start: int, length: int) -> Tens
     return out
 
 
-@_kernel
+@kernel
 def _overlap_add(frames, window, start, out):  # type: ignore[no-untyped-def]
     n_frames, n_clips, n = frames.shape
     length = out.shape[1]
@@ -162,10 +163,71 @@ def _overlap_add(frames, window, start, out):  # type: ignore[no-untyped-def]
         out[b] /= covered
 
 
-@_kernel
+@kernel
 def _add_product(a, b, out):  # type: ignore[no-untyped-def]
     for t in range(len(out)):
         out[t] += a[t] * b[t]
+
+
+def low_pass(spectra: Tensor, cut: Tensor, width: float, bins: int, gains: Tensor) -> None:
+    """Multiplies `spectra` (B, F) by `gains` (F,), complex, and low-passes them, in place.
+
+    All passes up to `cut` (B,) - `width`, nothing from `cut` on; `bins` of a spectrum are 1.
+    """
+    _low_pass(spectra.numpy(), cut.detach().double().numpy(), width, bins, gains.numpy())
+
+
+@kernel
+def _low_pass(spectra, cut, width, bins, gains):  # type: ignore[no-untyped-def]
+    n_bins = spectra.shape[1]
+    for b in range(len(spectra)):
+        first = min(max(int((cut[b] - width) * bins), 0), n_bins)
+        last = min(max(int(np.ceil(cut[b] * bins)), first), n_bins)
+        _multiply(spectra[b, :first], gains[:first])
+        for k in range(first, last):
+            passed = min(max((cut[b] - k / bins) / width, 0.0), 1.0)
+            spectra[b, k] *= gains[k] * gains.real.dtype.type(passed)
+        spectra[b, last:] = 0
+
+
+@kernel
+def _multiply(x, y):  # type: ignore[no-untyped-def]
+    for k in range(len(x)):
+        real = x[k].real * y[k].real - x[k].imag * y[k].imag
+        imag = x[k].real * y[k].imag + x[k].imag * y[k].real
+        x[k] = complex(real, imag)
+
+
+def fades(rise: Tensor, fall: Tensor, shape: Tensor, length: int, curves: Tensor) -> Tensor:
+    """Factors (B, length) of fades over the first `rise` (B,) and the last `fall` (B,) samples.
+
+    `curves` (3, N + 1) are gains at u = 0 ... 1, between which lines are drawn; the row `shape`
+    (B,) of them is used.
+    """
+    out = torch.ones(len(rise), length, dtype=rise.dtype)
+    _fades(*(t.detach().contiguous().numpy() for t in (rise, fall, shape, curves, out)))
+    return out
+
+
+@kernel
+def _fades(rise, fall, shape, curves, out):  # type: ignore[no-untyped-def]
+    for b in range(len(out)):
+        curve = curves[int(shape[b])]
+        _fade(out[b], rise[b], curve)
+        _fade(out[b, ::-1], fall[b], curve)
+
+
+@kernel
+def _fade(out, samples, curve):  # type: ignore[no-untyped-def]
+    if samples <= 1:
+        return
+    steps = len(curve) - 1
+    scale = out.dtype.type(steps) / (samples - out.dtype.type(1))
+    for t in range(min(len(out), int(np.ceil(samples)))):
+        u = out.dtype.type(t) * scale
+        k = min(int(u), steps - 1)
+        rest = min(u - out.dtype.type(k), out.dtype.type(1))
+        out[t] *= curve[k] + rest * (curve[k + 1] - curve[k])
 
 
 def spline(knots: Tensor, step: Tensor, last: int, length: int) -> Tensor:
@@ -178,7 +240,7 @@ def spline(knots: Tensor, step: Tensor, last: int, length: int) -> Tensor:
     return out
 
 
-@_kernel
+@kernel
 def _spline(knots, step, last, out):  # type: ignore[no-untyped-def]
     kind = knots.dtype.type
     sixth, half = kind(1 / 6), kind(0.5)
@@ -197,3 +259,63 @@ def _spline(knots, step, last, out):  # type: ignore[no-untyped-def]
             out[b, n] = ((cubic * t + square) * t + (r - p) * half) * t + flat
         for n in range(inside, out.shape[1]):
             out[b, n] = kind(0)
+
+
+def add_noise(x: Tensor, noise: Tensor, first: Tensor, snr_db: Tensor) -> Tensor:
+    """`x` (B, T) plus noise, `noise` (N,) from `first` (B,) on, at the ratios `snr_db` (B,)."""
+    out = torch.empty_like(x, memory_format=torch.contiguous_format)
+    arrays = (t.detach().contiguous().numpy() for t in (x, noise, first))
+    _add_noise(*arrays, snr_db.detach().double().numpy(), out.numpy())
+    return out
+
+
+@kernel
+def _add_noise(x, noise, first, snr_db, out):  # type: ignore[no-untyped-def]
+    for b in range(len(x)):
+        own = noise[first[b] : first[b] + x.shape[1]]
+        gain = _rms(x[b]) / _rms(own) * 10.0 ** (-snr_db[b] / 20)
+        _add_multiple(x[b], own, x.dtype.type(gain), out[b])
+
+
+@kernel
+def _rms(x):  # type: ignore[no-untyped-def]
+    total = x.dtype.type(0)
+    for t in range(len(x)):
+        total += x[t] * x[t]
+    return np.sqrt(max(total / x.dtype.type(len(x)), np.finfo(x.dtype).tiny))
+
+
+@kernel
+def _add_multiple(x, y, factor, out):  # type: ignore[no-untyped-def]
+    for t in range(len(x)):
+        out[t] = x[t] + factor * y[t]
+
+
+def mask(x: Tensor, params: Tensor, noise: Tensor, first: Tensor, edge: int) -> Tensor:
+    """See `time_mask.TimeMask.apply`: `x` (B, T) masked by `params` (B, 4), edges of `edge`.
+
+    A clip's noise is `noise` (N,) from `first` (B,) on.
+    """
+    out = x.detach().clone(memory_format=torch.contiguous_format)
+    arrays = (t.detach().contiguous().numpy() for t in (params.double(), noise, first, out))
+    _mask(*arrays, edge)
+    return out
+
+
+@kernel
+def _mask(params, noise, first, out, edge):  # type: ignore[no-untyped-def]
+    kind, length = out.dtype.type, out.shape[1]
+    for b in range(len(out)):
+        start, size = params[b, 0] * length, params[b, 1] * length
+        level = _rms(out[b]) if params[b, 2] != 0 else kind(0)
+        low, high = max(int(start) - edge, 0), min(int(start + size) + edge + 1, length)
+        for t in range(low, high):
+            since = t + 0.5 - start
+            masked = kind(_smooth_step(since, edge) - _smooth_step(since - size, edge))
+            out[b, t] += masked * (level * noise[first[b] + t] - out[b, t])
+
+
+@kernel
+def _smooth_step(samples, edge):  # type: ignore[no-untyped-def]
+    u = min(max(samples / edge + 0.5, 0.0), 1.0)
+    return u * u * (3 - 2 * u)

@@ -27,11 +27,16 @@ def read_noise(
     Args:
         first, size: of those samples only `size`, from the sample `first` (B,) on.
     """
-    bank = _bank(OFFSETS + 2 ** (length - 1).bit_length(), offset.device, dtype)
-    place = offset.detach().long() % OFFSETS
+    bank, place = noise_at(offset, length, dtype)
     if first is None:
         return bank.unfold(0, length, 1)[place]
     return bank.unfold(0, size, 1)[place + first]
+
+
+def noise_at(offset: Tensor, length: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The bank (N,), and where in it the noise (length,) of each of `offset` (B,) begins, (B,)."""
+    bank = _bank(OFFSETS + 2 ** (length - 1).bit_length(), offset.device, dtype)
+    return bank, offset.detach().long() % OFFSETS
 
 
 @lru_cache(maxsize=4)

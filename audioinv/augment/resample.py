@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from scipy.fft import next_fast_len
 from torch import Tensor
 
@@ -12,7 +14,7 @@ from audioinv.augment import kernels
 
 OVERSAMPLING = 2
 TRANSITION = 0.04  # width of the low-pass' edge, as a fraction of the band
-MARGIN = 1024  # samples of silence in which the low-pass rings out
+MARGIN = 384  # samples of silence in which the low-pass rings out
 
 
 def resample(x: Tensor, ratio: Tensor, length: int) -> Tensor:
@@ -25,9 +27,10 @@ def resample(x: Tensor, ratio: Tensor, length: int) -> Tensor:
     Returns:
         (B, length)
     """
-    knots = _spline_coefficients(x, ratio)
+    by_kernels = kernels.applies(x, ratio)
+    knots = _spline_coefficients(x, ratio, by_kernels)
     last = OVERSAMPLING * x.shape[-1] - 1
-    if kernels.applies(knots, ratio):
+    if by_kernels:
         return kernels.spline(knots, OVERSAMPLING * ratio, last, length)
     # in double precision: single has 1/64 of a sample left after five seconds
     steps = torch.arange(length, device=x.device, dtype=torch.float64)
@@ -38,20 +41,30 @@ def resample(x: Tensor, ratio: Tensor, length: int) -> Tensor:
     return _spline(knots, index, (position - whole).to(x.dtype))
 
 
-def _spline_coefficients(x: Tensor, ratio: Tensor) -> Tensor:
+def _spline_coefficients(x: Tensor, ratio: Tensor, by_kernels: bool) -> Tensor:
     """Coefficients (B, 2 T + 7) of the spline through `x` (B, T), the last four of them zero.
 
-    Entry k + 1 is centred on sample k / 2.
+    Entry k + 1 is centred on sample k / 2. The kernels' have more entries, and need no zeros.
     """
     n = next_fast_len(x.shape[-1] + MARGIN, real=True)
-    spectrum = torch.fft.rfft(x, n)
+    spectrum, gains = torch.fft.rfft(x, n), _gains(n, x.device, x.dtype)
+    cut = (1 / ratio).clamp_max(1 + TRANSITION)  # from here on nothing passes
+    if by_kernels:
+        kernels.low_pass(spectrum, cut, TRANSITION, n / 2, gains)
+        return torch.fft.irfft(spectrum, OVERSAMPLING * n)
     band = torch.arange(spectrum.shape[-1], device=x.device, dtype=x.dtype) * (2 / n)  # 1: Nyquist
-    cut = (1 / ratio).clamp_max(1 + TRANSITION)[:, None]  # from here on nothing passes
-    passed = ((cut - band) / TRANSITION).clamp(0, 1)
-    prefilter = 3 / (2 + torch.cos(band * math.pi / OVERSAMPLING))
-    dense = torch.fft.irfft(spectrum * (OVERSAMPLING * passed * prefilter), OVERSAMPLING * n)
-    within = dense[:, : OVERSAMPLING * x.shape[-1] + 2]
-    return torch.cat([dense[:, -1:], within, within.new_zeros(len(x), 4)], dim=1)
+    passed = ((cut[:, None] - band) / TRANSITION).clamp(0, 1)
+    dense = torch.fft.irfft(spectrum * (passed * gains), OVERSAMPLING * n)
+    return F.pad(dense[:, : OVERSAMPLING * x.shape[-1] + 3], (0, 4))
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is cached must serve training too
+def _gains(n: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """What spectra (n // 2 + 1,) are multiplied by: oversampling, prefilter, and a delay by one."""
+    angle = torch.arange(n // 2 + 1, dtype=torch.float64) * (2 * math.pi / (OVERSAMPLING * n))
+    gains = torch.polar(3 * OVERSAMPLING / (2 + angle.cos()), -angle)
+    return gains.to(device, torch.promote_types(dtype, torch.complex64))
 
 
 def _spline(knots: Tensor, index: Tensor, t: Tensor) -> Tensor:

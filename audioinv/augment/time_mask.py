@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from audioinv.augment.noise_bank import OFFSET, read_noise, sample_offsets
+from audioinv.augment import kernels
+from audioinv.augment.noise_bank import OFFSET, noise_at, read_noise, sample_offsets
 from audioinv.augment.signal import rms
 from audioinv.core.augmenting import check_range, working
 from audioinv.core.bank import Augmentation, Parameter
@@ -52,6 +53,9 @@ class TimeMask(Augmentation):
         The edges are soft over 16 samples, centred on the start and the end of the mask.
         """
         clean = working(x)
+        if kernels.applies(clean, params):
+            bank, first = noise_at(params[:, 3], x.shape[-1], clean.dtype)
+            return kernels.mask(clean, params, bank, first, EDGE).to(x.dtype)
         where = _region(params, x.shape[-1])
         part = clean.gather(-1, where)
         noise = read_noise(params[:, 3], x.shape[-1], clean.dtype, where[:, 0], where.shape[1])
@@ -61,8 +65,11 @@ class TimeMask(Augmentation):
 
     def factor(self, params: Tensor, length: int) -> Tensor:
         """What a clip of `length` samples is multiplied by before it is filled up, (B, length)."""
-        where = _region(params, length)
         ones = params.new_ones(len(params), length)
+        if kernels.applies(params):
+            silent = params * params.new_tensor([1.0, 1.0, 0.0, 0.0])
+            return kernels.mask(ones, silent, ones[0], torch.zeros(len(ones)).long(), EDGE)
+        where = _region(params, length)
         return ones.scatter(-1, where, 1 - _mask(params, where, length))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from audioinv.augment.noise_bank import OFFSET, read_noise, sample_offsets
+from audioinv.augment import kernels
+from audioinv.augment.noise_bank import OFFSET, noise_at, read_noise, sample_offsets
 from audioinv.augment.signal import in_parts, rms
 from audioinv.core.augmenting import check_range, working
 from audioinv.core.bank import Augmentation, Parameter
@@ -38,7 +39,11 @@ class WhiteNoise(Augmentation):
 
     def apply(self, x: Tensor, params: Tensor) -> Tensor:
         """Adds noise to `x` (B, T) at `params` (B, 2); differentiable in `x` and `snr_db`."""
-        return in_parts(_with_noise, working(x), params).to(x.dtype)
+        clean = working(x)
+        if kernels.applies(clean, params):
+            bank, first = noise_at(params[:, 1], x.shape[-1], clean.dtype)
+            return kernels.add_noise(clean, bank, first, params[:, 0]).to(x.dtype)
+        return in_parts(_with_noise, clean, params).to(x.dtype)
 
 
 def _with_noise(x: Tensor, params: Tensor) -> Tensor:
@@ -47,5 +52,8 @@ def _with_noise(x: Tensor, params: Tensor) -> Tensor:
 
 def add_at_snr(x: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
     """`x` plus `noise`, both (B, T), scaled for a power ratio of exactly `snr_db` (B, 1)."""
+    if kernels.applies(x, noise, snr_db):
+        first = torch.arange(0, noise.numel(), noise.shape[-1])
+        return kernels.add_noise(x, noise.flatten(), first, snr_db[:, 0])
     gain = rms(x) / rms(noise) * 10 ** (-snr_db / 20)
     return torch.addcmul(x, noise, gain.to(x.dtype))

@@ -10,15 +10,35 @@ import torch
 from torch import Tensor
 
 from audioinv.augment import kernels
+from audioinv.augment.coloured_noise import ColouredNoise
+from audioinv.augment.fade import Fade
 from audioinv.augment.resample import resample
+from audioinv.augment.time_mask import TimeMask
 from audioinv.augment.vocoder import _peaks, vocode
+from audioinv.augment.white_noise import WhiteNoise
 
 RATIOS = torch.tensor([0.42, 0.8, 1.0, 1.37, 2.38])
 
 CALLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "vocode": lambda x, rate: vocode(x, rate, x.shape[-1], 256),
     "resample": lambda x, rate: resample(x, rate, 2 * x.shape[-1]),
+    "white noise": lambda x, rate: WhiteNoise().apply(x, torch.stack([10 * rate, 1e3 * rate], 1)),
+    "coloured noise": lambda x, rate: ColouredNoise().apply(
+        x, torch.stack([10 * rate, rate - 1, 1e3 * rate], 1)
+    ),
+    "mask with noise": lambda x, rate: TimeMask().apply(x, mask_rows(rate, 1.0)),
+    "mask with zeros": lambda x, rate: TimeMask().apply(x, mask_rows(rate, 0.0)),
+    "mask as a factor": lambda x, rate: x * TimeMask().factor(mask_rows(rate, 1.0), x.shape[-1]),
+    "fade": lambda x, rate: Fade().apply(x, torch.stack([rate / 2.5, 1 - rate / 2.5, SHAPE], 1)),
 }
+SHAPE = torch.tensor([0.0, 1.0, 2.0, 1.0, 2.0])
+
+
+def mask_rows(rate: Tensor, fill: float) -> Tensor:
+    """Masks of 0 (the last) to 0.9 of the clip, at its very ends too."""
+    length = 0.5 * (2.38 - rate).clamp_min(0)
+    start = torch.where(rate > 2, 1.0, rate - 0.42).clamp_max(1 - length)
+    return torch.stack([start, length, torch.full_like(rate, fill), (1e3 * rate).floor()], 1)
 
 
 @pytest.fixture
