@@ -11,6 +11,7 @@ import torch.nn.functional as F
 import torchaudio
 from torch import Tensor, nn
 
+from audioinv.augment import kernels
 from audioinv.augment.fused import FusedBank
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.errors import UserError
@@ -104,7 +105,10 @@ class Frontend(nn.Module):
     def decibels_of_frames(self, frames: Tensor) -> Tensor:
         """Log spectra in dB (B, bins, frames) of stretches of sound (B, frames, n_fft)."""
         spectra = torch.fft.rfft(frames * self.spectrogram.window)
-        power = self.filtered(spectra.real.square() + spectra.imag.square())
+        if kernels.applies(spectra):
+            power = self.filtered(kernels.power(spectra))
+        else:
+            power = self.filtered(spectra.real.square() + spectra.imag.square())
         return 10 * power.clamp_min(self.floor).log10().transpose(1, 2)
 
     def filtered(self, power: Tensor) -> Tensor:

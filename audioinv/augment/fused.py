@@ -77,7 +77,8 @@ class FusedBank(AugmentationBank):
             raise UserError("frontend.views=fused has no gradients; give frontend.views=waveform")
         rows = torch.cat([params[name].to(x.device) for name in self.augmentations], 1)
         speed = self._of(rows, TimeStretch, 1.0) / (self._of(rows, PitchShift, 0.0) / 12).exp2()
-        return self.frontend.normalised(in_chunks(self._decibels, x, speed, rows))
+        decibels = in_chunks(self._decibels, x, speed, rows, least=16)
+        return self.frontend.normalised(decibels)
 
     def _decibels(self, x: Tensor, speed: Tensor, rows: Tensor) -> Tensor:
         """Log spectra (b, bins, frames) of few clips `x` (b, T); `speed` as in `_cut`."""

@@ -20,7 +20,8 @@ ROUNDING = {"reassoc", "contract", "arcp", "nsz", "nnan"}  # may round otherwise
 def applies(*tensors: Tensor) -> bool:
     """Whether these tensors lie on the CPU and nobody wants a gradient with respect to them."""
     wanted = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    return not wanted and all(t.device.type == "cpu" for t in tensors)
+    on_cpu = all(t.device.type == "cpu" for t in tensors)
+    return on_cpu and not wanted and not torch.compiler.is_compiling()
 
 
 def kernel(function: Any) -> Any:
@@ -242,23 +243,49 @@ def spline(knots: Tensor, step: Tensor, last: int, length: int) -> Tensor:
 
 @kernel
 def _spline(knots, step, last, out):  # type: ignore[no-untyped-def]
-    kind = knots.dtype.type
-    sixth, half = kind(1 / 6), kind(0.5)
+    index, t = np.empty(out.shape[1], np.int64), np.empty(out.shape[1], knots.dtype)
     for b in range(len(out)):
         inside = min(out.shape[1], int(np.ceil((last + 1) / step[b])))
         while inside > 0 and np.floor((inside - 1) * step[b]) > last:
             inside -= 1
-        for n in range(inside):
-            position = n * step[b]
-            whole = np.floor(position)
-            i, t = int(whole), kind(position - whole)
-            p, q, r, s = knots[b, i], knots[b, i + 1], knots[b, i + 2], knots[b, i + 3]
-            cubic = (s - p) * sixth + (q - r) * half
-            square = (p + r) * half - q
-            flat = (p + kind(4) * q + r) * sixth
-            out[b, n] = ((cubic * t + square) * t + (r - p) * half) * t + flat
-        for n in range(inside, out.shape[1]):
-            out[b, n] = kind(0)
+        _find(step[b], index[:inside], t)
+        _interpolate(knots[b], index[:inside], t, out[b])
+        out[b, inside:] = 0
+
+
+@kernel
+def _find(step, index, t):  # type: ignore[no-untyped-def]
+    """Whole and fractional parts of the positions: by themselves, to be found many at once."""
+    for n in range(len(index)):
+        position = n * step
+        index[n] = np.int64(position)
+        t[n] = position - index[n]
+
+
+@kernel
+def _interpolate(knots, index, t, out):  # type: ignore[no-untyped-def]
+    kind = knots.dtype.type
+    sixth, half = kind(1 / 6), kind(0.5)
+    for n in range(len(index)):
+        i, u = index[n], t[n]
+        p, q, r, s = knots[i], knots[i + 1], knots[i + 2], knots[i + 3]
+        cubic = (s - p) * sixth + (q - r) * half
+        square = (p + r) * half - q
+        flat = (p + kind(4) * q + r) * sixth
+        out[n] = ((cubic * u + square) * u + (r - p) * half) * u + flat
+
+
+def power(spectra: Tensor) -> Tensor:
+    """Squared magnitudes of `spectra`, of any shape."""
+    out = torch.empty(spectra.shape, dtype=spectra.real.dtype)
+    _power(spectra.detach().contiguous().flatten().numpy(), out.view(-1).numpy())
+    return out
+
+
+@kernel
+def _power(spectra, out):  # type: ignore[no-untyped-def]
+    for k in range(len(out)):
+        out[k] = spectra[k].real * spectra[k].real + spectra[k].imag * spectra[k].imag
 
 
 def add_noise(x: Tensor, noise: Tensor, first: Tensor, snr_db: Tensor) -> Tensor:

@@ -48,12 +48,17 @@ def vocode(x: Tensor, rate: Tensor, length: int, n_fft: int) -> Tensor:
     return _synthesise(_read(spectra, position), length, n_fft)
 
 
-def in_chunks(process: Callable[..., Tensor], x: Tensor, speed: Tensor, *others: Tensor) -> Tensor:
+def in_chunks(
+    process: Callable[..., Tensor], x: Tensor, speed: Tensor, *others: Tensor, least: int = 8
+) -> Tensor:
     """`process(x, speed, *others)` on few examples (B, T) of similar speed (B,) at a time.
 
     Keeps the work in the processor's cache and pads no slow example to the length of a fast one.
+
+    Args:
+        least: examples at a time, however long, on a CPU; twice as many let twice as many samples.
     """
-    size = max(8, 2**18 // x.shape[-1]) if x.device.type == "cpu" else 256
+    size = max(least, least * 2**15 // x.shape[-1]) if x.device.type == "cpu" else 256
     order = speed.detach().argsort()
     arguments = (x, speed, *others)
     parts = [process(*(a[rows] for a in arguments)) for rows in order.split(size)]
