@@ -95,6 +95,11 @@ def _result(reference: Any) -> Any:
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, UserError):
             raise error.cause from None
+        if isinstance(error.cause, ray.exceptions.RaySystemError):
+            raise UserError(
+                f"a worker cannot take its piece ({str(error.cause).splitlines()[0]}); install the "
+                "same audioinv, with what it needs, on every machine"
+            ) from error
         raise
     except ray.exceptions.RayError as error:
         raise UserError(

@@ -112,6 +112,7 @@ def test_a_worker_that_dies_on_ray_loses_nothing_and_repeats_nothing(
     ray_cluster: Any,
     kill_on_ray: Callable[[Any, str], None],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     counted: Counter[str],
 ) -> None:
     out, standing = tmp_path / "f.parquet", []
@@ -124,8 +125,8 @@ def test_a_worker_that_dies_on_ray_loses_nothing_and_repeats_nothing(
 
     killer = threading.Thread(target=strike, daemon=True)
     killer.start()
-    given = ("--engine", "ray", "--ray_address", ray_cluster.address)
-    assert main(arguments(finished, out, *given)) == 0
+    monkeypatch.setenv("RAY_ADDRESS", ray_cluster.address)
+    assert main(arguments(finished, out, "--engine", "ray")) == 0
     killer.join()
     assert 1 <= standing[0] < 8, "it was not killed midway"
     assert out.read_bytes() == whole(finished, tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import tarfile
 from collections import Counter
@@ -100,6 +101,31 @@ def test_a_run_that_is_killed_sees_the_same_examples_again(
     assert sorted(again) == sorted(",".join(map(str, batch)) for batch in expected)
     assert weights(run) == weights(finished.run)
     counted["kills survived"] += 1
+
+
+@pytest.mark.distributed
+@pytest.mark.timeout(600)
+def test_two_processes_end_as_they_do_with_a_pack(
+    packed: Any, tars: Path, tmp_path: Path, launch: Callable[..., Any]
+) -> None:
+    made = []
+    for name in ("pack", "shards"):
+        run = tmp_path / name
+        given = packed.settings(run) if name == "pack" else settings(packed, tars, run)
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            port = found.getsockname()[1]
+        both = {"NODE_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+        children = [
+            launch(
+                ["pretrain", *given, "devices=2", "pretrain.batch_size=6"],
+                environment={**both, "LOCAL_RANK": str(rank), "MASTER_PORT": str(port)},
+            )
+            for rank in range(2)
+        ]
+        assert [child.end() for child in children] == [0, 0], [c.said() for c in children]
+        made.append(weights(run))
+    assert made[0] == made[1]
 
 
 def test_an_epoch_takes_every_clip_once() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +22,23 @@ import audioinv
 from audioinv.core.errors import UserError
 from audioinv.data import on_ray, pack
 from audioinv.data.audio_io import write_wav
-from audioinv.data.manifest import Corpus, Manifest
+from audioinv.data.manifest import Corpus, Manifest, write_manifest
 from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack
 from audioinv.data.parallel import Local, engine_of, map_all
 
 RATE = 8000
 CLIPS, SHARD_CLIPS = 600, 10
+PACKING = f"""
+import sys
+from audioinv.data.manifest import read_manifest
+from audioinv.data.media import Sounds
+from audioinv.data.pack import build_pack
+from audioinv.data.parallel import engine_of
+table, root, out, address = sys.argv[1:]
+engine = engine_of("ray", 2, address)
+build_pack(read_manifest(table, root), out, Sounds({RATE}), engine, shard_clips={SHARD_CLIPS})
+"""
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +55,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
             "start": 0.0,
             "duration": 0.5,
             "sample_rate": 2 * RATE,
+            "split": "train",
         }
     )
     return Manifest(frame, Corpus("tiny", "Tiny", "made here", "CC0-1.0", ".", 2 * RATE), root)
@@ -94,6 +108,67 @@ def test_a_death_midway_loses_nothing_and_repeats_nothing(
     counted["clips lost on Ray"] += len(lost)
     counted["clips twice on Ray"] += len(twice)
     assert not lost and not twice
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+def test_a_command_that_is_killed_goes_on_with_the_shards_that_stand(
+    manifest: Manifest,
+    local: dict[str, bytes],
+    ray_cluster: Any,
+    tmp_path: Path,
+    counted: Counter[str],
+) -> None:
+    table = write_manifest(tmp_path / "data", manifest.frame, manifest.corpus)
+    out = tmp_path / "pack"
+    child = subprocess.Popen(
+        [sys.executable, "-c", PACKING, table, manifest.root, out, ray_cluster.address]
+    )
+    while len(list(out.glob("shard-*.arrow"))) < 5:
+        assert child.poll() is None, "it ended before it was killed"
+        time.sleep(0.005)
+    child.kill()
+    child.wait()
+    standing = {path: path.stat().st_mtime_ns for path in out.glob("shard-*.arrow")}
+    assert 5 <= len(standing) < CLIPS // SHARD_CLIPS
+    engine = engine_of("ray", 2, ray_cluster.address)
+    build_pack(manifest, out, Sounds(RATE), engine, shard_clips=SHARD_CLIPS)
+    assert contents(out) == local
+    assert {path: path.stat().st_mtime_ns for path in standing} == standing
+    counted["kills survived"] += 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_ray_of_its_own_makes_the_same(
+    manifest: Manifest, local: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'audioinv[ray]'")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.chdir(tmp_path)  # paths are relative to where the command is given
+    engine = engine_of("ray", 2)
+    build_pack(manifest, "pack", Sounds(RATE), engine, shard_clips=SHARD_CLIPS)
+    assert contents(tmp_path / "pack") == local
+
+
+@pytest.mark.faults
+def test_a_piece_that_no_worker_survives(ray_cluster: Any, tmp_path: Path) -> None:
+    engine = engine_of("ray", 1, ray_cluster.address)
+    with pytest.raises(UserError, match="a worker died 4 times over the same piece"):
+        map_all(os._exit, [1], engine, "dying", tmp_path)
+
+
+@pytest.mark.faults
+def test_code_that_a_worker_lacks(
+    ray_cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_here.py").write_text("def work(item): return item")
+    monkeypatch.syspath_prepend(tmp_path)
+    only_here = import_module("only_here")
+    monkeypatch.setattr(sys, "path", sys.path[1:])
+    engine = engine_of("ray", 1, ray_cluster.address)
+    with pytest.raises(UserError, match=r"No module named 'only_here'.*install"):
+        map_all(only_here.work, ["a", "b"], engine, "working", tmp_path)
 
 
 @pytest.mark.faults
