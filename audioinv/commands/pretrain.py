@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -128,7 +128,9 @@ def refuse_other_settings(run: Path, new: str, config: Config) -> bool:
     if not (begun and path.exists()):
         return False
     old = OmegaConf.to_yaml(OmegaConf.structured(saved_config(run)))
-    differing = [f"{a} -> {b}" for a, b in _differences(old, new) if not _may_differ(a)]
+    differing = [
+        f"{a} -> {b}" for a, b in _differences(old, new, config.method) if not _may_differ(a)
+    ]
     if not differing:
         return True
     if not config.allow_changes:
@@ -157,10 +159,9 @@ def refuse_other_shards(run: Path, key: str, config: Config) -> None:
     write_json(path, {"key": key})
 
 
-def _differences(old: str, new: str) -> list[tuple[str, str]]:
+def _differences(old: str, new: str, method: str) -> list[tuple[str, str]]:
     before, after = (
-        {name: str(value) for name, value in _flat(OmegaConf.to_container(OmegaConf.create(text)))}
-        for text in (old, new)
+        {name: str(value) for name, value in _flat(_of_method(text, method))} for text in (old, new)
     )
     names = sorted(before.keys() | after.keys())
     return [
@@ -168,6 +169,13 @@ def _differences(old: str, new: str) -> list[tuple[str, str]]:
         for n in names
         if before.get(n) != after.get(n)
     ]
+
+
+def _of_method(settings: str, method: str) -> object:
+    """The settings (YAML) without what they say of other methods."""
+    read = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(settings)))
+    own = read.get("method_pretrain", {}).get(method, {})
+    return {**read, "method_pretrain": {method: own}}
 
 
 def _flat(value: object, prefix: str = "") -> list[tuple[str, object]]:
