@@ -36,6 +36,8 @@ class Frontend(nn.Module):
         floor_db: power below it counts as this much, so that digital silence is not an outlier.
         views: how pre-training makes views: "waveform" augments sounds, "fused" their frames, which
             is faster and nearly the same (`audioinv.augment.fused`).
+        channels_last: lay maps out in memory so that convolutions take that layout over: faster for
+            small networks and in bfloat16 (docs/benchmarks.md, precision), the same but rounding.
 
     Raises:
         UserError: a value out of range.
@@ -60,6 +62,7 @@ class Frontend(nn.Module):
         floor_db: float = -100.0,
         short_clips: str = "zeros",
         views: str = "waveform",
+        channels_last: bool = False,
     ) -> None:
         super().__init__()
         max_hz = max_hz or sample_rate / 2
@@ -71,7 +74,7 @@ class Frontend(nn.Module):
         self.config = {
             "name": self.name, "sample_rate": sample_rate, "clip_s": clip_s, "n_fft": n_fft,
             "hop": hop, "n_bins": n_bins, "min_hz": min_hz, "max_hz": max_hz, "floor_db": floor_db,
-            "short_clips": short_clips, "views": views,
+            "short_clips": short_clips, "views": views, "channels_last": channels_last,
         }  # fmt: skip
         self.repeats = short_clips == "repeat"
         self.floor = 10 ** (floor_db / 10)
@@ -127,7 +130,12 @@ class Frontend(nn.Module):
 
     def normalised(self, decibels: Tensor) -> Tensor:
         """Log spectra in dB (B, bins, frames) as maps (B, 1, bins, frames)."""
-        return ((decibels - self.mean) / self.std)[:, None]
+        maps = ((decibels - self.mean) / self.std)[:, None]
+        if not self.config["channels_last"] or torch.compiler.is_compiling():
+            return maps
+        # torch takes one channel for either layout, and goes by the strides
+        bins, frames = maps.shape[2:]
+        return maps.contiguous().as_strided(maps.shape, (bins * frames, 1, frames, 1))
 
     def training_bank(self, bank: AugmentationBank) -> AugmentationBank:
         """What makes the views to pre-train on: `bank`, or its fused form with `views` "fused".
@@ -208,8 +216,11 @@ class Waveform(Frontend):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        if self.config["views"] != "waveform":
-            raise UserError("frontend waveform has no spectra; give frontend.views=waveform")
+        if self.config["views"] != "waveform" or self.config["channels_last"]:
+            raise UserError(
+                "frontend waveform has no spectra; "
+                "give frontend.views=waveform and frontend.channels_last=false"
+            )
         self.output_size = (1, 1, self.n_samples)
 
     def make_filters(self, n_freqs: int, min_hz: float, max_hz: float) -> Tensor:

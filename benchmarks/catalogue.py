@@ -24,6 +24,7 @@ BENCHMARKS = {
     "precision": "benchmarks.precision:precision",
     "step_growth": "benchmarks.growth:step_growth",
     "rows_growth": "benchmarks.growth:rows_growth",
+    "packs_growth": "benchmarks.growth:packs_growth",
 }
 
 

@@ -46,10 +46,14 @@ class Maps(nn.Module):
 
 
 def encoder_of(
-    setup: Setup, conditioning: dict[str, Any], backbone: dict[str, Any], size: Any
+    setup: Setup,
+    conditioning: dict[str, Any],
+    backbone: dict[str, Any],
+    size: Any,
+    components: int = K,
 ) -> AmortisedEncoder:
     """An encoder of maps of `size`, its weights drawn by a fixed seed."""
-    space = DescriptorSpace.single([f"component_{k}" for k in range(K)])
+    space = DescriptorSpace.single([f"component_{k}" for k in range(components)])
     with seeded(0, "benchmark"):
         made = AmortisedEncoder(Maps(size), backbone, conditioning, space)
     return made.to(setup.device)

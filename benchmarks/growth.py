@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pandas as pd
 import torch
 
 from audioinv.core.randomness import generator
+from audioinv.data.audio_io import write_wav
 from audioinv.data.dataset import RandomCrops, sample_rows, training_rows
 from audioinv.data.folds import folds
 from audioinv.data.manifest import (
@@ -21,7 +24,8 @@ from audioinv.data.manifest import (
     stratified_validation,
     write_manifest,
 )
-from audioinv.data.pack import Pack, _Clips
+from audioinv.data.media import Sounds
+from audioinv.data.pack import Pack, _Clips, build_pack, open_pack
 from audioinv.data.task import Task
 from audioinv.data.validate import validate
 from benchmarks.conditioning import K, encoder_of, maps_of, training_step
@@ -36,20 +40,22 @@ def step_growth(setup: Setup) -> Iterator[Comparison]:
     """A training step (forward, backward, AdamW) of a ResNet-18 of an eighth of the width with
     full bases, each time with one size doubled; the ratios say how the time grows.
     """
-    base: dict[str, Any] = {"bases": 8, "batch": 32, "seconds": 1.0}
-    changes: dict[str, list[float]] = {"bases": [8, 16, 32], "batch": [32, 64, 128]}
-    changes["seconds"] = [1, 2, 4]
+    base: dict[str, Any] = {"components": K, "bases": 8, "batch": 32, "seconds": 1.0}
+    changes: dict[str, list[float]] = {"components": [4, 8, 16, 32, 64], "bases": [8, 16, 32]}
+    changes |= {"batch": [32, 64, 128], "seconds": [1, 2, 4]}
     for name, values in changes.items():
         steps = {f"{name} {v:g}": _step(setup, **{**base, name: v}) for v in values}
         yield Comparison(f"step against {name}", {}, steps, _doublings(list(steps)))
 
 
-def _step(setup: Setup, bases: float, batch: float, seconds: float) -> Callable[[], object]:
+def _step(
+    setup: Setup, components: float, bases: float, batch: float, seconds: float
+) -> Callable[[], object]:
     x = maps_of(setup, seconds, int(batch))
     network = {"name": "resnet18", "width": 0.125}
     options = {"name": "hyper", "bases": int(bases)}
-    encoder = encoder_of(setup, options, network, tuple(x.shape[1:]))
-    return training_step(encoder, x, torch.ones(K, device=setup.device))
+    encoder = encoder_of(setup, options, network, tuple(x.shape[1:]), int(components))
+    return training_step(encoder, x, torch.ones(int(components), device=setup.device))
 
 
 def _doublings(names: list[str]) -> list[Ratio]:
@@ -68,6 +74,45 @@ def rows_growth(setup: Setup) -> Iterator[Comparison]:
             runs = {f"{n:,} rows": getattr(made[n], what) for n in sizes}
             ratios = [Ratio(b, a, most=12) for a, b in pairwise(runs)]
             yield Comparison(what, {}, runs, ratios)
+
+
+def packs_growth(setup: Setup) -> Iterator[Comparison]:
+    """Packs of ten times as many clips each, of 10 ms, from sound files that hold 1,000 of them:
+    building one in this process, asking for one that is there already, and opening it. Linear
+    growth is 10.
+    """
+    sizes = (20, 40) if setup.miniature else ROWS[:3]
+    with tempfile.TemporaryDirectory() as name, redirect_stderr(StringIO()):
+        made = {n: _Sounding(Path(name) / str(n), n) for n in sizes}
+        for what in ("build", "build again", "open"):
+            runs = {f"{n:,} clips": getattr(made[n], what.replace(" ", "_")) for n in sizes}
+            ratios = [Ratio(b, a, most=12) for a, b in pairwise(runs)]
+            yield Comparison(what, {}, runs, ratios)
+
+
+class _Sounding:
+    """A manifest of `n` clips of 10 ms in a row, in files of 10 s, and folders to pack them to."""
+
+    def __init__(self, folder: Path, n: int) -> None:
+        folder.mkdir()
+        row = np.arange(n)
+        for k in range(-(-n // 1000)):
+            write_wav(folder / f"{k}.wav", np.full(160_000, 0.1), 16000)
+        cut: dict[str, Any] = {"path": [f"{k // 1000}.wav" for k in row], "start": row % 1000 / 100}
+        self.folder, self.runs = folder, 0
+        self.manifest = read_manifest(
+            write_manifest(folder, frame_of(n).assign(**cut, duration=0.01), CORPUS)
+        )
+
+    def build(self) -> object:
+        self.runs += 1
+        return build_pack(self.manifest, self.folder / str(self.runs), Sounds(16000))
+
+    def build_again(self) -> object:
+        return build_pack(self.manifest, self.folder / "1", Sounds(16000))
+
+    def open(self) -> object:
+        return open_pack(self.folder / "1")
 
 
 class _Made:

@@ -166,6 +166,23 @@ def test_log_frequency_needs_a_lowest_frequency_and_two_bins() -> None:
         LogFrequency(RATE, min_hz=100.0, n_bins=1)
 
 
+def test_channels_last_is_a_layout_that_convolutions_take_over() -> None:
+    """And the same values, features and gradients but for rounding."""
+    plain, last = LogMel(RATE, n_bins=32), LogMel(RATE, n_bins=32, channels_last=True)
+    x, convolution = noise(), torch.nn.Conv2d(1, 8, 3)
+    assert torch.equal(plain(x), last(x))
+    expected, found = convolution(plain(x)), convolution(last(x))
+    assert expected.is_contiguous() and not found.is_contiguous()
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(found, expected)
+    gradients = [
+        torch.autograd.grad(convolution(f(y)).square().mean(), y)[0]
+        for f in (plain, last)
+        for y in [x.clone().requires_grad_()]
+    ]
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-4)
+
+
 def test_unknown_frontend_is_explained() -> None:
     with pytest.raises(UserError, match="log_mel, log_frequency"):
         build_frontend({"name": "mfcc"})

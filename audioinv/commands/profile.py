@@ -7,7 +7,13 @@ from typing import Any
 
 import torch
 
-from audioinv.commands.build import encoder_of, fabric_of, source_of, training_clips
+from audioinv.commands.build import (
+    encoder_of,
+    fabric_of,
+    source_of,
+    training_bank,
+    training_clips,
+)
 from audioinv.commands.pretrain import own_settings
 from audioinv.commands.run_folder import command_line, hardware, versions
 from audioinv.conf.schema import Config
@@ -23,7 +29,8 @@ def main(config: Config, steps: int, out: Path | None) -> None:
     encoder = encoder_of(config, bank)
     modality.check(pack, encoder.frontend)
     clips, settings = training_clips(encoder, pack), own_settings(config)
-    found = profile(encoder, bank, clips, settings, fabric_of(config), config.seed, steps)
+    views, fabric = training_bank(bank, encoder), fabric_of(config)
+    found = profile(encoder, views, clips, settings, fabric, config.seed, steps)
     found["batch_size"] = settings.batch_size
     print(table(found))
     if out:

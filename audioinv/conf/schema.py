@@ -30,6 +30,7 @@ class FrontendConfig:
     floor_db: float = -100.0
     short_clips: str = "zeros"
     views: str = "waveform"
+    channels_last: bool = False
 
 
 @dataclass

@@ -52,6 +52,11 @@ class _Gather(torch.autograd.Function):
         return total[dist.get_rank()]
 
 
+def pinned(x: Tensor, device: torch.device) -> Tensor:
+    """`x`, on its way to a GPU in memory from which it is copied while the processor goes on."""
+    return x.pin_memory() if device.type == "cuda" else x
+
+
 def own_rows(batch_size: int, fabric: Fabric) -> slice:
     """Which rows of the joined batch are this process's."""
     first = fabric.global_rank * batch_size

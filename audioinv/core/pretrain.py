@@ -33,6 +33,7 @@ from audioinv.core.distributed import (
     gather,
     mean_over_processes,
     own_rows,
+    pinned,
     synchronise_norms,
 )
 from audioinv.core.encoder import AmortisedEncoder
@@ -186,7 +187,7 @@ def pretrain(
         x = next(batches)
         with torch.no_grad():
             views, params = bank.views(
-                fabric.to_device(x),
+                fabric.to_device(pinned(x, fabric.device)),
                 descriptor,
                 generator(seed, "views", step, 0),
                 tracked=penalty.active(descriptor),

@@ -33,6 +33,15 @@ def test_table_and_json_of_the_users_own_settings(
     assert sorted(packed.folder.rglob("*")) == before
 
 
+def test_fused_views_are_timed_where_they_are_made(packed: Any, tmp_path: Path) -> None:
+    """With the augmentations: maps are handed through by the front end, which takes no time."""
+    out = tmp_path / "profile.json"
+    arguments = ["--steps", "3", "--out", str(out), *packed.settings(), "frontend.views=fused"]
+    assert main(["profile", *arguments]) == 0
+    parts = json.loads(out.read_text())["parts"]
+    assert parts["front end"]["ms"] < 0.05 * parts["augmentation"]["ms"]
+
+
 def test_no_steps_are_refused(packed: Any, refuse: Callable[[Sequence[str]], str]) -> None:
     assert "steps is 0; give 1 or more" in refuse(["profile", "--steps", "0", *packed.settings()])
 

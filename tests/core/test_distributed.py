@@ -12,13 +12,18 @@ from lightning.fabric import Fabric
 from audioinv.core.auxiliary import ParameterPredictor
 from audioinv.core.contrast import MoCoV2, MoCoV3, Queue, SimCLR, weighted
 from audioinv.core.descriptor import DescriptorSpace
-from audioinv.core.distributed import SynchronisedNorm, gather
+from audioinv.core.distributed import SynchronisedNorm, gather, pinned
 from audioinv.core.objectives import nt_xent
 from audioinv.core.penalty import PenaltyDraws, without_statistics
 from audioinv.core.projector import Projector
 from audioinv.core.randomness import generator, seeded
 
 BATCH, STEPS = 6, 5
+
+
+def test_clips_for_a_processor_are_not_copied() -> None:
+    x = torch.zeros(2)
+    assert pinned(x, torch.device("cpu")) is x
 
 
 def train(fabric: Fabric, out: Path) -> None:
