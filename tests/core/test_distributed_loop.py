@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -28,9 +28,9 @@ from audioinv.core.errors import UserError
 from audioinv.core.pretrain import PretrainConfig, pretrain
 from audioinv.core.randomness import generator, seeded
 from audioinv.core.rank_one import Bases, joined
+from tests.core.small_pretraining import SIZE, Plain
 
 pytestmark = pytest.mark.distributed
-SIZE = (1, 16, 12)
 STEPS = 20
 SEED = 1  # at its first step two processes draw different corners
 SMALL: dict[str, Any] = {
@@ -47,14 +47,6 @@ CASES: dict[str, dict[str, Any]] = {
     "moco_v2": {"objective": "moco_v2", "queue_size": 16},
     "moco_v3": {"objective": "moco_v3", "projector_layers": 3, "lr": 3e-4},
 }  # fmt: skip
-
-
-class Plain(nn.Module):
-    output_size = SIZE
-    config: Mapping[str, Any] = {"name": "plain"}
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
 
 
 class Gain(Augmentation):

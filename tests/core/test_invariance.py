@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,16 +14,7 @@ from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.invariance import augmented_copies, centred_cosine, measure_invariance
 from audioinv.core.randomness import generator, seeded
-
-SIZE = (1, 16, 12)
-
-
-class Plain(nn.Module):
-    output_size = SIZE
-    config: Mapping[str, Any] = {"name": "plain"}
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
+from tests.core.small_pretraining import SIZE, Plain
 
 
 class AddTo(Augmentation):

@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,24 @@ def of_checkpoints(folder: Path) -> Case:
     return damaged(whole), run
 
 
+def described(folder: Path, name: str, load: Callable[[], object]) -> Case:
+    """What lies in `folder` as NAME.json and NAME.safetensors, one of the two damaged."""
+    files = folder / f"{name}.json", folder / f"{name}.safetensors"
+    description, tensors = json.loads(files[0].read_text()), files[1].read_bytes()
+    cases = st.one_of(
+        st.tuples(altered(description), st.just(tensors)),
+        st.tuples(st.just(description), damaged(tensors)),
+    )
+
+    def run(case: tuple[Any, bytes]) -> None:
+        files[0].write_text(json.dumps(case[0]))
+        files[1].write_bytes(case[1])
+        with contextlib.suppress(UserError):
+            load()
+
+    return cases, run
+
+
 def of_encoders(folder: Path) -> Case:
     frontend = build_frontend(
         {
@@ -56,20 +75,7 @@ def of_encoders(folder: Path) -> Case:
     backbone = {"name": "resnet18", "width": 0.125, "dim": 4, "options": options}
     space = DescriptorSpace({"a": ["x"], "b": ["y", "z"]})
     AmortisedEncoder(frontend, backbone, {"name": "hyper", "bases": 2}, space).save(folder)
-    described = json.loads((folder / "encoder.json").read_text())
-    weights = (folder / "encoder.safetensors").read_bytes()
-    cases = st.one_of(
-        st.tuples(altered(described), st.just(weights)),
-        st.tuples(st.just(described), damaged(weights)),
-    )
-
-    def run(case: tuple[Any, bytes]) -> None:
-        (folder / "encoder.json").write_text(json.dumps(case[0]))
-        (folder / "encoder.safetensors").write_bytes(case[1])
-        with contextlib.suppress(UserError):
-            AmortisedEncoder.load(folder, build_frontend)
-
-    return cases, run
+    return described(folder, "encoder", lambda: AmortisedEncoder.load(folder, build_frontend))
 
 
 def of_adaptations(folder: Path) -> Case:
@@ -78,20 +84,7 @@ def of_adaptations(folder: Path) -> Case:
     save_adapted(
         folder, [Adapted(Mixture.single(torch.ones(2)), readout)], {"task": {}, "mode": "m"}
     )
-    described = json.loads((folder / "adapted.json").read_text())
-    tensors = (folder / "adapted.safetensors").read_bytes()
-    cases = st.one_of(
-        st.tuples(altered(described), st.just(tensors)),
-        st.tuples(st.just(described), damaged(tensors)),
-    )
-
-    def run(case: tuple[Any, bytes]) -> None:
-        (folder / "adapted.json").write_text(json.dumps(case[0]))
-        (folder / "adapted.safetensors").write_bytes(case[1])
-        with contextlib.suppress(UserError):
-            load_adapted(folder)
-
-    return cases, run
+    return described(folder, "adapted", lambda: load_adapted(folder))
 
 
 def of_descriptors(folder: Path) -> Case:
