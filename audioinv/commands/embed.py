@@ -26,11 +26,10 @@ from audioinv.core.features import FeatureConfig, embed
 from audioinv.core.files import atomic_path
 from audioinv.core.lock import locked
 from audioinv.data.pack import Pack
-from audioinv.data.parallel import Engine, Local, map_all
+from audioinv.data.parallel import SERIAL, Engine, map_all
 
 BATCH = 256
 PIECE_CLIPS = 16 * BATCH  # a worker holds the features of so many
-SERIAL = Local(1)
 log = logging.getLogger(__name__)
 
 

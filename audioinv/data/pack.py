@@ -31,13 +31,12 @@ from audioinv.core.files import atomic_path, read_json, remove_abandoned, write_
 from audioinv.core.lock import locked
 from audioinv.data.manifest import Corpus, Manifest
 from audioinv.data.media import Media, Samples
-from audioinv.data.parallel import Engine, Local, map_all
+from audioinv.data.parallel import SERIAL, Engine, map_all
 from audioinv.data.paths import path_inside
 
 FORMAT = "audioinv-pack-v2"
 SHARD_BYTES = 128 << 20  # a worker holds twice this
 ON_ERROR = ("fail", "skip")
-SERIAL = Local(1)
 
 
 @dataclass(frozen=True)

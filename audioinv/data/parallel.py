@@ -81,6 +81,9 @@ class Local:
                 pool.shutdown(wait=True, cancel_futures=True)
 
 
+SERIAL = Local()
+
+
 def engine_of(name: str, workers: int, address: str | None = None) -> Engine:
     """The engine `name` with so many workers; `address` is that of a Ray cluster.
 
