@@ -26,11 +26,11 @@ NARROW = {
 SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {"name": "none"},
     "norm": {"name": "norm"},
-    "low rank, 4 bases of 4": {"name": "hyper", "bases": 4, "rank": 4},
+    "low rank, 8 bases of 2": {"name": "hyper", "bases": 8, "rank": 2, "gain": 6.0},
     "low rank, 8 bases of 8": {"name": "hyper", "bases": 8, "rank": 8},
     "8 full bases": {"name": "hyper", "bases": 8},
 }
-LIGHT = ("norm", "low rank, 4 bases of 4")
+LIGHT = ("norm", "low rank, 8 bases of 2")
 
 
 class Maps(nn.Module):
@@ -88,7 +88,8 @@ def training_step(
 
 def conditioning(setup: Setup) -> Iterator[Comparison]:
     """A training step (forward, backward, AdamW) of ResNet-18 on one view of 64 one-second clips
-    under one descriptor, by conditioning; `plain` has none. `parameters` are relative to it.
+    under one descriptor, by conditioning; `plain` has none. `parameters` are relative to it. The
+    default is eight bases of rank 2 (`conditioning=hyper_light`).
     """
     x, descriptor = maps_of(setup), torch.ones(K, device=setup.device)
     encoders = {
@@ -187,7 +188,7 @@ def adaptation(setup: Setup) -> Iterator[Comparison]:
     surrogate's time where the ratio is 2.5. The final readout, common to all modes, is not in it.
     """
     n, size = (40, (1, 32, 24)) if setup.miniature else (2430, (1, 40, 33))
-    conditioned = {"name": "hyper", "bases": 8, "signed": True}
+    conditioned = {**SETTINGS[LIGHT[1]], "signed": True}
     encoder = encoder_of(setup, conditioned, NARROW, size)
     maps = torch.randn(n, *size, generator=generator(0, "maps"))
     targets = torch.randint(10, (n,), generator=generator(0, "targets"))

@@ -84,6 +84,7 @@ class ConditioningConfig:
     rank: int = 0
     scale: float = 1.0
     signed: bool = False
+    gain: float = 1.0
     hidden: int = 64
     mlps: int = 1
 

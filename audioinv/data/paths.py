@@ -25,6 +25,6 @@ def path_inside(root: Path, relative: str, also: Sequence[Path] = ()) -> Path:
         if any(end.is_relative_to(folder.resolve()) for folder in (root, *also)):
             return path
     raise UserError(
-        f"path '{relative}' leaves the root {root}; give paths inside it, or allow the folder that "
-        "it leads to (--also_inside)"
+        f"path '{relative}' leaves the root {root}; give paths inside it (a manifest's may lead to "
+        "a folder that --also_inside allows)"
     )

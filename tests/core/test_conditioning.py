@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -20,30 +22,30 @@ def backbone(width: float = 0.125) -> Backbone:
         return Backbone("resnet18", (1, 32, 20), width=width, dim=16, options=SMALL)
 
 
-def hyper(**options: object) -> HyperConditioning:
+def hyper(width: float = 0.125, **options: object) -> HyperConditioning:
     with seeded(1, "hyper"):
-        return HyperConditioning(backbone(), K, **options)  # type: ignore[arg-type]
+        return HyperConditioning(backbone(width), K, **options)  # type: ignore[arg-type]
 
 
 def naive_added(conditioning: HyperConditioning, name: str, i: Tensor) -> Tensor:
     """The formula of the paper, one basis at a time."""
     index = conditioning.names.index(name)
-    block = conditioning.embeddings[conditioning.blocks[index]]
-    modulation = conditioning.modulations[index]
+    block: Any = conditioning.embeddings[conditioning.blocks[index]]
+    modulation: Any = conditioning.modulations[index]
     h = modulation.hidden.weight @ (block.weight @ i) + modulation.hidden.bias
     total = torch.zeros(modulation.shape)
     for j, coefficient in enumerate(h.clamp_min(0)):
         if hasattr(modulation, "full"):
             basis = modulation.full[j]
         else:
-            basis = modulation.left[j] @ modulation.right[j]
+            basis = (modulation.left[j] @ modulation.right[j]) * modulation.gain**2
         total = total + coefficient * basis.reshape(modulation.shape)
     return total
 
 
-@pytest.mark.parametrize("rank", [0, 2])
-def test_added_weight_is_the_sum_over_bases(rank: int) -> None:
-    conditioning = hyper(bases=5, rank=rank)
+@pytest.mark.parametrize(("rank", "gain"), [(0, 1.0), (2, 1.0), (2, 6.0)])
+def test_added_weight_is_the_sum_over_bases(rank: int, gain: float) -> None:
+    conditioning = hyper(bases=5, rank=rank, gain=gain)
     i = torch.tensor([1.0, 0.0, 0.3, 0.0])
     added = conditioning(i)
     for name in ("trunk.layer1.0.conv1.weight", "linear.weight"):
@@ -59,17 +61,51 @@ def test_stem_and_norms_are_not_generated() -> None:
 
 
 @pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("rank", [0, 3])
-def test_modulation_starts_at_the_asked_scale_of_the_base(signed: bool, rank: int) -> None:
+@pytest.mark.parametrize(("rank", "gain"), [(0, 1.0), (3, 1.0), (3, 6.0)])
+def test_modulation_starts_at_the_asked_scale_of_the_base(
+    signed: bool, rank: int, gain: float
+) -> None:
     net = backbone(0.25)
     with seeded(2, "hyper"):
-        conditioning = HyperConditioning(net, K, rank=rank, scale=0.5, signed=signed)
+        conditioning = HyperConditioning(net, K, rank=rank, scale=0.5, signed=signed, gain=gain)
     corners = torch.randint(0, 2, (256, K), generator=generator(0, "corners")).float()
     with torch.no_grad():
         drawn = [conditioning(i)["trunk.layer4.0.conv2.weight"] for i in corners]
     spread = torch.stack(drawn).var(0).mean().sqrt()
-    base = net.get_parameter("trunk.layer4.0.conv2.weight").std()
+    base = net.get_parameter("trunk.layer4.0.conv2.weight").detach().std()
     assert 0.3 < float(spread / base) < 0.8
+
+
+def adam_step(conditioning: HyperConditioning, lr: float, only: str = "") -> tuple[Tensor, float]:
+    """One step down random gradients: what is added to the last weight, and how far down it was."""
+    i = torch.tensor([1.0, 0.0, 1.0, 0.0])
+    moved = [p for name, p in conditioning.named_parameters() if only in name]
+    adam = torch.optim.Adam(moved, lr, eps=1e-15)
+    before = conditioning(i)
+    gradients = {
+        name: torch.randn(added.shape, generator=generator(k, "gradient"))
+        for k, (name, added) in enumerate(before.items())
+    }
+    torch.autograd.backward(list(before.values()), list(gradients.values()))
+    adam.step()
+    after = conditioning(i)
+    down = sum(float(((before[n] - after[n]) * g).mean()) for n, g in gradients.items())
+    return after["linear.weight"].detach(), down
+
+
+@pytest.mark.parametrize("factor", ["left", "right"])
+def test_gain_is_a_learning_rate_of_the_factors(factor: str) -> None:
+    at_six_times_the_rate, _ = adam_step(hyper(bases=3, rank=2), 6e-3, factor)
+    added, _ = adam_step(hyper(bases=3, rank=2, gain=6.0), 1e-3, factor)
+    torch.testing.assert_close(added, at_six_times_the_rate)
+
+
+def test_gain_makes_up_for_what_low_rank_loses_of_a_step() -> None:
+    full, low, gained = (
+        adam_step(hyper(0.5, bases=8, signed=True, **options), 1e-4)[1]
+        for options in ({}, {"rank": 2}, {"rank": 2, "gain": 6.0})
+    )
+    assert low < 0.5 * full < 0.8 * gained
 
 
 def test_norm_conditioning_reaches_every_norm() -> None:
