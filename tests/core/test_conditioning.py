@@ -122,3 +122,11 @@ def test_norm_conditioning_reaches_every_norm() -> None:
 def test_unknown_conditioning_is_refused() -> None:
     with pytest.raises(UserError, match="hyper, norm, prompt, none"):
         build_conditioning("film", backbone(), K)
+
+
+@pytest.mark.parametrize(
+    "option", [{"bases": 0}, {"rank": -1}, {"gain": 0.0}, {"gain": float("nan")}]
+)
+def test_numbers_out_of_range_are_refused(option: dict[str, float]) -> None:
+    with pytest.raises(UserError, match="hyper conditioning needs"):
+        hyper(**option)

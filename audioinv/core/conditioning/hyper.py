@@ -36,9 +36,9 @@ class HyperConditioning(nn.Module):
         signed: embed 2 i - 1 instead of i, so that a component at 0 speaks as loudly as one at 1.
         gain: how much faster an optimiser such as Adam moves bases of low rank, whose factors are
             kept divided by it (the equalised learning rate of Karras et al., ICLR 2018). Adam moves
-            every number alike: a step on full bases, which all move along the gradient, lowers
-            the loss 3.6 times as much as one on four of rank 4, and as one on eight of rank 2
-            with a gain of 6.
+            every number alike, and of two factors each reaches the weight only through the other:
+            a step on eight bases of rank 2 goes down a third as far as one on eight full bases. A
+            gain of 6 makes up for it (recipes/fsdd/ssl1/RESULTS.md).
         skip: prefixes of parameter names that are never modulated.
 
     Raises:
