@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from audioinv.commands.build import load_run, modes_of, results_of
+from audioinv.commands.build import load_run, modes_of, results_of, run_of
 from audioinv.commands.features import TaskFeatures
-from audioinv.commands.run_folder import command_line, task_folder, versions
+from audioinv.commands.run_folder import command_line, encoder_key, task_folder, versions
 from audioinv.conf.schema import Config
 from audioinv.core.adapt import (
     Labelled,
@@ -33,7 +33,9 @@ from audioinv.data.pack import Pack
 from audioinv.data.task import Task
 
 log = logging.getLogger(__name__)
-FEATURES_BY = ("layers", "hop_s", "pool", "views", "strength", "calibration_clips", "score_on")
+FEATURES_BY = (
+    "encoder", "layers", "hop_s", "pool", "views", "strength", "calibration_clips", "score_on",
+)  # fmt: skip
 ADAPTED_BY = (*FEATURES_BY, "labels_per_class", "readout", "l2", "seed")
 
 
@@ -59,15 +61,15 @@ def already_adapted(folder: Path, config: Config, keys: Sequence[str]) -> bool:
     """Whether `folder` holds an adaptation.
 
     Raises:
-        UserError: it does, made with other values of `keys`.
+        UserError: it does, of another encoder or with other values of `keys`.
     """
     if not (folder / "adapted.json").exists():
         return False
     info = read_json(folder / "adapted.json")
     wanted = {**vars(config.features), **vars(config.adapt), "seed": config.seed}
-    wanted["score_on"] = config.score_on
+    wanted |= {"score_on": config.score_on, "encoder": encoder_key(run_of(config))}
     differing = [
-        f"{key} {info[key]} -> {wanted[key]}"
+        f"{key} {str(info[key])[:12]} -> {str(wanted[key])[:12]}"
         for key in keys
         if key in info and info[key] != wanted[key]
     ]
@@ -110,6 +112,7 @@ def adapt_task(
         "l2": config.adapt.l2,
         "seed": config.seed,
         "score_on": config.score_on,
+        "encoder": encoder_key(run_of(config)),
         "seconds": round(seconds, 2),
         "command": command_line(),
         "versions": versions(),

@@ -20,6 +20,7 @@ import torch
 
 from audioinv.commands.build import encoder_clips, load_run, run_of
 from audioinv.commands.features import calibration_maps
+from audioinv.commands.run_folder import encoder_key
 from audioinv.conf.schema import Config
 from audioinv.core.encoder import AmortisedEncoder, PlainEncoder
 from audioinv.core.features import FeatureConfig, embed
@@ -80,17 +81,12 @@ def main(config: Config, descriptor: str, out: Path, engine: Engine = SERIAL) ->
 
 def _source_of(config: Config, descriptor: str) -> _Source:
     run = run_of(config).absolute()
-    digest = hashlib.sha256()
-    for name in ("encoder.json", "encoder.safetensors"):
-        if (run / "encoder" / name).exists():
-            with open(run / "encoder" / name, "rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
     pack = str(Path(config.pack).absolute()) if config.pack else ""
     features = config.features
     return _Source(
         str(run),
         pack,
-        digest.hexdigest(),
+        encoder_key(run),
         descriptor,
         features.layers,
         features.calibration_clips,

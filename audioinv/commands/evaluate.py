@@ -6,10 +6,10 @@ import logging
 from importlib import import_module
 from pathlib import Path
 
-from audioinv.commands.build import is_amortised, load_run, results_of
+from audioinv.commands.build import is_amortised, load_run, results_of, run_of
 from audioinv.commands.features import TaskFeatures
 from audioinv.commands.protocols import Context
-from audioinv.commands.run_folder import command_line, versions
+from audioinv.commands.run_folder import command_line, encoder_key, versions
 from audioinv.conf.schema import Config
 from audioinv.core.checkpoint import save_tensors
 from audioinv.core.errors import UserError
@@ -33,13 +33,15 @@ def main(config: Config) -> None:
     """Writes RESULTS/tasks/TASK/MODE/PROTOCOL/result.json for every row of the protocol.
 
     Raises:
-        UserError: an unknown protocol, or one that cannot be scored on validation clips.
+        UserError: an unknown protocol, one that cannot be scored on validation clips, or results of
+            another encoder where this one's would go.
     """
     if config.protocol not in PROTOCOLS:
         raise UserError(f"protocol is '{config.protocol}'; give one of {', '.join(PROTOCOLS)}")
     if config.score_on != "test" and config.protocol in ("fewshot", "factors"):
         raise UserError(f"protocol {config.protocol} has test clips only; leave score_on at test")
     encoder, bank, pack = load_run(config)
+    key = encoder_key(run_of(config))
     method = read_json(Path(str(config.run)) / "encoder" / "encoder.json")["info"].get(
         "method", config.method
     )
@@ -49,11 +51,15 @@ def main(config: Config) -> None:
     protocol = import_module(f"audioinv.commands.protocols.{config.protocol}")
     for folder, make in protocol.rows(context):
         if (folder / "result.json").exists():
+            if read_json(folder / "result.json").get("encoder", key) != key:
+                raise UserError(
+                    f"{folder} has the result of another encoder; remove it, or give out="
+                )
             log.info("%s: already done", folder)
             continue
         row = make()
         label = row_label(method, row["mode"], row.pop("mode_label", None), amortised)
-        row |= {"method": method, "label": label, "corpus": pack.corpus.name}
+        row |= {"method": method, "label": label, "corpus": pack.corpus.name, "encoder": key}
         if config.score_on == "valid":
             row["protocol"] += " on validation clips"
         save_tensors(folder / "per_clip.safetensors", row.pop("per_clip", {}))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import platform
 import re
 import shlex
 import sys
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +23,22 @@ RECORDED = ("torch", "torchaudio", "timm", "scikit-learn")
 def task_folder(run: Path, task: str, mode: str) -> Path:
     """`run`/tasks/TASK/MODE, with characters that folders dislike replaced."""
     return run / "tasks" / _safe(task) / _safe(mode)
+
+
+def encoder_key(run: Path) -> str:
+    """SHA-256 of a run's encoder, by which a result is known as its own."""
+    files = [run / "encoder" / name for name in ("encoder.json", "encoder.safetensors")]
+    digest = hashlib.sha256()
+    for path in (path for path in files if path.exists()):
+        digest.update(_digest(path, path.stat().st_mtime_ns))
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _digest(path: Path, mtime_ns: int) -> bytes:
+    """SHA-256 of a file that was last changed then: tasks and modes ask again and again."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def command_line() -> str:

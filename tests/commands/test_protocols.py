@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from audioinv.cli import main
 from audioinv.commands.build import load_run
@@ -27,6 +28,7 @@ FEW = [
 KEYS = {
     "protocol", "task", "kind", "method", "mode", "label", "metric", "value", "interval", "chance",
     "n_train", "n_test", "descriptor", "layers", "readout", "seed", "versions", "command", "corpus",
+    "encoder",
 }  # fmt: skip
 
 
@@ -163,6 +165,30 @@ def test_features_that_cannot_be(finished: Any, refuse: Refuse) -> None:
     assert "features.hop_s is -1" in refuse(["adapt", *finished.settings(), "features.hop_s=-1"])
     line = refuse(["adapt", *finished.settings(), "features.views=3", MODES])
     assert "adapted with other settings" in line and "views 0 -> 3" in line
+
+
+def test_results_of_another_encoder_are_not_taken_for_ones_own(
+    finished: Any, tmp_path: Path, refuse: Refuse
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(finished.run, other, ignore=shutil.ignore_patterns("tasks"))
+    weights = other / "encoder" / "encoder.safetensors"
+    save_file({name: 0.5 * value for name, value in load_file(weights).items()}, weights)
+    further = [f"out={tmp_path / 'out'}", "tasks=[label]", MODES]
+    for command in ("adapt", "evaluate"):
+        assert main([command, *finished.settings(), *further]) == 0
+    of_other = [*finished.settings(other), *further]
+    assert "adapted with other settings (encoder " in refuse(["adapt", *of_other])
+    assert "adapted with other settings (encoder " in refuse(["evaluate", *of_other])
+    shutil.rmtree(tmp_path / "out" / "tasks" / "label" / "fixed_all" / "linear")
+    for command in ("adapt", "evaluate"):  # nothing was lost
+        assert main([command, *finished.settings(), *further]) == 0
+    knn = [*further, "protocol=knn"]
+    assert main(["evaluate", *finished.settings(), *knn]) == 0
+    for path in (tmp_path / "out").rglob("adapted.*"):
+        path.unlink()
+    assert main(["adapt", *of_other]) == 0
+    assert "has the result of another encoder" in refuse(["evaluate", *of_other, "protocol=knn"])
 
 
 MODES = "adapt.modes=[fixed:all]"
