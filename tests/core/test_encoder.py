@@ -71,7 +71,7 @@ def test_the_descriptor_changes_features_from_the_start(conditioning: str) -> No
 
 CONDITIONINGS = [
     {"name": "hyper", "bases": 8},  # in groups
-    {"name": "hyper", "bases": 8, "rank": 2, "gain": 6.0},  # the others in one pass
+    {"name": "hyper", "bases": 8, "rank": 2, "gain": 3.0},  # the others in one pass
     {"name": "hyper", "bases": 3, "rank": 2, "signed": True},
     {"name": "norm"},
     {"name": "none"},
