@@ -89,7 +89,7 @@ def adam_step(conditioning: HyperConditioning, lr: float, only: str = "") -> tup
     torch.autograd.backward(list(before.values()), list(gradients.values()))
     adam.step()
     after = conditioning(i)
-    down = sum(float(((before[n] - after[n]) * g).mean()) for n, g in gradients.items())
+    down = sum(float(((before[n] - after[n]).detach() * g).mean()) for n, g in gradients.items())
     return after["linear.weight"].detach(), down
 
 

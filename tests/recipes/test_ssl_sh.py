@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -288,8 +289,9 @@ def test_interrupting_the_driver_ends_its_runs(driver: Driver, number: signal.Si
     options = ["--stage", "4", "--methods", "amortised simclr"]
     environment = {**driver.environment, "FAKE_HANGS_ON": "pretrain"}
     with subprocess.Popen(
-        driver.command(*options), cwd=driver.folder, env=environment, stderr=subprocess.PIPE
-    ) as process:
+        driver.command(*options), cwd=driver.folder, env=environment, stderr=subprocess.PIPE,
+        preexec_fn=partial(signal.signal, number, signal.SIG_DFL),  # a shell's "&" ignores SIGINT
+    ) as process:  # fmt: skip
         wait_until(lambda: len(hanging(driver)) == 2)
         assert all(alive(pid) for pid in hanging(driver))
         process.send_signal(number)
