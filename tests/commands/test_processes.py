@@ -47,6 +47,7 @@ def slurms(rank: int, port: int) -> dict[str, str]:
         "SLURM_NNODES": "2", "SLURM_PROCID": str(rank), "SLURM_NODEID": str(rank),
         "SLURM_LOCALID": "0", "SLURM_JOB_NODELIST": "127.0.0.1", "SLURM_NODELIST": "127.0.0.1",
         "SLURM_NTASKS_PER_NODE": "1", "MASTER_PORT": str(port), "SLURM_SRUN_COMM_HOST": "127.0.0.1",
+        "OMP_NUM_THREADS": "1",  # more threads round otherwise
     }  # fmt: skip
 
 
