@@ -1,93 +1,20 @@
-"""The driver of the recipes, run with an `audioinv` that records how it is called."""
+"""The driver of the recipes: its options, its stages and what they call."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
-REPOSITORY = Path(__file__).parents[2]
-TEMPLATE = REPOSITORY / "recipes" / "TEMPLATE" / "ssl1" / "ssl.sh"
+from tests.recipes.driver import REPOSITORY, TEMPLATE, Driver
+
 STAGES = ["prepare", "pack", "statistics", "pretrain", "adapt", "evaluate", "measure", "report"]
 HYDRA = ["statistics", "pretrain", "adapt", "evaluate", "measure"]
-
-FAKE = r"""#!/usr/bin/env bash
-environment=("${OMP_NUM_THREADS-unset}" "${CUDA_VISIBLE_DEVICES-unset}")
-printf '%s\0' "$PWD" "${environment[@]}" "$@" $'\x1e' >>"$FAKE_CALLS"
-[[ $1 != prepare ]] || { mkdir -p "$6" && echo id >"$6/${FAKE_MANIFEST:-manifest.csv}"; }
-if [[ $* == *"${FAKE_FAILS_ON:-nothing}"* ]]; then echo "the loss is not finite" >&2; exit 3; fi
-if [[ $* == *"${FAKE_HANGS_ON:-nothing}"* ]]; then echo "$$" >>"$FAKE_CALLS.pids"; sleep 60; fi
-echo "fake $1 finished"
-"""
-
-
-@dataclass
-class Call:
-    folder: str
-    threads: str
-    gpu: str
-    argv: list[str]
-
-    def overrides(self) -> dict[str, str]:
-        """What Hydra itself reads in the KEY=VALUE arguments."""
-        words = [word for word in self.argv[1:] if re.match(r"[a-z_.]+=", word)]
-        parsed = OverridesParser.create().parse_overrides(words)
-        return {o.key_or_group: str(o.value()) for o in parsed}
-
-
-class Driver:
-    """A recipe folder in `folder` and the fake command; calling it runs ssl.sh from `folder`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.recipe = folder / "recipe"
-        (self.recipe / "conf").mkdir(parents=True)
-        (folder / "bin").mkdir()
-        self.fake = folder / "bin" / "audioinv"
-        self.fake.write_text(FAKE)
-        self.fake.chmod(0o755)
-        self.record = folder / "calls"
-        self.environment = {**os.environ, "FAKE_CALLS": str(self.record)}
-        self.environment.pop("CUDA_VISIBLE_DEVICES", None)
-
-    def command(self, *options: str) -> list[str]:
-        fixed = ["--recipe", "recipe", "--corpus", "tones", "--config", "debug"]
-        return ["bash", str(TEMPLATE), *fixed, "--audioinv", str(self.fake), *options]
-
-    def __call__(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*options),
-            cwd=self.folder,
-            env={**self.environment, **environment},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    def calls(self) -> list[Call]:
-        if not self.record.exists():
-            return []
-        records = self.record.read_text().split("\0\x1e\0")[:-1]
-        fields = [record.split("\0") for record in records]
-        return [Call(f[0], f[1], f[2], f[3:]) for f in fields]
-
-    def subcommands(self) -> list[str]:
-        return [call.argv[0] for call in self.calls()]
-
-
-@pytest.fixture
-def driver(tmp_path: Path) -> Driver:
-    return Driver(tmp_path)
 
 
 def declared_options() -> list[str]:
@@ -163,42 +90,6 @@ def test_runs_every_stage_in_order(driver: Driver) -> None:
     assert calls[-2].overrides()["method"] == "amortised"  # logmel has no network to measure
 
 
-def test_every_seed_and_method_is_run_once_by_parallel_jobs(driver: Driver) -> None:
-    options = ["--seeds", "0 1 2", "--methods", "amortised simclr", "--jobs", "3"]
-    result = driver(*options, "--stage", "4", "--stop_stage", "pretrain", "--threads", "2")
-    assert result.returncode == 0, result.stderr
-    runs = sorted(call.overrides()["run"] for call in driver.calls())
-    assert runs == [f"exp/debug/{m}_s{s}" for m in ("amortised", "simclr") for s in range(3)]
-    for call in driver.calls():
-        read = call.overrides()
-        assert read["run"] == f"exp/debug/{read['method']}_s{read['seed']}"
-        assert (call.threads, call.gpu) == ("2", "")
-        log = driver.recipe / "exp/debug/log" / f"pretrain_{Path(read['run']).name}.log"
-        assert "fake pretrain finished" in log.read_text()
-
-
-def test_no_more_than_jobs_runs_go_on_at_once(driver: Driver) -> None:
-    options = ["--stage", "4", "--jobs", "2", "--methods", "a b c d"]
-    environment = {**driver.environment, "FAKE_HANGS_ON": "pretrain"}
-    with subprocess.Popen(
-        driver.command(*options), cwd=driver.folder, env=environment, stderr=subprocess.PIPE
-    ) as process:
-        wait_until(lambda: len(driver.calls()) == 2)
-        time.sleep(0.5)
-        assert len(driver.calls()) == 2
-        process.terminate()
-        process.communicate(timeout=20)
-
-
-def test_gpus_are_taken_in_turn(driver: Driver) -> None:
-    options = ["--stage", "4", "--stop_stage", "4", "--methods", "a b c", "--jobs", "1"]
-    assert driver(*options, "--ngpu", "2", CUDA_VISIBLE_DEVICES="5,7,9").returncode == 0
-    assert [call.gpu for call in driver.calls()] == ["5", "7", "5"]
-    result = driver(*options, "--ngpu", "2", CUDA_VISIBLE_DEVICES="5")
-    assert result.returncode == 2
-    assert "'5'" in result.stderr
-
-
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -258,46 +149,6 @@ def test_more_overrides_and_prepare_options_are_passed_on(driver: Driver) -> Non
             assert call.argv[-2:] == ["train.steps=10", "train.width=0.5"]
     assert driver.calls()[0].argv[-2:] == ["--version", "1"]
     assert driver.calls()[1].argv[-2:] == ["--clips", "30"]
-
-
-def test_failing_run_fails_the_driver_with_the_tail_of_its_log(driver: Driver) -> None:
-    options = ["--stage", "4", "--methods", "amortised simclr random", "--jobs", "1"]
-    result = driver(*options, FAKE_FAILS_ON="method=simclr")
-    assert result.returncode == 3
-    assert "pretrain_simclr_s0: failed" in result.stderr
-    assert "the loss is not finite" in result.stderr
-    assert "stage 4 (pretrain)" in result.stderr.splitlines()[-1]
-    assert driver.subcommands() == ["pretrain", "pretrain"]  # neither random nor a later stage
-
-
-def test_failing_run_ends_the_others(driver: Driver) -> None:
-    options = ["--stage", "4", "--methods", "amortised simclr", "--jobs", "2"]
-    result = driver(*options, FAKE_HANGS_ON="method=amortised", FAKE_FAILS_ON="method=simclr")
-    assert result.returncode == 3
-    wait_until(lambda: not any(alive(pid) for pid in hanging(driver)))
-
-
-def test_failing_single_command_fails_the_driver(driver: Driver) -> None:
-    result = driver(FAKE_FAILS_ON="validate")
-    assert result.returncode == 3
-    assert "stage 2 (pack)" in result.stderr.splitlines()[-1]
-    assert driver.subcommands() == ["download", "prepare", "validate"]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupting_the_driver_ends_its_runs(driver: Driver, number: signal.Signals) -> None:
-    options = ["--stage", "4", "--methods", "amortised simclr"]
-    environment = {**driver.environment, "FAKE_HANGS_ON": "pretrain"}
-    with subprocess.Popen(
-        driver.command(*options), cwd=driver.folder, env=environment, stderr=subprocess.PIPE,
-        preexec_fn=partial(signal.signal, number, signal.SIG_DFL),  # a shell's "&" ignores SIGINT
-    ) as process:  # fmt: skip
-        wait_until(lambda: len(hanging(driver)) == 2)
-        assert all(alive(pid) for pid in hanging(driver))
-        process.send_signal(number)
-        process.communicate(timeout=20)
-    assert process.returncode == 128 + number
-    wait_until(lambda: not any(alive(pid) for pid in hanging(driver)))
 
 
 def test_rerun_skips_what_is_done_and_says_so(driver: Driver) -> None:
@@ -386,25 +237,3 @@ def test_shell_scripts_pass_shellcheck() -> None:
     scripts = [*REPOSITORY.glob("recipes/*/ssl1/*.sh"), REPOSITORY / ".ci" / "run"]
     result = subprocess.run([shellcheck, *scripts], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
-
-
-def hanging(driver: Driver) -> list[int]:
-    """Process ids of the fake commands that were told to hang."""
-    file = Path(f"{driver.record}.pids")
-    return [int(word) for word in file.read_text().split()] if file.exists() else []
-
-
-def alive(pid: int) -> bool:
-    state = Path(f"/proc/{pid}/stat")
-    try:
-        return state.read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_until(true: object, seconds: float = 15) -> None:
-    assert callable(true)
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
