@@ -84,7 +84,7 @@ class PretrainConfig:
 
     steps: int = 1000
     batch_size: int = 128
-    lr: float = 1e-3
+    lr: float = 2e-3
     weight_decay: float = 1e-4
     warmup_steps: int = 50
     optimiser: str = "adamw"

@@ -74,7 +74,7 @@ def test_a_refused_run_folder_can_be_used_once_mended(
 def test_a_run_folder_of_other_settings(finished: Any, refuse: Refuse, snapshot: Any) -> None:
     before = snapshot(finished.run)
     line = refuse(["pretrain", *finished.settings(), "pretrain.lr=0.5"])
-    assert "other settings (pretrain.lr: 0.001 -> 0.5)" in line and "another run folder" in line
+    assert "other settings (pretrain.lr: 0.002 -> 0.5)" in line and "another run folder" in line
     assert "allow_changes=true" in line
     for name in ("adapt", "evaluate"):
         line = refuse([name, *finished.settings(), "adapt.modes=[soft]", "features.layers=all"])
