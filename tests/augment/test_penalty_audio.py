@@ -19,7 +19,7 @@ from audioinv.core.randomness import generator, seeded
 from audioinv.frontend import LogMel
 
 RATE, N = 8000, 2048
-BANK = build_bank(RATE)
+BANK = build_bank(RATE, ranges={"time_shift": {"fractional": True}})  # finite differences
 FREE = [
     (name, k)
     for name, augmentation in BANK.augmentations.items()
