@@ -89,19 +89,32 @@ def training_step(
 def conditioning(setup: Setup) -> Iterator[Comparison]:
     """A training step (forward, backward, AdamW) of ResNet-18 on one view of 64 one-second clips
     under one descriptor, by conditioning; `plain` has none. `parameters` are relative to it. The
-    default is eight bases of rank 2 (`conditioning=hyper_light`).
+    default of sounds is eight bases of rank 2 (`conditioning=hyper_light`). Then the same on 64
+    images of 32 pixels, whose default is eight full bases (`conditioning=hyper`).
     """
-    x, descriptor = maps_of(setup), torch.ones(K, device=setup.device)
+    sounds = maps_of(setup)
+    yield _steps("one descriptor a batch", sounds, resnet18(setup), setup)
+    side = 16 if setup.miniature else 32
+    images = torch.randn(len(sounds), 3, side, side, generator=generator(0, "images"))
+    cifar = {**resnet18(setup), "stem": "cifar", "pool": "global", "dim": 0}
+    yield _steps("images", images.to(setup.device), cifar, setup)
+
+
+def _steps(title: str, x: Tensor, backbone: dict[str, Any], setup: Setup) -> Comparison:
+    """Steps on maps `x` (B, C, H, W) under one descriptor, by conditioning."""
+    descriptor = torch.ones(K, device=setup.device)
     encoders = {
-        name: encoder_of(setup, options, resnet18(setup), tuple(x.shape[1:]))
+        name: encoder_of(setup, options, backbone, tuple(x.shape[1:]))
         for name, options in SETTINGS.items()
     }
     count = {n: sum(p.numel() for p in e.parameters()) for n, e in encoders.items()}
     relative = ", ".join(f"{n} {count[n] / count['plain']:.3f}" for n in count)
     steps = {name: training_step(encoder, x, descriptor) for name, encoder in encoders.items()}
     ratios = [Ratio(n, "plain", most=1.1 if n in LIGHT else None) for n in list(steps)[1:]]
-    work = {"batch": len(x), "frames": x.shape[3], "parameters:": relative}
-    yield Comparison("one descriptor a batch", work, steps, ratios)
+    size = " x ".join(str(n) for n in x.shape[1:])
+    return Comparison(
+        title, {"batch": len(x), "maps": size, "parameters:": relative}, steps, ratios
+    )
 
 
 def per_example(setup: Setup) -> Iterator[Comparison]:

@@ -98,7 +98,8 @@ class AmortisedEncoder(nn.Module):
 
     def weights(self, descriptor: Tensor) -> dict[str, Tensor]:
         """The modulated parameters at one descriptor (K,): base plus what the conditioning adds."""
-        base = dict(self.backbone.named_parameters())
+        # Views older than what is added get their gradients last, and keep them uncopied.
+        base = {name: weight.view_as(weight) for name, weight in self.backbone.named_parameters()}
         return {name: base[name] + added for name, added in self.conditioning(descriptor).items()}
 
     @torch.no_grad()
