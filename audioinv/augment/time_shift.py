@@ -45,8 +45,8 @@ class TimeShift(Augmentation):
         length = x.shape[-1]
         samples = params.double() * length
         whole = samples.detach().round()
-        first = (-whole.long() % length)[:, 0]
-        moved = torch.cat([x, x], 1).unfold(1, length, 1)[torch.arange(len(x)), first]
+        steps = whole[:, 0].long().tolist()
+        moved = torch.stack([clip.roll(n) for clip, n in zip(x, steps, strict=True)])
         rest = samples - (whole if self.fractional else samples.detach())
         precision = length * torch.finfo(params.dtype).eps  # of the parameter, in samples
         exact = rest.abs() <= precision

@@ -54,6 +54,12 @@ def test_to_the_nearest_sample_has_the_gradients_of_there() -> None:
     torch.testing.assert_close(by_shift[0, 0], expected * N)
 
 
+def test_the_gradient_of_a_long_clip_takes_no_more_room_than_the_clip(sounds: ModuleType) -> None:
+    x = sounds.noise(1, 400_000).requires_grad_()
+    (gradient,) = torch.autograd.grad(TimeShift().apply(x, torch.tensor([[0.1]])).sum(), x)
+    assert torch.equal(gradient, torch.ones_like(x))
+
+
 def test_energy_is_kept(sounds: ModuleType) -> None:
     x = sounds.noise(64, 8000)
     shift = TimeShift()
