@@ -91,8 +91,15 @@ def agree_on_start(start: int, run: Path, fabric: Fabric) -> None:
 
 
 @contextmanager
-def explain_lost_process(fabric: Fabric) -> Iterator[None]:
-    """Makes a UserError of what a collective raises when another process is dead or hangs."""
+def joined(fabric: Fabric) -> Iterator[None]:
+    """The processes of a run work together inside, and part at its end, however it comes.
+
+    gloo's threads hold tensors of the last collectives: where the interpreter ends before they have
+    let go, they abort the process, although all is done (pytorch/pytorch#179291).
+
+    Raises:
+        UserError: a collective failed because another process is dead or hangs.
+    """
     try:
         yield
     except RuntimeError as error:
@@ -102,6 +109,9 @@ def explain_lost_process(fabric: Fabric) -> Iterator[None]:
             f"process {fabric.global_rank} of {fabric.world_size} lost another one, which has "
             f"ended or hangs ({str(error).splitlines()[0][:200]}); the same command resumes"
         ) from error
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 class SynchronisedNorm(nn.modules.batchnorm._BatchNorm):

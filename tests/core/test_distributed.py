@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from lightning.fabric import Fabric
 from audioinv.core.auxiliary import ParameterPredictor
 from audioinv.core.contrast import MoCoV2, MoCoV3, Queue, SimCLR, weighted
 from audioinv.core.descriptor import DescriptorSpace
-from audioinv.core.distributed import SynchronisedNorm, gather, pinned
+from audioinv.core.distributed import SynchronisedNorm, gather, joined, pinned
+from audioinv.core.errors import UserError
 from audioinv.core.objectives import nt_xent
 from audioinv.core.penalty import PenaltyDraws, without_statistics
 from audioinv.core.projector import Projector
@@ -24,6 +26,20 @@ BATCH, STEPS = 6, 5
 def test_clips_for_a_processor_are_not_copied() -> None:
     x = torch.zeros(2)
     assert pinned(x, torch.device("cpu")) is x
+
+
+@pytest.mark.parametrize("error", [None, UserError("all clips are silent")])
+def test_processes_part_before_the_interpreter_ends(error: Exception | None) -> None:
+    """A group that is still there then aborts its process now and then."""
+    torch.distributed.init_process_group(
+        "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
+    )
+    said = pytest.raises(UserError, match="silent") if error else nullcontext()
+    with said, joined(Fabric(accelerator="cpu", devices=1)):
+        torch.distributed.all_reduce(torch.zeros(()))
+        if error:
+            raise error
+    assert not torch.distributed.is_initialized()
 
 
 def train(fabric: Fabric, out: Path) -> None:
