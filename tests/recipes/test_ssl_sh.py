@@ -81,13 +81,21 @@ def test_runs_every_stage_in_order(driver: Driver) -> None:
     home = f"recipes/{driver.recipe.parent.name}/{driver.recipe.name}"
     assert calls[-1].argv == [
         *("report", "exp/debug", "--pack", "packs/tones", "--title", "tones"),
-        *("--made_by", f"{home}/run.sh --config debug --seeds '0'"),
+        *("--made_by", f"{home}/run.sh --config debug --seeds '0' --methods 'amortised logmel'"),
     ]
     by_key = calls[4].overrides()
     assert by_key["experiment"] == "debug"
     assert by_key["pack"] == "packs/tones"
     assert by_key["statistics"] == "exp/debug/statistics.json"
     assert calls[-2].overrides()["method"] == "amortised"  # logmel has no network to measure
+
+
+def test_a_table_names_whatever_made_it(driver: Driver) -> None:
+    given = ["--stage", "report", "--protocols", "linear knn", "--audioinv_opts", "a=['b c'] d=1"]
+    assert driver(*given, "--jobs", "1", "--measured", "simclr").returncode == 0
+    made_by = driver.calls()[-1].argv[-1]
+    expected = ["--config", "debug", "--seeds", "0", "--measured", "simclr"]
+    assert shlex.split(made_by)[1:] == [*expected, *given[2:]]
 
 
 @pytest.mark.parametrize(

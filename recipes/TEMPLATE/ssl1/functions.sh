@@ -5,6 +5,7 @@
 current_stage=
 declare -a running=()     # process id -> name of a run that is going on
 declare -a left_out=()    # numbers of the stages to leave out
+declare -A default=()     # option -> its value where nobody says otherwise
 
 (( BASH_VERSINFO[0] >= 5 )) || { echo "needs bash 5 or newer; this is $BASH_VERSION" >&2; exit 2; }
 trap on_exit EXIT
@@ -35,6 +36,7 @@ show_help() {
 parse_options() {
     local known name value
     known=$(option_lines | sed 's/=.*//')
+    for name in $known; do default[$name]=${!name}; done
     while (( $# > 0 )); do
         case $1 in
             -h | --help) show_help; exit 0 ;;
@@ -48,6 +50,13 @@ parse_options() {
         name=${name#--}
         [[ $'\n'$known$'\n' == *$'\n'"$name"$'\n'* ]] || die "unknown option '--$name'; see --help"
         printf -v "$name" '%s' "$value"
+    done
+}
+
+changed() {  # changed NAME...: prints those that are not at their default, as one would give them
+    local name
+    for name in "$@"; do
+        [[ ${!name} == "${default[$name]}" ]] || printf ' --%s %s' "$name" "${!name@Q}"
     done
 }
 

@@ -159,6 +159,7 @@ methods_in() {  # methods_in LIST yes|no: the methods that are, or are not, in L
 stage_report() {
     local corpus_folder=${recipe%/*}
     local made_by="recipes/${corpus_folder##*/}/${recipe##*/}/run.sh${corpora:+ --corpus $corpus} --config $config --seeds '$seeds'"
+    made_by+=$(changed methods measured protocols audioinv_opts)
     run "$audioinv" report "$expdir" --pack "packs/$corpus" --title "${title:-$corpus}" --made_by "$made_by" ${results:+--results "$results"}
 }
 
