@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,10 @@ from audioinv.core.pretrain import (
     pretrain,
 )
 from audioinv.core.randomness import generator, seeded
+from tests.core.plain_frontend import PlainFrontend
 
 N = 24
 SIZE = (1, 16, 12)
-
-
-class Plain(nn.Module):
-    output_size = SIZE
-    config: Mapping[str, Any] = {"name": "plain"}
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
 
 
 class Gain(Augmentation):
@@ -73,7 +66,7 @@ def make_encoder(seed: int = 0) -> AmortisedEncoder:
     }
     conditioning = {"name": "hyper", "bases": 2}
     with seeded(seed, "encoder"):
-        return AmortisedEncoder(Plain(), backbone, conditioning, make_bank().space)
+        return AmortisedEncoder(PlainFrontend(SIZE), backbone, conditioning, make_bank().space)
 
 
 def settings(**changed: Any) -> PretrainConfig:

@@ -28,7 +28,8 @@ from audioinv.core.errors import UserError
 from audioinv.core.pretrain import PretrainConfig, pretrain
 from audioinv.core.randomness import generator, seeded
 from audioinv.core.rank_one import Bases, joined
-from tests.core.small_pretraining import SIZE, Plain
+from tests.core.plain_frontend import PlainFrontend
+from tests.core.small_pretraining import SIZE
 
 pytestmark = pytest.mark.distributed
 STEPS = 20
@@ -92,7 +93,9 @@ def train(fabric: Fabric, folder: Path, cases: list[str]) -> None:
         size = 8 // fabric.world_size
         config = PretrainConfig(**{**SMALL, "batch_size": size, **CASES[case]})
         with seeded(0, "encoder"):
-            encoder = AmortisedEncoder(Plain(), backbone, {"name": "hyper", "bases": 2}, space)
+            encoder = AmortisedEncoder(
+                PlainFrontend(SIZE), backbone, {"name": "hyper", "bases": 2}, space
+            )
         with in_float64(), recorded() as (models, gradients):
             pretrain(
                 encoder, bank, Clips(), config, folder / case, fabric, SEED,

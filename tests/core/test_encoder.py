@@ -1,29 +1,20 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.randomness import generator, seeded
+from tests.core.plain_frontend import PlainFrontend
 
+SIZE = (1, 24, 16)
 SPACE = DescriptorSpace.single(["a", "b", "c"])
-
-
-class Plain(nn.Module):
-    """A front end that hands maps through."""
-
-    output_size = (1, 24, 16)
-    config: Mapping[str, Any] = {"name": "plain"}
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
 
 
 def make(name: str = "hyper", pool: str = "time", **options: Any) -> AmortisedEncoder:
@@ -35,7 +26,9 @@ def make(name: str = "hyper", pool: str = "time", **options: Any) -> AmortisedEn
         "options": {"layers": [1, 1, 1, 1], "stem_type": "deep", "stem_width": 4},
     }
     with seeded(0, "encoder"):
-        return AmortisedEncoder(Plain(), backbone, {"name": name, **options}, SPACE).eval()
+        return AmortisedEncoder(
+            PlainFrontend(SIZE), backbone, {"name": name, **options}, SPACE
+        ).eval()
 
 
 def maps(n: int = 6) -> Tensor:
@@ -157,7 +150,7 @@ def test_both_gives_the_last_layer_rows_and_columns() -> None:
 def test_saved_encoder_gives_the_same_features(tmp_path: Path) -> None:
     encoder, x = make(), maps()
     encoder.save(tmp_path, {"seed": 0})
-    loaded = AmortisedEncoder.load(tmp_path, lambda config: Plain())
+    loaded = AmortisedEncoder.load(tmp_path, lambda config: PlainFrontend(SIZE))
     i = torch.tensor([1.0, 0.0, 0.5])
     assert torch.equal(loaded(x, i), encoder(x, i))
     assert loaded.space.names == SPACE.names
@@ -168,15 +161,17 @@ def test_damaged_encoder_is_one_clear_error(tmp_path: Path) -> None:
     weights = tmp_path / "encoder.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"encoder\.safetensors|no readable encoder"):
-        AmortisedEncoder.load(tmp_path, lambda config: Plain())
+        AmortisedEncoder.load(tmp_path, lambda config: PlainFrontend(SIZE))
     weights.unlink()
     with pytest.raises(UserError):
-        AmortisedEncoder.load(tmp_path, lambda config: Plain())
+        AmortisedEncoder.load(tmp_path, lambda config: PlainFrontend(SIZE))
 
 
 def test_unknown_backbone_and_pool_are_explained() -> None:
     space = SPACE
     with pytest.raises(UserError, match="timm has no model 'resnet19'"):
-        AmortisedEncoder(Plain(), {"name": "resnet19"}, {"name": "none"}, space)
+        AmortisedEncoder(PlainFrontend(SIZE), {"name": "resnet19"}, {"name": "none"}, space)
     with pytest.raises(UserError, match="time or global"):
-        AmortisedEncoder(Plain(), {"name": "resnet18", "pool": "max"}, {"name": "none"}, space)
+        AmortisedEncoder(
+            PlainFrontend(SIZE), {"name": "resnet18", "pool": "max"}, {"name": "none"}, space
+        )

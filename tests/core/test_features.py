@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -15,26 +14,18 @@ from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.features import FeatureCache, embed, first_windows, maps_of, pool_windows
 from audioinv.core.randomness import generator, seeded
+from tests.core.plain_frontend import PlainFrontend
 
+SIZE = (1, 12, 10)
 SPACE = DescriptorSpace.single(["a", "b"])
 OWNER = torch.tensor([0, 0, 0, 1, 2, 2])
-
-
-class Plain(nn.Module):
-    """A front end that hands maps through."""
-
-    output_size = (1, 12, 10)
-    config: Mapping[str, Any] = {"name": "plain"}
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
 
 
 def make(conditioning: str = "hyper") -> AmortisedEncoder:
     options = {"layers": [1, 1, 1, 1], "stem_type": "deep", "stem_width": 4}
     backbone = {"name": "resnet18", "width": 0.125, "dim": 5, "options": options}
     with seeded(0, "encoder"):
-        return AmortisedEncoder(Plain(), backbone, {"name": conditioning}, SPACE).eval()
+        return AmortisedEncoder(PlainFrontend(SIZE), backbone, {"name": conditioning}, SPACE).eval()
 
 
 def maps(n: int = 6, name: str = "maps") -> Tensor:

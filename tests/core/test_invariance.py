@@ -14,7 +14,8 @@ from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.invariance import augmented_copies, centred_cosine, measure_invariance
 from audioinv.core.randomness import generator, seeded
-from tests.core.small_pretraining import SIZE, Plain
+from tests.core.plain_frontend import PlainFrontend
+from tests.core.small_pretraining import SIZE
 
 
 class AddTo(Augmentation):
@@ -66,7 +67,7 @@ def test_a_copy_has_that_augmentation_alone() -> None:
 class Masking:
     """An encoder that truly is what its descriptor says: a component at 1 hides its band."""
 
-    frontend = Plain()
+    frontend = PlainFrontend(SIZE)
 
     def at(self, descriptor: Tensor, calibration: Any) -> SimpleNamespace:
         class Rows(nn.Module):
@@ -113,7 +114,7 @@ def conditioned(**conditioning: Any) -> AmortisedEncoder:
         "options": {"layers": [1, 1, 1, 1], "stem_type": "deep", "stem_width": 4},
     }
     with seeded(0, "encoder"):
-        return AmortisedEncoder(Plain(), backbone, conditioning, bank().space).eval()
+        return AmortisedEncoder(PlainFrontend(SIZE), backbone, conditioning, bank().space).eval()
 
 
 def gaps(**conditioning: Any) -> list[float]:

@@ -30,7 +30,8 @@ from audioinv.core.pretrain import (
 from audioinv.core.projector import Projector
 from audioinv.core.randomness import generator, seeded
 from audioinv.core.rank_one import RankOneAdam
-from tests.core.small_pretraining import Plain, equal
+from tests.core.plain_frontend import PlainFrontend
+from tests.core.small_pretraining import SIZE, equal
 from tests.core.warped import make_bank, tracked
 
 
@@ -50,7 +51,7 @@ def make_encoder(conditioning: str = "hyper") -> AmortisedEncoder:
     backbone = {"name": "resnet18", "width": 0.125, "dim": 12, "options": options}
     with seeded(0, "encoder"):
         return AmortisedEncoder(
-            Plain(), backbone, {"name": conditioning, "bases": 2}, make_bank().space
+            PlainFrontend(SIZE), backbone, {"name": conditioning, "bases": 2}, make_bank().space
         )
 
 

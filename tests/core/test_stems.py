@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from audioinv.core.backbone import Backbone
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
+from tests.core.plain_frontend import PlainFrontend
 
+SIZE = (3, 32, 32)
 SPACE = DescriptorSpace.single(["a", "b"])
-
-
-class Plain(nn.Module):
-    output_size = (3, 32, 32)
-    config: Mapping[str, Any] = {"name": "plain"}
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
@@ -47,10 +39,12 @@ def test_a_saved_encoder_names_its_stem_and_is_built_with_it(tmp_path: Path, ste
     options = {"layers": [1, 1, 1, 1]}
     backbone: dict[str, Any] = {"name": "resnet18", "width": 0.125, "stem": stem}
     backbone |= {"pool": "global", "dim": 0, "options": options}
-    encoder = AmortisedEncoder(Plain(), backbone, {"name": "hyper", "bases": 2}, SPACE).eval()
+    encoder = AmortisedEncoder(
+        PlainFrontend(SIZE), backbone, {"name": "hyper", "bases": 2}, SPACE
+    ).eval()
     encoder.save(tmp_path)
     assert json.loads((tmp_path / "encoder.json").read_text())["backbone"]["stem"] == stem
-    loaded = AmortisedEncoder.load(tmp_path, lambda config: Plain())
+    loaded = AmortisedEncoder.load(tmp_path, lambda config: PlainFrontend(SIZE))
     x, i = torch.ones(2, 3, 32, 32), SPACE.all_on()
     assert torch.equal(loaded(x, i), encoder(x, i))
     assert loaded.backbone.trunk.conv1.kernel_size == ((3, 3) if stem == "cifar" else (7, 7))
@@ -62,4 +56,4 @@ def test_an_unknown_stem_and_a_stem_for_a_vit_are_explained() -> None:
     with pytest.raises(UserError, match="for ResNets; leave it at stock"):
         backbone = {"name": "vit_tiny_patch16_224", "pool": "token", "stem": "cifar"}
         backbone["options"] = {"depth": 1}
-        AmortisedEncoder(Plain(), backbone, {"name": "none"}, SPACE)
+        AmortisedEncoder(PlainFrontend(SIZE), backbone, {"name": "none"}, SPACE)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import timm
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from audioinv.core.backbone import Vit, build_backbone
@@ -17,20 +16,11 @@ from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.randomness import generator, seeded
+from tests.core.plain_frontend import PlainFrontend
 
 SIZE = (3, 32, 24)
 TINY = {"patch_size": 8, "depth": 2, "embed_dim": 48, "num_heads": 3}
 SPACE = DescriptorSpace.single(["a", "b", "c"])
-
-
-class Plain(nn.Module):
-    """A front end that hands maps through."""
-
-    output_size = SIZE
-    config: Mapping[str, Any] = {"name": "plain"}
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
 
 
 def maps(n: int = 4) -> Tensor:
@@ -53,7 +43,7 @@ def encoder(conditioning: str, pool: str = "token") -> AmortisedEncoder:
     backbone = {"name": "vit_tiny_patch16_224", "pool": pool, "dim": 6, "options": TINY}
     conditioned = {"name": conditioning, "signed": True}
     with seeded(0, "encoder"):
-        return AmortisedEncoder(Plain(), backbone, conditioned, SPACE).eval()
+        return AmortisedEncoder(PlainFrontend(SIZE), backbone, conditioned, SPACE).eval()
 
 
 def naive_tokens(net: Any, x: Tensor, prompt: Tensor | None) -> list[Tensor]:
@@ -173,7 +163,7 @@ def test_saved_vit_gives_the_same_features(tmp_path: Path) -> None:
     net = encoder("prompt")
     net.backbone.prompt.data.add_(0.5)  # the base is part of what is saved
     net.save(tmp_path)
-    loaded = AmortisedEncoder.load(tmp_path, lambda config: Plain())
+    loaded = AmortisedEncoder.load(tmp_path, lambda config: PlainFrontend(SIZE))
     i = torch.tensor([1.0, 0.0, 0.5])
     assert torch.equal(loaded(maps(), i), net(maps(), i))
     assert not torch.equal(loaded(maps(), i), loaded(maps(), SPACE.all_on()))
