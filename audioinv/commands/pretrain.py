@@ -25,7 +25,7 @@ from audioinv.commands.build import (
 from audioinv.commands.progress import training_progress
 from audioinv.conf.schema import Config
 from audioinv.core.bank import AugmentationBank
-from audioinv.core.distributed import joined
+from audioinv.core.distributed import process_group
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
 from audioinv.core.files import read_json, remove_abandoned, write_json, write_text
@@ -82,7 +82,7 @@ def train(
     fabric = fabric_of(config)
     with (
         stop_signals() as stop,
-        joined(fabric),
+        process_group(fabric),
         training_progress(config.pretrain.steps, run.name) as shown,
     ):
         progress = shown if fabric.is_global_zero else (lambda step, loss, lr: None)

@@ -17,7 +17,7 @@ from audioinv.commands.build import (
 from audioinv.commands.pretrain import own_settings
 from audioinv.commands.run_folder import command_line, hardware, versions
 from audioinv.conf.schema import Config
-from audioinv.core.distributed import joined
+from audioinv.core.distributed import process_group
 from audioinv.core.files import write_json
 from audioinv.core.profile import profile
 from audioinv.modality import modality_of
@@ -31,7 +31,7 @@ def main(config: Config, steps: int, out: Path | None) -> None:
     modality.check(pack, encoder.frontend)
     clips, settings = training_clips(encoder, pack), own_settings(config)
     views, fabric = training_bank(bank, encoder), fabric_of(config)
-    with joined(fabric):
+    with process_group(fabric):
         found = profile(encoder, views, clips, settings, fabric, config.seed, steps)
     found["batch_size"] = settings.batch_size
     print(table(found))

@@ -91,7 +91,7 @@ def agree_on_start(start: int, run: Path, fabric: Fabric) -> None:
 
 
 @contextmanager
-def joined(fabric: Fabric) -> Iterator[None]:
+def process_group(fabric: Fabric) -> Iterator[None]:
     """The processes of a run work together inside, and part at its end, however it comes.
 
     gloo's threads hold tensors of the last collectives: where the interpreter ends before they have

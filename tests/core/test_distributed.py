@@ -13,7 +13,7 @@ from lightning.fabric import Fabric
 from audioinv.core.auxiliary import ParameterPredictor
 from audioinv.core.contrast import MoCoV2, MoCoV3, Queue, SimCLR, weighted
 from audioinv.core.descriptor import DescriptorSpace
-from audioinv.core.distributed import SynchronisedNorm, gather, joined, pinned
+from audioinv.core.distributed import SynchronisedNorm, gather, pinned, process_group
 from audioinv.core.errors import UserError
 from audioinv.core.objectives import nt_xent
 from audioinv.core.penalty import PenaltyDraws, without_statistics
@@ -35,7 +35,7 @@ def test_processes_part_before_the_interpreter_ends(error: Exception | None) -> 
         "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
     )
     said = pytest.raises(UserError, match="silent") if error else nullcontext()
-    with said, joined(Fabric(accelerator="cpu", devices=1)):
+    with said, process_group(Fabric(accelerator="cpu", devices=1)):
         torch.distributed.all_reduce(torch.zeros(()))
         if error:
             raise error

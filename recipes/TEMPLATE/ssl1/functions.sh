@@ -23,13 +23,10 @@ option_lines() { sed -n '/^# --- options/,/^# --- end/ { /^[a-z_]*=/ p }' "$scri
 show_help() {
     sed -n '2,/^set /{ s/^# \{0,1\}//p }' "$script"
     printf '\nOptions, as --name value or --name=value:\n'
-    local line name default
+    local line name
     while IFS= read -r line; do
         name=${line%%=*}
-        default=${line#*=}
-        default=${default%%  #*}
-        default=${default%"${default##*[! ]}"}
-        printf '  --%-14s %s%s\n' "$name" "${line#*  # }" "${default:+ [${default//\"/}]}"
+        printf '  --%-14s %s%s\n' "$name" "${line#*  # }" "${default[$name]:+ [${default[$name]}]}"
     done < <(option_lines)
 }
 
