@@ -1,11 +1,22 @@
-"""Values of the published pipelines, computed with their authors' code: docs/faithful.md lists them."""
+"""Values of the published pipelines, computed with the code of their authors (docs/faithful.md)."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from omegaconf import OmegaConf
 
+from audioinv.commands.compose import compose_config
 from audioinv.core.objectives import moco_v3, nt_xent
+
+
+def hold(config: list[str], published: dict[str, Any]) -> None:
+    """Compares a composed configuration with what was published: dotted key -> value."""
+    composed = OmegaConf.create(vars(compose_config(config)), flags={"allow_objects": True})
+    ours = {key: OmegaConf.select(composed, key) for key in published}
+    assert ours == published
 
 
 def rows() -> tuple[torch.Tensor, torch.Tensor]:
