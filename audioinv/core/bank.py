@@ -15,6 +15,8 @@ from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.errors import UserError
 
 ALL = slice(None)
+EVERY = "every"
+"""In a bank's `probabilities`: every corner that does not say otherwise."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ class AugmentationBank:
             with and without it meet, so the encoder also learns that a clean clip equals its
             augmented self.
         probabilities: the probabilities that differ from `probability` at some corners: label of
-            the corner (as `DescriptorSpace.label` gives it) -> augmentation -> probability, 0 to 1.
+            the corner (as `DescriptorSpace.label` gives it), or "every" for all that do not say
+            otherwise -> augmentation -> probability, 0 to 1.
 
     Raises:
         UserError: bank and space do not name the same augmentations, an unknown `inactive`, a
@@ -239,9 +242,15 @@ class AugmentationBank:
 
     def _chance(self, n: int, descriptor: Tensor) -> dict[str, Tensor]:
         """Augmentation name -> (n, 1), the probability with which it acts if it is active."""
-        chance = {name: torch.full((n, 1), self.probability) for name in self.augmentations}
+        usual = self.probabilities.get(EVERY, {})
+        chance = {
+            name: torch.full((n, 1), usual.get(name, self.probability))
+            for name in self.augmentations
+        }
         corners = self.space.round(descriptor.cpu()).expand(n, -1)
         for label, own in self.probabilities.items():
+            if label == EVERY:
+                continue
             here = (corners == self.space.parse(label)).all(1)
             for name, probability in own.items():
                 chance[name][here] = probability
@@ -259,8 +268,8 @@ def _joint(augmentations: Sequence[Augmentation]) -> dict[str, tuple[str, Augmen
 
 
 def _check_probabilities(space: DescriptorSpace, label: str, own: Mapping[str, float]) -> None:
-    corner = space.parse(label)
-    if label != space.label(corner):
+    corner = space.all_on() if label == EVERY else space.parse(label)
+    if label not in (EVERY, space.label(corner)):
         raise UserError(f"probabilities has a corner '{label}'; it is called {space.label(corner)}")
     bits = space.expand(corner).tolist()
     active = [name for name, bit in zip(space.augmentations, bits, strict=True) if bit]

@@ -106,6 +106,15 @@ def test_probabilities_of_a_corner_hold_at_that_corner_only() -> None:
             assert shares(view) == pytest.approx(shares_there, abs=0.03)
 
 
+def test_a_probability_of_every_corner_holds_where_a_corner_has_none_of_its_own() -> None:
+    bank = paper({"high": {"hundred": 0.1}, "every": {"ten": 0.2, "hundred": 0.5}}, 0.9)
+    expected = {"low": [0.9, 0, 0], "high": [0, 0.2, 0.1], "all": [0.9, 0.2, 0.5]}
+    for label, shares_there in expected.items():
+        views, _ = bank.views(torch.zeros(4000, 1), bank.space.parse(label), generator(9, label))
+        for view in views:
+            assert shares(view) == pytest.approx(shares_there, abs=0.03)
+
+
 def test_probabilities_follow_a_descriptor_per_example() -> None:
     bank = paper({"high": {"ten": 0.25}, "all": {"ten": 0.75, "hundred": 0.5}})
     corners = bank.space.corners.repeat(4000, 1)  # high, low, all, high, ...
@@ -136,6 +145,8 @@ def test_probabilities_change_no_draw_where_they_do_not_hold() -> None:
         ({"low": {"ten": 0.5}}, r"of low name ten; active there: \['one'\]"),
         ({"all": {"ten": 1.5}}, "probability of ten at all is 1.5; give 0 to 1"),
         ({"all": {"ten": float("nan")}}, "probability of ten at all is nan"),
+        ({"every": {"two": 0.5}}, r"of every name two; active there: \['one', 'ten', 'hundred'\]"),
+        ({"every": {"ten": -0.5}}, "probability of ten at every is -0.5"),
     ],
 )
 def test_a_mistake_in_probabilities_is_named(
