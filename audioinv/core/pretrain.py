@@ -63,6 +63,8 @@ class PretrainConfig:
         projector: none, shared, per_descriptor or conditioned.
         projector_layers: linear layers; MoCo-v3 has 3 on a ViT. projector_norm: end in a BatchNorm
             without scale and offset, as InvCLR's critic; with moco_v3 it always does.
+            projector_batch_norm: a BatchNorm between layers; MoCo-v2 has none.
+        dropout: share of the features that the projector does not see, drawn for each process.
         corners: "space" draws among the space's allowed corners; "leave_one_out" among all-on and
             those with one component off; "all" (plain SimCLR's all-on) or any corner in the
             notation of `DescriptorSpace.parse` trains that one only.
@@ -97,6 +99,8 @@ class PretrainConfig:
     projector_hidden: int = 256
     projector_dim: int = 128
     projector_norm: bool = False
+    projector_batch_norm: bool = True
+    dropout: float = 0.0
     corners: str = "space"
     predict: str = "none"
     predict_weight: float = 1.0
@@ -197,7 +201,8 @@ def pretrain(
         keyed = generator(seed, "penalty", step)
         draws = penalty.draw(params[0], descriptor, keyed, total=total, own=own)
         finite.remember()
-        outputs, further = model(views, params, on_device, draws)
+        with seeded(seed, "network", step, fabric.global_rank):  # of dropout
+            outputs, further = model(views, params, on_device, draws)
         projections = [compared(z, config, fabric) for z in outputs]
         further = {name: gather(value[None], fabric).mean() for name, value in further.items()}
         loss = contrast.loss(projections, on_device) + weighted(
@@ -348,9 +353,14 @@ def make_contrast(
     layers, tau = config.projector_layers, config.temperature
     with seeded(seed, "projector"):
         last_norm = v3 or config.projector_norm
-        projector = Projector(bank.space, encoder.dim, width, dim, kind, layers, last_norm)
+        norm, dropout = config.projector_batch_norm, config.dropout
+        projector = Projector(
+            bank.space, encoder.dim, width, dim, kind, layers, last_norm, norm, dropout
+        )
         if v3:
-            head = Projector(bank.space, projector.dim, width, dim, kind, last_norm=True)
+            head = Projector(
+                bank.space, projector.dim, width, dim, kind, last_norm=True, batch_norm=norm
+            )
             return MoCoV3(encoder, projector, head, tau, config.momentum)
         if config.objective == "simclr":
             predictor = ParameterPredictor(bank, encoder.dim, width, config.predict)

@@ -22,9 +22,12 @@ class Projector(nn.Module):
             descriptor.
         layers: linear layers, 1 or more; all but the last end in BatchNorm and ReLU.
         last_norm: whether the last one ends in a BatchNorm without scale and offset (MoCo-v3).
+        batch_norm: false leaves out the BatchNorm between layers (MoCo-v2).
+        dropout: share of the features set to zero in training, 0 to below 1; the others grow by
+            1 / (1 - dropout).
 
     Raises:
-        UserError: unknown kind, or no layer.
+        UserError: unknown kind, no layer, or `dropout` out of range.
     """
 
     corners: Tensor
@@ -38,25 +41,31 @@ class Projector(nn.Module):
         kind: str = "shared",
         layers: int = 2,
         last_norm: bool = False,
+        batch_norm: bool = True,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if kind not in KINDS:
             raise UserError(f"projector is '{kind}'; give one of {', '.join(KINDS)}")
         if layers < 1:
             raise UserError(f"projector_layers is {layers}; give 1 or more")
+        if not 0 <= dropout < 1:
+            raise UserError(f"dropout is {dropout}; give 0 or more, below 1")
         self.kind = kind
         self.dim = d if kind == "none" else dim
         self.register_buffer("corners", space.corners, persistent=False)
+        self.dropout = nn.Dropout(dropout)
         self.heads = nn.ModuleList()
         if kind == "none":
             return
         copies = len(space.corners) if kind == "per_descriptor" else 1
         inputs = d + space.size if kind == "conditioned" else d
         sizes = [inputs, *[hidden] * (layers - 1), dim]
-        self.heads.extend(_mlp(sizes, last_norm) for _ in range(copies))
+        self.heads.extend(_mlp(sizes, last_norm, batch_norm) for _ in range(copies))
 
     def forward(self, features: Tensor, descriptor: Tensor) -> Tensor:
         """Projections (B, dim) of `features` (B, d) under one corner `descriptor` (K,)."""
+        features = self.dropout(features)
         if self.kind == "none":
             return features
         if self.kind == "conditioned":
@@ -67,10 +76,11 @@ class Projector(nn.Module):
         return self.heads[0](features)
 
 
-def _mlp(sizes: list[int], last_norm: bool) -> nn.Sequential:
+def _mlp(sizes: list[int], last_norm: bool, batch_norm: bool) -> nn.Sequential:
     layers: list[nn.Module] = []
     for inputs, hidden in itertools.pairwise(sizes[:-1]):
-        layers += [nn.Linear(inputs, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(True)]
+        norm = [nn.BatchNorm1d(hidden)] if batch_norm else []
+        layers += [nn.Linear(inputs, hidden, bias=not batch_norm), *norm, nn.ReLU(True)]
     layers.append(nn.Linear(sizes[-2], sizes[-1], bias=not last_norm))
     if last_norm:
         layers.append(nn.BatchNorm1d(sizes[-1], affine=False))

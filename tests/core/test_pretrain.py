@@ -101,6 +101,8 @@ def test_one_corner_may_be_trained_alone(tmp_path: Path) -> None:
         ({"corners": "echo"}, "unknown component echo"),
         ({"temperature": 0.0}, "temperature"),
         ({"projector_layers": 0}, "projector_layers is 0; give 1 or more"),
+        ({"dropout": 1.0}, r"dropout is 1\.0; give 0 or more, below 1"),
+        ({"dropout": math.nan}, "dropout is nan"),
         ({"objective": "byol"}, "'byol'; give one of simclr, moco_v2, moco_v3"),
         ({"objective": "moco_v3", "momentum": 1.5}, r"momentum is 1\.5; give a value in \[0, 1\]"),
         ({"objective": "moco_v2", "momentum": math.nan}, r"pretrain\.momentum is nan"),

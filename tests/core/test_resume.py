@@ -52,6 +52,17 @@ def test_lars_resumes_too(tmp_path: Path) -> None:
     assert equal(train(tmp_path / "run", config, make_encoder(99)), whole)
 
 
+def test_dropout_resumes_too(tmp_path: Path) -> None:
+    """What is left out is drawn anew at each step, and does not hang on the draws before it."""
+    config = settings(dropout=0.3)
+    whole = train(tmp_path / "whole", config)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", config, progress=interrupt_after(6))
+    torch.rand(7)
+    assert equal(train(tmp_path / "run", config, make_encoder(99)), whole)
+    assert not equal(train(tmp_path / "none", settings()), whole)
+
+
 MOCO: list[dict[str, Any]] = [
     {"objective": "moco_v2", "queue_size": 16, "momentum": 0.8, "projector": "per_descriptor"},
     {"objective": "moco_v3", "momentum": 0.8, "projector_layers": 3},
