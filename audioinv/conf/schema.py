@@ -87,6 +87,7 @@ class ConditioningConfig:
     gain: float = 1.0
     hidden: int = 64
     mlps: int = 1
+    start: str = "scaled"
 
 
 @dataclass

@@ -130,3 +130,9 @@ def test_unknown_conditioning_is_refused() -> None:
 def test_numbers_out_of_range_are_refused(option: dict[str, float]) -> None:
     with pytest.raises(UserError, match="hyper conditioning needs"):
         hyper(**option)
+
+
+@pytest.mark.parametrize("option", [{"start": "zero"}, {"start": "paper", "rank": 2}])
+def test_a_start_that_there_is_not_is_refused(option: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=f"start='{option['start']}'.*give scaled, or paper with"):
+        hyper(**option)

@@ -60,6 +60,42 @@ def test_the_paper_setting_has_the_papers_parameters(name: str, total: int, gene
     assert "trunk.conv1.weight" not in conditioning.names
 
 
+class Extremes(nn.Module):
+    """The smallest and the largest kernel that a ResNet-50 has generated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.small = nn.ModuleList([nn.Conv2d(64, 64, 1, bias=False)])
+        self.large = nn.ModuleList([nn.Conv2d(512, 512, 3, bias=False)])
+
+
+@torch.no_grad()
+def spreads(corners: Tensor, seed: int, **options: Any) -> tuple[list[float], Any]:
+    """How much the two kernels vary between corners, relative to their own spread."""
+    with seeded(seed, "extremes"):
+        net = Extremes()
+        made = HyperConditioning(net, corners.shape[1], bases=32, **options)
+    found = []
+    for name, base in net.named_parameters():
+        kernels = torch.stack([base + made(corner)[name] for corner in corners])
+        found.append(float(kernels.std(0, correction=0).mean() / kernels.std()))
+    return found, net
+
+
+def test_kernels_start_as_in_the_released_code() -> None:
+    """It was read there as .005 to .15, K = 2; the larger of two kernels varies the less."""
+    corners = torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    small, large = zip(*(spreads(corners, s, start="paper")[0] for s in range(4)), strict=True)
+    assert 0.1 < sum(small) / 4 < 0.2
+    assert 0.004 < sum(large) / 4 < 0.009
+    (ours, _), net = spreads(corners, 0)
+    assert ours > 0.3
+    base = spreads(corners, 0, start="paper")[1].large[0].weight
+    assert float(base.std()) == pytest.approx(1 / math.sqrt(32 * 3), rel=1e-3)
+    assert float(base.abs().max()) == pytest.approx(1 / math.sqrt(32), rel=1e-3)
+    assert float(net.large[0].weight.std()) < 0.01  # as the network's own authors draw it
+
+
 @torch.no_grad()
 def pair(width: float) -> tuple[Any, Any]:
     """ResNet-50 in the paper's setting; timm starts each branch's last BatchNorm at 0, this not."""

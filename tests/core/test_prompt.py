@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -72,6 +73,26 @@ def test_it_starts_at_the_asked_scale_of_the_other_tokens(mlps: int, signed: boo
     assert 0.3 < float(spread / others) < 0.8
 
 
+@torch.no_grad()
+def test_the_prompt_starts_as_in_the_released_code() -> None:
+    """256 MLPs as torch draws them: a spread of .007 over the three corners, K = 2; ours .54."""
+    corners = torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    found = {}
+    for start in ("paper", "scaled"):
+        with seeded(0, "prompt"):
+            net = build_backbone("vit_tiny_patch16_224", SIZE, pool="token", dim=0, options=TINY)
+            made = PromptConditioning(net, 2, mlps=256, start=start)  # type: ignore[arg-type]
+        prompts = torch.stack([net.prompt + made(corner)["prompt"] for corner in corners])
+        found[start] = float(prompts.var(0, correction=0).mean().sqrt())
+        bound = 48**-0.5
+        if start == "paper":
+            assert float(made.output.weight.abs().max()) == pytest.approx(bound, rel=1e-2)
+            expected = bound / math.sqrt(3 * 256)  # of a mean of 256 uniform biases
+            assert float(net.prompt.std()) == pytest.approx(expected, rel=0.3)
+    assert 0.005 < found["paper"] < 0.009
+    assert 0.4 < found["scaled"] < 0.7
+
+
 @pytest.mark.parametrize("signed", [False, True])
 def test_the_descriptor_changes_features_from_the_start(signed: bool) -> None:
     """Flipping one of five components: about 2% of the features' length, 4% if signed."""
@@ -103,6 +124,8 @@ def test_a_network_without_tokens_and_bad_numbers_are_explained() -> None:
         pair(mlps=0)
     with pytest.raises(UserError, match="scale=-1"):
         pair(scale=-1)
+    with pytest.raises(UserError, match="start='zero'; give scaled or paper"):
+        pair(start="zero")
 
 
 def test_a_token_for_every_example_equals_one_by_one() -> None:

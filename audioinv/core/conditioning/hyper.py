@@ -39,10 +39,11 @@ class HyperConditioning(nn.Module):
             every number alike, and of two factors each reaches the weight only through the other:
             a step on eight bases of rank 2 goes down a third as far as one on eight full bases. A
             gain of 6 makes up for it (recipes/fsdd/ssl1/RESULTS.md).
+        start: "scaled" as `scale` says, or "paper" as `_draw_as_published` does, for full bases.
         skip: prefixes of parameter names that are never modulated.
 
     Raises:
-        UserError: a number out of range, or nothing to modulate.
+        UserError: a number out of range, an unknown start, or nothing to modulate.
     """
 
     modulations: Any  # of _Modulation
@@ -57,12 +58,18 @@ class HyperConditioning(nn.Module):
         scale: float = 1.0,
         signed: bool = False,
         gain: float = 1.0,
+        start: str = "scaled",
         skip: Sequence[str] = ("trunk.conv1.", "trunk.stem.", "trunk.patch_embed."),
     ) -> None:
         super().__init__()
         if bases < 1 or embedding < 1 or rank < 0 or scale < 0 or not 0 < gain < math.inf:
             raise UserError(
                 "hyper conditioning needs bases, embedding >= 1, rank, scale >= 0 and gain > 0"
+            )
+        if start not in ("scaled", "paper") or (start == "paper" and rank):
+            raise UserError(
+                f"hyper conditioning has start='{start}' and rank={rank}; "
+                "give scaled, or paper with rank=0"
             )
         weights = {
             name: weight
@@ -81,7 +88,10 @@ class HyperConditioning(nn.Module):
         self.modulations = nn.ModuleList(
             _Modulation(weight, embedding, bases, rank, gain) for weight in weights.values()
         )
-        self._set_scale(size, scale)
+        if start == "paper":
+            self._draw_as_published(list(weights.values()))
+        else:
+            self._set_scale(size, scale)
 
     def forward(self, descriptor: Tensor) -> dict[str, Tensor]:
         """Parameter name -> what is added to it, for one descriptor (K,)."""
@@ -118,6 +128,23 @@ class HyperConditioning(nn.Module):
             spread = coefficients.var(0).sum().sqrt().clamp_min(1e-6)
             modulation.set_spread(scale * modulation.base_std / spread)
 
+    @torch.no_grad()
+    def _draw_as_published(self, base: Sequence[nn.Parameter]) -> None:
+        """The start of the code that Chavhan et al. released, of the base weights too.
+
+        There every matrix of an MLP is drawn from N(0, 2 / outputs), of which the last one has as
+        many as the kernel has numbers, and the base is that layer's bias as torch draws it. The
+        larger a kernel, the less it varies: by .007 to .16 of its own spread in a ResNet-50 of two
+        components.
+        """
+        for embedding in self.embeddings.parameters():
+            nn.init.kaiming_normal_(embedding, mode="fan_out", nonlinearity="relu")
+        for modulation, weight in zip(self.modulations, base, strict=True):
+            hidden = modulation.hidden
+            nn.init.kaiming_normal_(hidden.weight, mode="fan_out", nonlinearity="relu")
+            modulation.set_spread(math.sqrt(2 / weight.numel()))
+            nn.init.uniform_(weight, -(hidden.out_features**-0.5), hidden.out_features**-0.5)
+
 
 class _Modulation(nn.Module):
     """The added part of one weight: `bases` tensors of its shape and their coefficients."""
@@ -153,7 +180,7 @@ class _Modulation(nn.Module):
             return None
         return low_rank(self.left, self.right, self.gain**2 * self.coefficients(embedded))
 
-    def set_spread(self, std: Tensor) -> None:
+    def set_spread(self, std: Tensor | float) -> None:
         (self.full if hasattr(self, "full") else self.left).mul_(std)
 
 

@@ -29,9 +29,11 @@ class PromptConditioning(nn.Module):
             the prompt's direction differs between corners, which `signed` raises.
         signed: embed 2 i - 1 instead of i, so that a component at 0 speaks as loudly as one at 1.
             Flipping one component of five then moves a new tiny ViT's features by 4%, not 2%.
+        start: "scaled" as `scale` says, or "paper": every MLP as torch draws it, its last bias too.
+            The prompt then hardly varies: 256 of them average out.
 
     Raises:
-        UserError: a number out of range, or a backbone that takes no prompt.
+        UserError: a number out of range, an unknown start, or a backbone that takes no prompt.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class PromptConditioning(nn.Module):
         mlps: int = 1,
         scale: float = 1.0,
         signed: bool = False,
+        start: str = "scaled",
     ) -> None:
         super().__init__()
         if not isinstance(backbone, Vit):
@@ -49,6 +52,8 @@ class PromptConditioning(nn.Module):
             )
         if mlps < 1 or scale < 0:
             raise UserError(f"prompt conditioning has mlps={mlps}, scale={scale}; give >= 1, >= 0")
+        if start not in ("scaled", "paper"):
+            raise UserError(f"prompt conditioning has start='{start}'; give scaled or paper")
         backbone.add_prompt()
         width = backbone.prompt.numel()
         self.mlps = mlps
@@ -56,7 +61,10 @@ class PromptConditioning(nn.Module):
         # MLPs side by side whose outputs are summed are one wide MLP.
         self.hidden = nn.Linear(size, mlps * width)
         self.output = nn.Linear(mlps * width, width, bias=False)
-        self._set_scale(size, scale * _token_size(backbone))
+        if start == "paper":
+            self._draw_as_published(backbone.prompt)
+        else:
+            self._set_scale(size, scale * _token_size(backbone))
 
     def forward(self, descriptor: Tensor) -> dict[str, Tensor]:
         """{"prompt": what is added to it}, for one descriptor (K,)."""
@@ -76,6 +84,14 @@ class PromptConditioning(nn.Module):
         corners = torch.randint(0, 2, (64, size)).float()
         nn.init.normal_(self.output.weight)
         self.output.weight.mul_(spread / self._hidden(corners).var(0).sum().sqrt())
+
+    @torch.no_grad()
+    def _draw_as_published(self, prompt: Tensor) -> None:
+        """The last layers of MLPs D -> D as torch draws them; their biases' mean is the base."""
+        bound = prompt.numel() ** -0.5
+        nn.init.uniform_(self.output.weight, -bound, bound)
+        biases = torch.empty(self.mlps, prompt.numel()).uniform_(-bound, bound)
+        prompt.copy_(biases.mean(0).view_as(prompt))
 
 
 @torch.no_grad()
