@@ -1,9 +1,9 @@
-"""Front ends: waveforms (B, T) -> normalised log spectra (B, 1, bins, frames)."""
+"""Front ends: waveforms (B, T) -> normalised log spectra (B, C, bins, frames)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,10 +17,14 @@ from audioinv.core.bank import AugmentationBank
 from audioinv.core.errors import UserError
 
 TINY = 1e-10
+QUIET = 1e-6  # deviation of a waveform that counts as silence
 CHUNK = 2**17  # samples whose spectra stay in a processor's cache
 BLOCK = 16  # filters that are applied together
 SHORT_CLIPS = ("zeros", "repeat")
 VIEWS = ("waveform", "fused")
+MEL_SCALES = ("slaney", "htk")
+MEL_NORMS = ("slaney", "none")
+NORMALISE = ("none", "clip")
 
 
 class Frontend(nn.Module):
@@ -38,6 +42,9 @@ class Frontend(nn.Module):
             is faster and nearly the same (`audioinv.augment.fused`).
         channels_last: lay maps out in memory so that convolutions take that layout over: faster for
             small networks and in bfloat16 (docs/benchmarks.md, precision), the same but rounding.
+        mel_scale: "slaney" or "htk". mel_norm: "slaney" divides a filter by its width, "none"
+            leaves its peak at 1. Both are of mel filters only.
+        normalise: "clip" brings every waveform to mean 0 and deviation 1 first; silence stays.
 
     Raises:
         UserError: a value out of range.
@@ -63,18 +70,23 @@ class Frontend(nn.Module):
         short_clips: str = "zeros",
         views: str = "waveform",
         channels_last: bool = False,
+        mel_scale: str = "slaney",
+        mel_norm: str = "slaney",
+        normalise: str = "none",
     ) -> None:
         super().__init__()
         max_hz = max_hz or sample_rate / 2
-        if short_clips not in SHORT_CLIPS:
-            raise UserError(f"short_clips is '{short_clips}'; give {' or '.join(SHORT_CLIPS)}")
-        if views not in VIEWS:
-            raise UserError(f"views is '{views}'; give {' or '.join(VIEWS)}")
+        _check_choice("short_clips", short_clips, SHORT_CLIPS)
+        _check_choice("views", views, VIEWS)
+        _check_choice("mel_scale", mel_scale, MEL_SCALES)
+        _check_choice("mel_norm", mel_norm, MEL_NORMS)
+        _check_choice("normalise", normalise, NORMALISE)
         _check(sample_rate, clip_s, n_fft, hop, n_bins, min_hz, max_hz)
         self.config = {
             "name": self.name, "sample_rate": sample_rate, "clip_s": clip_s, "n_fft": n_fft,
             "hop": hop, "n_bins": n_bins, "min_hz": min_hz, "max_hz": max_hz, "floor_db": floor_db,
             "short_clips": short_clips, "views": views, "channels_last": channels_last,
+            "mel_scale": mel_scale, "mel_norm": mel_norm, "normalise": normalise,
         }  # fmt: skip
         self.repeats = short_clips == "repeat"
         self.floor = 10 ** (floor_db / 10)
@@ -93,12 +105,19 @@ class Frontend(nn.Module):
 
     def decibels(self, x: Tensor) -> Tensor:
         """Log spectra in dB before normalisation: (B, T) -> (B, bins, frames)."""
+        x = self.levelled(x)
         if (
             x.device.type != "cpu" or torch.compiler.is_compiling()
         ):  # an exported batch size is free
             return self.decibels_of_frames(self.frames(x))
         parts = x.split(max(1, CHUNK // x.shape[-1]))
         return torch.cat([self.decibels_of_frames(self.frames(part)) for part in parts])
+
+    def levelled(self, x: Tensor) -> Tensor:
+        """Waveforms (B, T) as `normalise` wants them."""
+        if self.config["normalise"] == "none":
+            return x
+        return F.layer_norm(x, x.shape[-1:], eps=QUIET**2)
 
     def frames(self, x: Tensor) -> Tensor:
         """Centred stretches (B, frames, n_fft) of (B, T), which is mirrored at its ends."""
@@ -172,16 +191,89 @@ class Frontend(nn.Module):
 
 
 class LogMel(Frontend):
-    """Log-mel spectrogram: Slaney's mel scale and area normalisation, as librosa's default."""
+    """Log-mel spectrogram; by default Slaney's mel scale and area normalisation, as librosa's.
+
+    With `mel_scale` "htk" and `mel_norm` "none" as torchaudio's default.
+    """
 
     name = "log_mel"
 
     def make_filters(self, n_freqs: int, min_hz: float, max_hz: float) -> Tensor:
         """Triangular mel filters (n_freqs, n_bins)."""
         rate, n_bins = self.config["sample_rate"], self.config["n_bins"]
+        scale, norm = self.config["mel_scale"], self.config["mel_norm"]
         return torchaudio.functional.melscale_fbanks(
-            n_freqs, min_hz, max_hz, n_bins, rate, norm="slaney", mel_scale="slaney"
+            n_freqs, min_hz, max_hz, n_bins, rate, None if norm == "none" else norm, scale
         )
+
+
+class LogMelStft(LogMel):
+    """Three maps of mel bands: log-mel power, and magnitude and phase of a Fourier transform.
+
+    As MT-SLVR's released code has them (Heggan et al., Interspeech 2023): the second transform has
+    no window, its real and imaginary parts go through the mel filters each by itself, and of the
+    complex number that they make come 10 log10 of its magnitude and its angle in radians.
+    Mean and deviation are of each channel.
+
+    Raises:
+        UserError: `views` "fused": those have no phase.
+    """
+
+    name = "log_mel_stft"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        if self.config["views"] != "waveform":
+            raise UserError("log_mel_stft needs waveforms; give frontend.views=waveform")
+        self.output_size = (3, *self.output_size[1:])
+        self.mean, self.std = torch.zeros(3), torch.ones(3)
+
+    def decibels_of_frames(self, frames: Tensor) -> Tensor:
+        """The three maps (B, 3, bins, frames) of stretches of sound (B, frames, n_fft)."""
+        spectra = torch.fft.rfft(frames)
+        real, imaginary = self.filtered(spectra.real), self.filtered(spectra.imag)
+        square = real.square() + imaginary.square()
+        magnitude = 5 * square.clamp_min(self.floor**2).log10()
+        phase = torch.atan2(imaginary, real)
+        stft = torch.stack([magnitude, phase], 1).transpose(2, 3)
+        return torch.cat([super().decibels_of_frames(frames)[:, None], stft], 1)
+
+    def normalised(self, decibels: Tensor) -> Tensor:
+        """The three maps (B, 3, bins, frames) of mean 0 and deviation 1 each."""
+        maps = (decibels - self.mean[:, None, None]) / self.std[:, None, None]
+        last = self.config["channels_last"] and not torch.compiler.is_compiling()
+        return maps.contiguous(memory_format=torch.channels_last) if last else maps
+
+    @torch.no_grad()
+    def fit(self, batches: Iterable[Tensor]) -> dict[str, Any]:
+        """Computes mean and deviation of every channel over waveforms, keeps and returns them."""
+        count, total, square = 0, torch.zeros(3).double(), torch.zeros(3).double()
+        for x in batches:
+            values = self.decibels(x).double()
+            count += values.numel() // 3
+            total += values.sum((0, 2, 3)).cpu()
+            square += values.square().sum((0, 2, 3)).cpu()
+        mean = total / max(count, 1)
+        variance = (square / max(count, 1) - mean**2).clamp_min(0)
+        return self.set_statistics(mean.tolist(), variance.sqrt().tolist())
+
+    def set_statistics(self, mean: Any, std: Any) -> dict[str, Any]:
+        """Sets the statistics, three of each: dB, dB and radians.
+
+        Raises:
+            UserError: not three finite values of each, or a deviation of zero.
+        """
+        means, deviations = (torch.as_tensor(value, dtype=torch.float32) for value in (mean, std))
+        if not means.shape == deviations.shape == (3,):
+            raise UserError(
+                f"log_mel_stft has 3 means and 3 deviations, got {mean} and {std}; "
+                "run audioinv statistics with this front end"
+            )
+        if not (means.isfinite().all() and deviations.isfinite().all() and deviations.min() > 1e-3):
+            raise UserError(f"statistics {mean} +- {std}: is all of the audio silent?")
+        self.mean.copy_(means)
+        self.std.copy_(deviations)
+        return {"mean": means.tolist(), "std": deviations.tolist()}
 
 
 class LogFrequency(Frontend):
@@ -195,6 +287,7 @@ class LogFrequency(Frontend):
 
     def make_filters(self, n_freqs: int, min_hz: float, max_hz: float) -> Tensor:
         """Triangles in log frequency (n_freqs, n_bins), each of unit sum."""
+        _check_no_mel(self.config)
         if min_hz <= 0:
             raise UserError(f"log_frequency needs min_hz above 0, got {min_hz}")
         rate, n_bins = self.config["sample_rate"], self.config["n_bins"]
@@ -225,11 +318,12 @@ class Waveform(Frontend):
 
     def make_filters(self, n_freqs: int, min_hz: float, max_hz: float) -> Tensor:
         """None, (n_freqs, 0)."""
+        _check_no_mel(self.config)
         return torch.empty(n_freqs, 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Waveforms (B, T) -> (B, 1, 1, T), as they are."""
-        return x[:, None, None]
+        """Waveforms (B, T) -> (B, 1, 1, T), as they are or normalised."""
+        return self.levelled(x)[:, None, None]
 
     def fit(self, batches: Iterable[Tensor]) -> dict[str, float]:
         """Nothing to normalise: mean 0, deviation 1."""
@@ -240,6 +334,7 @@ FRONTENDS: dict[str, type[Frontend]] = {
     "log_mel": LogMel,
     "log_frequency": LogFrequency,
     "waveform": Waveform,
+    "log_mel_stft": LogMelStft,
 }
 
 
@@ -251,6 +346,20 @@ def _blocks(filters: Tensor) -> list[tuple[slice, slice]]:
         used = filters[:, bins].any(1).nonzero().flatten().tolist() or [0]
         blocks.append((slice(used[0], used[-1] + 1), bins))
     return blocks
+
+
+def _check_choice(key: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UserError(f"{key} is '{value}'; give {' or '.join(choices)}")
+
+
+def _check_no_mel(config: Mapping[str, Any]) -> None:
+    for key in ("mel_scale", "mel_norm"):
+        if config[key] != "slaney":
+            raise UserError(
+                f"{config['name']} has no mel filters and {key} is {config[key]}; "
+                f"leave frontend.{key} at slaney or give frontend=log_mel"
+            )
 
 
 def _check(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from audioinv.core.errors import UserError
 from audioinv.core.randomness import generator
-from audioinv.frontend import Frontend, LogFrequency, LogMel
+from audioinv.frontend import Frontend, LogFrequency, LogMel, LogMelStft, Waveform
 from audioinv.modality import build_frontend
 
 RATE = 8000
@@ -217,3 +217,108 @@ def test_spectra_have_gradients_in_the_waveform() -> None:
     high, low = frontend.decibels(x + along).double(), frontend.decibels(x - along).double()
     expected = float((high - low).detach().sum() / 2)
     assert float((gradient * along).sum()) == pytest.approx(expected, rel=0.01)
+
+
+HTK = {"mel_scale": "htk", "mel_norm": "none"}
+
+
+@pytest.mark.parametrize("norm", ["slaney", "none"])
+@pytest.mark.parametrize("scale", ["slaney", "htk"])
+def test_mel_scales_and_norms_are_librosas(scale: str, norm: str) -> None:
+    frontend = LogMel(RATE, n_bins=64, mel_scale=scale, mel_norm=norm)
+    x = noise()
+    power = librosa.feature.melspectrogram(
+        y=x.numpy(), sr=RATE, n_fft=1024, hop_length=512, n_mels=64, htk=scale == "htk",
+        norm=None if norm == "none" else norm, pad_mode="reflect",
+    )  # fmt: skip
+    theirs = librosa.power_to_db(power, top_db=None, amin=1e-10)
+    np.testing.assert_allclose(frontend.decibels(x), theirs, rtol=1e-4, atol=1e-3)
+
+
+def test_normalised_clips_have_mean_0_and_deviation_1_each() -> None:
+    x = noise() * torch.tensor([[1.0], [0.01], [3.0]]) + 0.2
+    plain, front = LogMel(RATE, n_bins=32), LogMel(RATE, n_bins=32, normalise="clip")
+    expected = (x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True, correction=0)
+    torch.testing.assert_close(front.decibels(x), plain.decibels(expected), atol=1e-3, rtol=1e-4)
+    waveform = Waveform(sample_rate=RATE, normalise="clip")
+    torch.testing.assert_close(waveform(x)[:, 0, 0], expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.25])
+def test_silence_stays_silent(level: float) -> None:
+    """Nothing is divided by a deviation of zero, or of rounding."""
+    front = LogMel(RATE, n_bins=32, normalise="clip")
+    silence = torch.full((1, RATE), level)
+    assert front.levelled(silence).abs().max() < 0.1
+    assert front.decibels(silence).max() == pytest.approx(-100) or level > 0
+
+
+def stft() -> LogMelStft:
+    return LogMelStft(sample_rate=RATE, n_fft=512, hop=128, n_bins=40, **HTK)
+
+
+def test_magnitude_and_phase_are_of_a_transform_through_the_mel_filters() -> None:
+    """One frame after the other, in NumPy: without a window, real and imaginary part apart."""
+    front, x = stft(), noise(2)
+    maps = front.decibels(x)
+    filters = librosa.filters.mel(sr=RATE, n_fft=512, n_mels=40, htk=True, norm=None)
+    for clip, found in zip(x.double().numpy(), maps.double().numpy(), strict=True):
+        padded = np.pad(clip, 256, mode="reflect")
+        frames = [padded[k : k + 512] for k in range(0, RATE + 1, 128)]
+        through = np.stack([filters @ np.fft.rfft(frame) for frame in frames], 1)
+        loud = np.abs(through) > 1e-2
+        np.testing.assert_allclose(found[1], 10 * np.log10(np.abs(through)), atol=0.01)
+        turned = np.abs(np.exp(1j * (found[2] - np.angle(through))) - 1)
+        assert loud.mean() > 0.5 and turned[loud].max() < 1e-2
+    assert torch.equal(maps[:, 0], LogMel(RATE, 1.0, 512, 128, 40, **HTK).decibels(x))
+
+
+def test_three_channels_have_a_mean_and_a_deviation_each() -> None:
+    front, x = stft(), noise(6)
+    values = front.fit(x.split(2))
+    assert len(values["mean"]) == len(values["std"]) == 3
+    maps = front(x)
+    assert maps.shape == (6, *front.output_size) == (6, 3, 40, 63)
+    torch.testing.assert_close(maps.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(maps.std((0, 2, 3)), torch.ones(3), atol=1e-3, rtol=0)
+    other = build_frontend({**front.config, "channels_last": True})
+    other.load_state_dict(front.state_dict())
+    assert torch.equal(other(x), maps) and torch.equal(front(maps), maps)
+    assert other(x).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_three_channels_have_gradients_in_silence_too() -> None:
+    x = torch.cat([noise(1), torch.zeros(1, RATE)]).requires_grad_()
+    (gradient,) = torch.autograd.grad(stft()(x).square().sum(), x)
+    assert bool(gradient.isfinite().all()) and float(gradient[0].abs().sum()) > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "message"),
+    [
+        (LogMel, {"mel_scale": "bark"}, "mel_scale is 'bark'; give slaney or htk"),
+        (LogMel, {"mel_norm": "area"}, "mel_norm is 'area'; give slaney or none"),
+        (LogMel, {"normalise": "batch"}, "normalise is 'batch'; give none or clip"),
+        (LogFrequency, {"mel_scale": "htk", "min_hz": 60.0}, "no mel filters and mel_scale is htk"),
+        (Waveform, {"mel_norm": "none"}, "no mel filters and mel_norm is none"),
+        (LogMelStft, {"views": "fused"}, "give frontend.views=waveform"),
+    ],
+)
+def test_options_that_a_front_end_does_not_take_are_refused(
+    kind: type[Frontend], settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        kind(sample_rate=RATE, **settings)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "message"),
+    [
+        (0.0, 1.0, "3 means and 3 deviations"),
+        ([0.0, 0.0, 0.0], [1.0, 1.0, 0.0], "silent"),
+        ([0.0, 0.0, float("nan")], [1.0, 1.0, 1.0], "silent"),
+    ],
+)
+def test_statistics_of_three_channels_are_three(mean: object, std: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        stft().set_statistics(mean, std)

@@ -44,7 +44,7 @@ def test_every_modality_offers_all(name: str) -> None:
 def test_an_unknown_modality_or_front_end_is_explained() -> None:
     with pytest.raises(UserError, match="give one of audio, image, spirograph, sonograph"):
         modality_of("smell")
-    with pytest.raises(UserError, match="log_mel, log_frequency, waveform, pixels"):
+    with pytest.raises(UserError, match="log_mel, log_frequency, waveform, log_mel_stft, pixels"):
         build_frontend({"name": "nose"})
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+import torchaudio
 from omegaconf import OmegaConf
 from sklearn.metrics import r2_score
 
+from audioinv.augment import build_bank
 from audioinv.commands.compose import compose_config
 from audioinv.conf.schema import ConditioningConfig
 from audioinv.core.adapt import score
@@ -19,6 +21,10 @@ from audioinv.core.bank import AugmentationBank
 from audioinv.core.objectives import moco_v3, nt_xent
 from audioinv.core.randomness import generator
 from vision.augment import build_bank
+from audioinv.core.auxiliary import ParameterPredictor
+from audioinv.core.objectives import moco_v3, nt_xent
+from audioinv.core.randomness import generator
+from audioinv.modality import build_frontend
 
 
 def hold(config: list[str], published: dict[str, Any]) -> None:
@@ -197,3 +203,102 @@ def test_the_mean_face_alone_nearly_reaches_the_released_r2() -> None:
     theirs = r2_score(F.normalize(faces).flatten(), F.normalize(told).flatten())
     assert theirs == pytest.approx(0.995, abs=0.003)
     assert score(told, faces, "regression") == pytest.approx(0.0, abs=1e-4)
+# --- audio protocol -------------------------------------------------------------------------------
+
+PAPER_AUDIO = "experiment=paper_simclr_audio"
+FRONT_END = {"sample_rate": 16000, "clip_s": 5.0, "n_bins": 128, "n_fft": 1024, "hop": 512}
+HTK = {"mel_scale": "htk", "mel_norm": "none", "short_clips": "repeat", "normalise": "clip"}
+SIMCLR_AUDIO = {
+    **{f"frontend.{key}": value for key, value in {**FRONT_END, **HTK}.items()},
+    "frontend.name": "log_mel_stft",
+    "features.hop_s": 5.0,
+    "backbone.name": "resnet18",
+    "backbone.width": 1.0,
+    "backbone.pool": "global",
+    "pretrain.objective": "simclr",
+    "pretrain.optimiser": "adam",
+    "pretrain.lr": 5e-5,
+    "pretrain.warmup_steps": 0,
+    "pretrain.weight_decay": 1e-6,
+    "pretrain.batch_size": 100,
+    "pretrain.temperature": 0.07,
+    "pretrain.projector": "per_descriptor",
+    "pretrain.projector_layers": 2,
+    "pretrain.projector_hidden": 512,  # d of a ResNet-18
+    "pretrain.projector_dim": 256,
+    "pretrain.projector_batch_norm": False,
+    "bank.min_active": 2,
+    "conditioning.bases": 32,
+    "conditioning.embedding": 16,
+    "adapt.modes": ["paper", "fixed:all"],
+}
+RANGES = {
+    "pitch_shift": {"semitones": (-15, 15)},
+    "fade": {"fade_in": (0, 1 / 2), "fade_out": (0, 1 / 2)},
+    "white_noise": {"snr_db": (3, 30)},
+    "coloured_noise": {"snr_db": (3, 30), "decay": (-2, 2)},
+    "time_mask": {"length": (0, 1 / 8)},
+    "time_shift": {"shift": (-1 / 2, 1 / 2)},
+    "time_stretch": {"rate": (1 / 2, 3 / 2)},
+}
+MT_SLVR = {
+    "bank.acting": "shared_uniform",
+    "bank.order": "random",
+    "pretrain.predict": "applied",
+    "pretrain.predict_weight": 1.0,
+    "pretrain.corners": "all",
+    "conditioning.name": "none",
+}
+
+
+def test_paper_simclr_audio() -> None:
+    hold([PAPER_AUDIO], SIMCLR_AUDIO)
+
+
+def test_ranges_of_the_seven_augmentations() -> None:
+    options = asdict(compose_config([PAPER_AUDIO]).bank)
+    assert options.pop("audiomentations") == []
+    bank = build_bank(16000, **options)
+    ours = {
+        name: {p.name: (p.low, p.high) for p in a.parameters if p.name in RANGES[name]}
+        for name, a in bank.augmentations.items()
+    }
+    assert ours == RANGES
+
+
+def paper_frontend(*words: str) -> Any:
+    return build_frontend(asdict(compose_config([PAPER_AUDIO, *words]).frontend))
+
+
+def test_the_peak_of_a_sine_is_where_htk_filters_have_it() -> None:
+    """440 Hz of amplitude .5, not normalised, in dB of power against 1."""
+    x = 0.5 * torch.sin(2 * math.pi * 440 * torch.arange(80000) / 16000)[None]
+    decibels = paper_frontend("frontend.normalise=none").decibels(x)[0, 0]
+    assert int(decibels.amax(1).argmax()) == 24
+    assert float(decibels.max()) == pytest.approx(42.225, abs=1e-3)
+
+
+def test_three_channels_of_a_noise() -> None:
+    """Against torchaudio, with the epsilon that the release adds."""
+    x = 0.1 * torch.randn(2, 80000, generator=generator(0, "noise"))
+    x = (x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True, correction=0)
+    log_mel, magnitude, phase = paper_frontend().decibels(x).unbind(1)
+    epsilon = torch.finfo(torch.float64).eps
+    mel = torchaudio.transforms.MelSpectrogram(16000, 1024, hop_length=512, n_mels=128)(x)
+    torch.testing.assert_close(log_mel, 10 * (mel + epsilon).log10(), atol=2e-3, rtol=0)
+    spectra = torch.stft(x, 1024, 512, window=torch.ones(1024), return_complex=True)
+    scale = torchaudio.transforms.MelScale(128, 16000, n_stft=513)
+    z = torch.complex(scale(spectra.real), scale(spectra.imag))
+    loud = z.abs() > 0.1  # the lowest filters are empty
+    assert loud.float().mean() > 0.9
+    expected = 10 * (z.abs() + epsilon).log10()
+    torch.testing.assert_close(magnitude[loud], expected[loud], atol=2e-3, rtol=0)
+    turned = (torch.exp(1j * phase) - torch.exp(1j * z.angle())).abs()
+    assert float(turned[loud].max()) < 2e-3
+
+
+def test_mt_slvr() -> None:
+    hold([PAPER_AUDIO, "method=mt_slvr"], {**MT_SLVR, "pretrain.lr": 5e-5})
+    hold(["method=mt_slvr"], MT_SLVR)
+    head = ParameterPredictor(build_bank(16000), 512, 256, "applied").head
+    assert [layer.out_features for layer in head[::3]] == [256, 64, 16, 7]

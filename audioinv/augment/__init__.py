@@ -58,6 +58,8 @@ def build_bank(
     probability: float = 1.0,
     probabilities: Mapping[str, Mapping[str, float]] | None = None,
     ranges: Mapping[str, Mapping[str, float]] | None = None,
+    acting: str = "independent",
+    order: str = "bank",
     extra: Sequence[Augmentation] = (),
 ) -> AugmentationBank:
     """The bank of the audio augmentations and the descriptor space over them.
@@ -81,6 +83,8 @@ def build_bank(
         probability=probability,
         probabilities=probabilities,
         ranges=ranges,
+        acting=acting,
+        order=order,
         extra=extra,
         common={"sample_rate": sample_rate},
     )

@@ -54,20 +54,27 @@ class FusedBank(AugmentationBank):
         frontend: a `Frontend` with spectra.
 
     Raises:
-        UserError: the bank has other augmentations or another order.
+        UserError: the bank has other augmentations or another order, or the front end wants a
+            waveform or makes more than log spectra of it.
     """
 
     def __init__(self, bank: AugmentationBank, frontend: Any) -> None:
         augmentations = list(bank.augmentations.values())
-        _check_order(augmentations)
+        _check_order(augmentations, bank.order)
+        _check_frontend(frontend)
         super().__init__(
-            augmentations, bank.space, bank.inactive, bank.probability, bank.probabilities
+            augmentations,
+            bank.space,
+            bank.inactive,
+            bank.probability,
+            bank.probabilities,
+            bank.acting,
         )
         self.frontend = frontend
         self.affine = [a for a in augmentations if isinstance(a, AFFINE)]
 
     @torch.no_grad()
-    def apply(self, x: Tensor, params: dict[str, Tensor]) -> Tensor:
+    def apply(self, x: Tensor, params: dict[str, Tensor], order: Tensor | None = None) -> Tensor:
         """Maps (B, 1, bins, frames) of waveforms `x` (B, T), augmented by `params`.
 
         Raises:
@@ -212,7 +219,25 @@ def _places(times: Tensor, speed: Tensor, shift: Tensor, length: int) -> tuple[T
     return early - shift, late - shift
 
 
-def _check_order(augmentations: Sequence[Augmentation]) -> None:
+def _check_frontend(frontend: Any) -> None:
+    if frontend.config["normalise"] != "none":
+        raise UserError(
+            "frontend.views=fused makes no waveforms that frontend.normalise="
+            f"{frontend.config['normalise']} could normalise; give frontend.views=waveform"
+        )
+    if frontend.output_size[0] != 1:
+        raise UserError(
+            f"frontend.views=fused makes log spectra, one channel; {frontend.name} has "
+            f"{frontend.output_size[0]}: give frontend.views=waveform"
+        )
+
+
+def _check_order(augmentations: Sequence[Augmentation], rule: str) -> None:
+    if rule != "bank":
+        raise UserError(
+            f"frontend.views=fused keeps to one order and bank.order is {rule}; "
+            "give frontend.views=waveform or bank.order=bank"
+        )
     order = [*MOVING, *AFFINE]
     kinds = [type(augmentation) for augmentation in augmentations]
     if kinds != [kind for kind in order if kind in kinds]:

@@ -31,6 +31,9 @@ class FrontendConfig:
     short_clips: str = "zeros"
     views: str = "waveform"
     channels_last: bool = False
+    mel_scale: str = "slaney"
+    mel_norm: str = "slaney"
+    normalise: str = "none"
 
 
 @dataclass
@@ -51,6 +54,8 @@ class BankConfig:
     min_active: int = 1
     inactive: str = "identity"
     probability: float = 1.0
+    acting: str = "independent"
+    order: str = "bank"
     probabilities: dict[str, dict[str, float]] = field(default_factory=dict)
     ranges: dict[str, dict[str, float]] = field(default_factory=dict)
 

@@ -24,6 +24,8 @@ def build_bank(
     probability: float = 1.0,
     probabilities: Mapping[str, Mapping[str, float]] | None = None,
     ranges: Mapping[str, Mapping[str, float]] | None = None,
+    acting: str = "independent",
+    order: str = "bank",
     extra: Sequence[Augmentation] = (),
     common: Mapping[str, Any] | None = None,
 ) -> AugmentationBank:
@@ -36,7 +38,7 @@ def build_bank(
         groups: component -> names of the augmentations it switches; by default every augmentation
             is a component of its own.
         min_active: the fewest components that are 1 in a corner drawn for pre-training.
-        inactive, probability, probabilities: see `AugmentationBank`.
+        inactive, probability, probabilities, acting, order: see `AugmentationBank`.
         ranges: name -> arguments of its constructor.
         extra: further augmentations, already built, that run last.
         common: arguments for every constructor that has them; `ranges` may not set them.
@@ -52,7 +54,7 @@ def build_bank(
         space = DescriptorSpace.single([a.name for a in built], min_active)
     else:
         space = DescriptorSpace({k: tuple(v) for k, v in groups.items()}, min_active)
-    return AugmentationBank(built, space, inactive, probability, probabilities)
+    return AugmentationBank(built, space, inactive, probability, probabilities, acting, order)
 
 
 def default(

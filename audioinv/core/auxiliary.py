@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +13,7 @@ from audioinv.core.bank import AugmentationBank, Parameter, ViewParameters
 from audioinv.core.errors import UserError
 
 KINDS = ("none", "differences", "applied")
+MT_SLVR = (256, 64, 16)  # hidden layers
 
 
 class ParameterPredictor(nn.Module):
@@ -19,7 +23,8 @@ class ParameterPredictor(nn.Module):
         kind: "differences" regresses the difference of every parameter between the two views, in
             units of its range (AugSelf: Lee et al., NeurIPS 2021, eq. 3); "applied" tells for each
             view which augmentations acted on it (the second task of MT-SLVR: Heggan et al.,
-            Interspeech 2023); "none" predicts nothing.
+            Interspeech 2023), by the head of its released code, d -> 256 -> 64 -> 16 -> A with
+            BatchNorm, whatever `hidden` is; "none" predicts nothing.
 
     Raises:
         UserError: unknown kind.
@@ -35,7 +40,7 @@ class ParameterPredictor(nn.Module):
             outputs = sum(len(a.parameters) for a in bank.augmentations.values())
             self.head = _mlp(2 * d, hidden, outputs)
         elif kind == "applied":
-            self.head = _mlp(d, hidden, len(bank.augmentations))
+            self.head = _normed_mlp(d, MT_SLVR, len(bank.augmentations))
 
     def forward(
         self,
@@ -93,3 +98,10 @@ def _on_cpu(params: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+
+
+def _normed_mlp(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in pairwise([inputs, *hidden]):
+        layers += [nn.Linear(before, after), nn.BatchNorm1d(after), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))

@@ -56,9 +56,10 @@ def mean(parts: Iterable[Tensor]) -> Tensor:
 class TransformedMaps:
     """`views(descriptor)` gives the front-end maps of one transformation of all clips at a time.
 
-    Every augmentation that the descriptor turns on acts, with the bank's probability, and with the
-    parameters of its own draw. Draws are keyed by (seed, draw, batch): the same for every encoder,
-    and draw M does not depend on how many others there are.
+    Every augmentation that the descriptor turns on acts, with the bank's probability or in the set
+    that it draws, and with the parameters of its own draw, in the bank's order. Draws are keyed by
+    (seed, draw, batch): the same for every encoder, and draw M does not depend on how many others
+    there are.
 
     Args:
         bank: the bank to transform with. frontend: windows (b, ...) -> maps (b, C, H, W).

@@ -17,6 +17,8 @@ from audioinv.core.errors import UserError
 ALL = slice(None)
 EVERY = "every"
 """In a bank's `probabilities`: every corner that does not say otherwise."""
+ACTING = ("independent", "shared_uniform")
+ORDERS = ("bank", "random")
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ ViewParameters = tuple[dict[str, Tensor], dict[str, Tensor]]
 
 
 class AugmentationBank:
-    """The augmentations of a space, applied in the bank's order.
+    """The augmentations of a space, applied in the bank's order or in a clip's own.
 
     Args:
         augmentations: in the order in which they are applied.
@@ -123,10 +125,17 @@ class AugmentationBank:
         probabilities: the probabilities that differ from `probability` at some corners: label of
             the corner (as `DescriptorSpace.label` gives it), or "every" for all that do not say
             otherwise -> augmentation -> probability, 0 to 1.
+        acting: which of the active augmentations act on an example. "independent" draws each for
+            each view, by its probability. "shared_uniform" draws a set that both views of a clip
+            share, of 1 up to all of the active ones, every size equally likely (MT-SLVR: Heggan et
+            al., Interspeech 2023, released code).
+        order: "bank" applies them as they are listed; "random" in an order drawn for each clip,
+            alike in both views (MT-SLVR).
 
     Raises:
-        UserError: bank and space do not name the same augmentations, an unknown `inactive`, a
-            probability out of range, or one for a corner or augmentation that it cannot concern.
+        UserError: bank and space do not name the same augmentations, an unknown `inactive`,
+            `acting` or `order`, a probability out of range, one for a corner or augmentation that
+            it cannot concern, or one beside "shared_uniform".
     """
 
     def __init__(
@@ -136,6 +145,8 @@ class AugmentationBank:
         inactive: str = "identity",
         probability: float = 1.0,
         probabilities: Mapping[str, Mapping[str, float]] | None = None,
+        acting: str = "independent",
+        order: str = "bank",
     ) -> None:
         self.augmentations = {augmentation.name: augmentation for augmentation in augmentations}
         if sorted(a.name for a in augmentations) != sorted(space.augmentations):
@@ -147,11 +158,14 @@ class AugmentationBank:
             raise UserError(f"inactive is '{inactive}'; give identity or shared")
         if not 0 < probability <= 1:
             raise UserError(f"probability is {probability}; give a value in (0, 1]")
+        _check_acting(acting, order, probability < 1 or bool(probabilities))
         self.joint = _joint(augmentations)
         self.space = space
         self.inactive = inactive
         self.probability = probability
         self.probabilities = probabilities or {}
+        self.acting = acting
+        self.order = order
         for label, own in self.probabilities.items():
             _check_probabilities(space, label, own)
 
@@ -160,20 +174,34 @@ class AugmentationBank:
 
         Returns:
             Augmentation name -> (n, P). Components below 0.5 give identity rows, and so do the
-            examples that `probability` leaves out.
+            examples that `probability` or `acting` leaves out.
         """
-        active, chance = self.active(n, descriptor), self._chance(n, descriptor)
+        return self._drawn(n, descriptor, generator, self._allowed(n, descriptor, generator))
+
+    def _drawn(
+        self, n: int, descriptor: Tensor, generator: torch.Generator, allowed: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        chance = self._chance(n, descriptor)
         params = {}
         for name, augmentation in self.augmentations.items():
-            acts = active[name] & (torch.rand(n, 1, generator=generator) < chance[name])
+            acts = allowed[name] & (torch.rand(n, 1, generator=generator) < chance[name])
             drawn = augmentation.sample(n, generator)
             params[name] = torch.where(acts, drawn, augmentation.identity(n))
         return params
 
+    def _allowed(self, n: int, descriptor: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Augmentation name -> (n, 1) bool: the active ones, or the set of them that was drawn."""
+        active = self.active(n, descriptor)
+        if self.acting == "independent":
+            return active
+        chosen = uniform_subsets(torch.cat(list(active.values()), 1), generator)
+        return dict(zip(active, chosen.split(1, dim=1), strict=True))
+
     def sample_pair(self, n: int, descriptor: Tensor, generator: torch.Generator) -> ViewParameters:
         """Parameters of two views; inactive augmentations follow the bank's `inactive` rule."""
-        first = self.sample(n, descriptor, generator)
-        second = self.sample(n, descriptor, generator)
+        allowed = self._allowed(n, descriptor, generator)
+        first = self._drawn(n, descriptor, generator, allowed)
+        second = self._drawn(n, descriptor, generator, allowed)
         if self.inactive == "shared":
             active = self.active(n, descriptor)
             for name, augmentation in self.augmentations.items():
@@ -189,13 +217,20 @@ class AugmentationBank:
             for name, rows in params.items()
         }
 
-    def apply(self, x: Tensor, params: dict[str, Tensor]) -> Tensor:
+    def sample_order(self, n: int, generator: torch.Generator) -> Tensor | None:
+        """The place (n, A) of every augmentation on each of `n` examples; None is the bank's."""
+        if self.order == "bank":
+            return None
+        return torch.rand(n, len(self.augmentations), generator=generator).argsort(1)
+
+    def apply(self, x: Tensor, params: dict[str, Tensor], order: Tensor | None = None) -> Tensor:
         """Runs every augmentation, in order, on the examples whose parameters are not identity.
 
         Args:
-            x: (B, ...). params: as returned by `sample`.
+            x: (B, ...). params: as returned by `sample`. order: as returned by `sample_order`.
         """
-        for augmentation, own, acts in self._passes(params):
+        passes = self._passes(params) if order is None else self._ordered_passes(params, order)
+        for augmentation, own, acts in passes:
             rows = acts.nonzero().flatten()
             if len(rows):
                 x = apply_to_rows(augmentation, x, own, rows)
@@ -211,6 +246,16 @@ class AugmentationBank:
                 yield joint, torch.cat([params[name], params[following]], 1), both
                 acts[name], acts[following] = acts[name] & ~both, acts[following] & ~both
             yield augmentation, params[name], acts[name]
+
+    def _ordered_passes(
+        self, params: dict[str, Tensor], order: Tensor
+    ) -> Iterator[tuple[Augmentation, Tensor, Tensor]]:
+        """As `_passes`, the augmentations in their `order` (B, A) on each example."""
+        acts = {name: a.acts(params[name]) for name, a in self.augmentations.items()}
+        for place in range(order.shape[1]):
+            for k, (name, augmentation) in enumerate(self.augmentations.items()):
+                here = order[:, k].to(acts[name].device) == place
+                yield augmentation, params[name], acts[name] & here
 
     def views(
         self,
@@ -229,11 +274,13 @@ class AugmentationBank:
                 gradient: view 1 keeps its graph, even where gradients are turned off.
         """
         drawn = self.sample_pair(total or len(x), descriptor, generator)
+        places = self.sample_order(total or len(x), generator)
+        order = None if places is None else places[own]
         first, second = ({name: p[own] for name, p in view.items()} for view in drawn)
         first |= {name: first[name].to(x.device).requires_grad_() for name in tracked}
         with torch.set_grad_enabled(torch.is_grad_enabled() or len(tracked) > 0):
-            view = self.apply(x, first)
-        return (view, self.apply(x, second)), (first, second)
+            view = self.apply(x, first, order)
+        return (view, self.apply(x, second, order)), (first, second)
 
     def active(self, n: int, descriptor: Tensor) -> dict[str, Tensor]:
         """Augmentation name -> (n, 1) bool: whether `descriptor`, (K,) or (n, K), turns it on."""
@@ -265,6 +312,30 @@ def _joint(augmentations: Sequence[Augmentation]) -> dict[str, tuple[str, Augmen
         if joint is not None:
             found[first.name] = second.name, joint
     return found
+
+
+def uniform_subsets(active: Tensor, generator: torch.Generator) -> Tensor:
+    """A set of the `active` (n, A) augmentations for each of n examples, (n, A) bool.
+
+    Its size is uniform on 1 up to all of them, and sets of a size are equally likely. Where none is
+    active it is empty.
+    """
+    keys = torch.rand(active.shape, generator=generator).masked_fill(~active, -1)
+    rank = keys.argsort(1, descending=True).argsort(1)
+    size = torch.rand(len(active), 1, generator=generator) * active.sum(1, keepdim=True)
+    return active & (rank <= size)
+
+
+def _check_acting(acting: str, order: str, has_probabilities: bool) -> None:
+    if acting not in ACTING:
+        raise UserError(f"acting is '{acting}'; give {' or '.join(ACTING)}")
+    if order not in ORDERS:
+        raise UserError(f"order is '{order}'; give {' or '.join(ORDERS)}")
+    if acting == "shared_uniform" and has_probabilities:
+        raise UserError(
+            "acting=shared_uniform says how many augmentations act; give probability 1 and no "
+            "probabilities, or acting=independent"
+        )
 
 
 def _check_probabilities(space: DescriptorSpace, label: str, own: Mapping[str, float]) -> None:

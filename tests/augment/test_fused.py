@@ -13,7 +13,7 @@ from audioinv.augment import AudiomentationsAugmentation, build_bank
 from audioinv.augment.fused import FusedBank
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.errors import UserError
-from audioinv.frontend import LogFrequency, LogMel, Waveform
+from audioinv.frontend import LogFrequency, LogMel, LogMelStft, Waveform
 
 RATE = 8000
 EDGE = 3  # frames at either end that see beyond it, or next to it
@@ -93,6 +93,8 @@ def test_without_augmentations_it_is_the_front_end(sounds: ModuleType) -> None:
     x, front, bank = clips("notes", sounds), frontend(), build_bank(RATE)
     idle = {name: a.identity(8) for name, a in bank.augmentations.items()}
     torch.testing.assert_close(FusedBank(bank, front).apply(x, idle), front(x))
+    htk = frontend(mel_scale="htk", mel_norm="none")
+    torch.testing.assert_close(FusedBank(bank, htk).apply(x, idle), htk(x))
 
 
 def test_an_example_does_not_depend_on_its_batch(sounds: ModuleType) -> None:
@@ -106,8 +108,10 @@ def test_an_example_does_not_depend_on_its_batch(sounds: ModuleType) -> None:
         torch.testing.assert_close(together[b : b + 1], alone, atol=2e-3, rtol=0)
 
 
-def test_views_are_drawn_as_the_banks_own(sounds: ModuleType) -> None:
-    front, bank = frontend(), build_bank(RATE, inactive="shared", probability=0.6)
+@pytest.mark.parametrize("acting", [{"probability": 0.6}, {"acting": "shared_uniform"}])
+def test_views_are_drawn_as_the_banks_own(acting: dict, sounds: ModuleType) -> None:
+    bank = build_bank(RATE, inactive="shared", **acting)
+    front = frontend()
     front.set_statistics(-40.0, 12.0)
     corner = bank.space.parse("pitch_shift+fade")
     draws = [torch.Generator().manual_seed(3) for _ in range(2)]
@@ -139,6 +143,12 @@ def test_what_it_cannot_do_is_explained() -> None:
         frontend(views="frames")
     with pytest.raises(UserError, match="no spectra"):
         Waveform(sample_rate=RATE, views="fused")
+    with pytest.raises(UserError, match=r"normalise=clip could normalise; give .*views=waveform"):
+        FusedBank(build_bank(RATE), frontend(normalise="clip"))
+    with pytest.raises(UserError, match=r"log_mel_stft has 3: give frontend\.views=waveform"):
+        FusedBank(build_bank(RATE), LogMelStft(sample_rate=RATE))
+    with pytest.raises(UserError, match=r"bank\.order is random; .*bank\.order=bank"):
+        FusedBank(build_bank(RATE, order="random"), frontend())
 
 
 def test_a_front_end_chooses_the_route() -> None:

@@ -105,9 +105,9 @@ def test_the_loss_on_what_acted_is_over_both_views() -> None:
     with seeded(0, "predictor"):
         predictor = ParameterPredictor(make_bank(), 5, 8, "applied")
     total, count = 0.0, 0
-    for view, made in zip(views, params, strict=True):
-        for k in range(10):
-            probability = torch.sigmoid(predictor.head(view[k]))
+    told = torch.sigmoid(predictor.head(views.flatten(0, 1))).unflatten(0, (2, 10))
+    for probabilities, made in zip(told, params, strict=True):
+        for k, probability in enumerate(probabilities):
             acted = [float(made["shift"][k, 0]) != 0, math.isfinite(float(made["noise"][k, 0]))]
             for p, truth in zip(probability, acted, strict=True):
                 total -= math.log(float(p if truth else 1 - p))
@@ -116,8 +116,17 @@ def test_the_loss_on_what_acted_is_over_both_views() -> None:
     assert float(loss) == pytest.approx(total / count, rel=1e-4)
 
 
-@pytest.mark.parametrize(("kind", "at_most"), [("differences", 0.3), ("applied", 0.3)])
-def test_the_loss_falls_where_features_hold_the_parameters(kind: str, at_most: float) -> None:
+def test_what_acted_is_told_by_the_head_of_mt_slvr() -> None:
+    """d -> 256 -> 64 -> 16 -> A, each hidden layer with BatchNorm and ReLU."""
+    head = ParameterPredictor(make_bank(), 5, 8, "applied").head
+    shapes = [tuple(layer.weight.shape) for layer in head[::3]]
+    assert shapes == [(256, 5), (64, 256), (16, 64), (2, 16)]
+    kinds = [type(layer).__name__ for layer in head]
+    assert kinds == ["Linear", "BatchNorm1d", "ReLU"] * 3 + ["Linear"]
+
+
+@pytest.mark.parametrize(("kind", "steps"), [("differences", 100), ("applied", 25)])
+def test_the_loss_falls_where_features_hold_the_parameters(kind: str, steps: int) -> None:
     """Relative to what the best constant gives; features of noise do not get there."""
     params = pairs(512, probability=0.5)
     bank = make_bank()
@@ -133,13 +142,13 @@ def test_the_loss_falls_where_features_hold_the_parameters(kind: str, at_most: f
         with seeded(0, "predictor"):
             predictor = ParameterPredictor(bank, 5, 12, kind)
         optimiser = torch.optim.Adam(predictor.parameters(), 0.01)
-        for _ in range(100):
+        for _ in range(steps):  # the wider head would learn the noise by heart
             loss = predictor((first, second), params)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
         falls[name] = loss.item() / constant
-    assert falls["holding"] < at_most < 0.5 < falls["noise"]
+    assert falls["holding"] < 0.3 < 0.5 < falls["noise"]
 
 
 def test_gradients_reach_the_features() -> None:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from collections import Counter
+from itertools import permutations
+
 import pytest
 import torch
+from scipy.stats import chisquare
 from torch import Tensor
 
 from audioinv.core.bank import Augmentation, AugmentationBank, Parameter
@@ -154,3 +158,107 @@ def test_a_mistake_in_probabilities_is_named(
 ) -> None:
     with pytest.raises(UserError, match=message):
         paper(probabilities)
+
+
+class Write(Augmentation):
+    """10 x + its digit: a view tells what acted on it, and in which order."""
+
+    def __init__(self, digit: int) -> None:
+        self.name = f"write {digit}"
+        self.parameters = (Parameter("digit", "", digit, digit, 0.0), Parameter("ink", "", 1, 2, 0))
+
+    def apply(self, x: Tensor, params: Tensor) -> Tensor:
+        return 10 * x + params[:, :1]
+
+
+def writing(n: int = 7, acting: str = "shared_uniform", order: str = "random") -> AugmentationBank:
+    augmentations = [Write(digit) for digit in range(1, n + 1)]
+    space = DescriptorSpace.single([a.name for a in augmentations], 0)
+    return AugmentationBank(augmentations, space, acting=acting, order=order)
+
+
+def written(n: int, descriptor: Tensor, size: int = 7) -> list[list[str]]:
+    """Of both views of `n` clips, the digits in the order in which they were written."""
+    views, _ = writing(size).views(
+        torch.zeros(n, 1, dtype=torch.float64), descriptor, generator(0, "w")
+    )
+    return [[str(int(value)).lstrip("0") for value in view.flatten().tolist()] for view in views]
+
+
+def test_views_share_what_acts_and_how_many_is_uniform() -> None:
+    first, second = written(7000, torch.ones(7))
+    assert first == second, "which augmentations, and their order"
+    sizes = Counter(len(word) for word in first)
+    assert sorted(sizes) == [1, 2, 3, 4, 5, 6, 7]
+    assert chisquare(list(sizes.values())).pvalue > 1e-3
+    pairs = Counter("".join(sorted(word)) for word in first if len(word) == 2)
+    assert len(pairs) == 21 and chisquare(list(pairs.values())).pvalue > 1e-3
+
+
+def test_parameters_are_drawn_for_each_view_of_a_shared_set() -> None:
+    bank = writing()
+    first, second = bank.sample_pair(50, torch.ones(7), generator(0, "p"))
+    for name, augmentation in bank.augmentations.items():
+        acts = augmentation.acts(first[name])
+        assert torch.equal(acts, augmentation.acts(second[name])) and 0 < acts.sum() < 50
+        assert bool((first[name] != second[name])[acts, 1].all())
+
+
+def test_every_order_is_as_likely_and_clips_have_their_own() -> None:
+    words = Counter(word for word in written(6000, torch.ones(3), 3)[0] if len(word) == 3)
+    assert sorted(words) == sorted("".join(p) for p in permutations("123"))
+    assert chisquare(list(words.values())).pvalue > 1e-3
+
+
+def test_a_set_is_drawn_among_what_the_descriptor_turns_on() -> None:
+    descriptor = torch.tensor([[1.0, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 1]]).repeat(800, 1)
+    first, second = written(2400, descriptor, 4)
+    assert first == second
+    sizes = Counter(len(word) for word in first[::3])
+    assert set("".join(first[::3])) == {"1", "3"}
+    assert sorted(sizes) == [1, 2] and chisquare(list(sizes.values())).pvalue > 1e-3
+    assert set(first[1::3]) == {""} and set(first[2::3]) == {"4"}
+
+
+def test_sets_and_orders_are_keyed_and_do_not_depend_on_who_shares_a_batch() -> None:
+    bank, x = writing(), torch.randn(9, 2, dtype=torch.float64, generator=generator(0, "x"))
+    (whole, other), _ = bank.views(x, torch.ones(7), generator(3, "t"))
+    (again, _), _ = bank.views(x, torch.ones(7), generator(3, "t"))
+    (changed, _), _ = bank.views(x, torch.ones(7), generator(4, "t"))
+    assert torch.equal(whole, again) and not torch.equal(whole, changed)
+    for own in (slice(0, 4), slice(4, 9)):
+        parts, _ = bank.views(x[own], torch.ones(7), generator(3, "t"), total=9, own=own)
+        assert torch.equal(parts[0], whole[own]) and torch.equal(parts[1], other[own])
+
+
+def test_without_them_views_are_those_of_one_draw_after_the_other() -> None:
+    bank = writing(3, "independent", "bank")
+    (first, second), params = bank.views(torch.zeros(20, 1), torch.ones(3), generator(5, "t"))
+    draw = generator(5, "t")
+    for view, made in zip((first, second), params, strict=True):
+        expected = torch.zeros(20, 1)
+        for name, augmentation in bank.augmentations.items():
+            torch.rand(20, 1, generator=draw)  # by which a probability would decide
+            drawn = augmentation.sample(20, draw)
+            assert torch.equal(made[name], drawn)
+            expected = 10 * expected + drawn[:, :1]
+        assert torch.equal(view, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"acting": "alike"}, "acting is 'alike'; give independent or shared_uniform"),
+        ({"order": "reversed"}, "order is 'reversed'; give bank or random"),
+        ({"acting": "shared_uniform", "probability": 0.5}, "give probability 1"),
+        (
+            {"acting": "shared_uniform", "probabilities": {"all": {"small": 0.5}}},
+            "no probabilities, or acting=independent",
+        ),
+    ],
+)
+def test_mistakes_in_what_acts_are_named(options: dict, message: str) -> None:
+    augmentations = [Add("small", 1, 2), Add("large", 100, 200)]
+    space = DescriptorSpace.single(["small", "large"], 0)
+    with pytest.raises(UserError, match=message):
+        AugmentationBank(augmentations, space, **options)

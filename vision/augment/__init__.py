@@ -62,6 +62,8 @@ def build_bank(
     probability: float = 1.0,
     probabilities: Mapping[str, Mapping[str, float]] | None = None,
     ranges: Mapping[str, Mapping[str, float]] | None = None,
+    acting: str = "independent",
+    order: str = "bank",
 ) -> AugmentationBank:
     """The bank of the image augmentations and the descriptor space over them.
 
@@ -83,4 +85,6 @@ def build_bank(
         probability=probability,
         probabilities=probabilities,
         ranges=ranges,
+        acting=acting,
+        order=order,
     )
