@@ -17,14 +17,12 @@ from audioinv.augment import build_bank
 from audioinv.commands.compose import compose_config
 from audioinv.conf.schema import ConditioningConfig
 from audioinv.core.adapt import score
+from audioinv.core.auxiliary import ParameterPredictor
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.objectives import moco_v3, nt_xent
 from audioinv.core.randomness import generator
-from vision.augment import build_bank
-from audioinv.core.auxiliary import ParameterPredictor
-from audioinv.core.objectives import moco_v3, nt_xent
-from audioinv.core.randomness import generator
 from audioinv.modality import build_frontend
+from vision.augment import build_bank as build_image_bank
 
 
 def hold(config: list[str], published: dict[str, Any]) -> None:
@@ -99,7 +97,8 @@ TWO_GROUPS = {
 
 
 def image_bank(experiment: str) -> AugmentationBank:
-    return build_bank(**asdict(compose_config(["modality=image", f"experiment={experiment}"]).bank))
+    options = asdict(compose_config(["modality=image", f"experiment={experiment}"]).bank)
+    return build_image_bank(**options)
 
 
 def test_paper_simclr_image() -> None:
@@ -203,6 +202,8 @@ def test_the_mean_face_alone_nearly_reaches_the_released_r2() -> None:
     theirs = r2_score(F.normalize(faces).flatten(), F.normalize(told).flatten())
     assert theirs == pytest.approx(0.995, abs=0.003)
     assert score(told, faces, "regression") == pytest.approx(0.0, abs=1e-4)
+
+
 # --- audio protocol -------------------------------------------------------------------------------
 
 PAPER_AUDIO = "experiment=paper_simclr_audio"
