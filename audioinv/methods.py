@@ -20,7 +20,7 @@ _NAMES = {
     "concat_groups": ("The two group encoders side by side", "Joined groups"),
     "conditioned_allon": ("Conditioned network, trained all-on only", "Conditioned all-on"),
     "looc": ("LooC-style subspaces", "LooC"),
-    "augself": ("AugSelf, predicts differences", "AugSelf"),
+    "augself": ("AugSelf-style, predicts differences", "AugSelf"),
     "mt_slvr": ("MT-SLVR, multi-head", "MT-SLVR"),
     "hear": ("HEAR module", "HEAR"),
     "timm": ("timm network", "timm"),

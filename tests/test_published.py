@@ -8,8 +8,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from audioinv import augment as sounds
 from audioinv.commands.compose import compose_config
+from audioinv.core.auxiliary import quantities
 from audioinv.core.objectives import moco_v3, nt_xent
+from vision import augment as images
 
 
 def hold(config: list[str], published: dict[str, Any]) -> None:
@@ -36,3 +39,16 @@ def test_moco_v3() -> None:
     a, b = rows()
     loss = moco_v3(a, b, b.flip(0), 2 * a, 0.2)
     assert float(loss) == pytest.approx(1.7728435614439235, abs=1e-12)
+
+
+# --- baselines ------------------------------------------------------------------------------------
+
+
+def test_augself_predicts_quantities_alone() -> None:
+    """Ten of the fifteen parameters of sounds; of the images' seventeen all but the flip."""
+    assert [p.name for p in quantities(sounds.build_bank(16000))] == [
+        "semitones", "rate", "shift", "fade_in", "fade_out", "start", "length", "snr_db",
+        "snr_db", "decay",
+    ]  # fmt: skip
+    told = [p.name for p in quantities(images.build_bank())]
+    assert len(told) == 16 and "flip" not in told

@@ -16,13 +16,16 @@ class ParameterPredictor(nn.Module):
     """An MLP that tells from two views' features how they were made.
 
     Args:
-        kind: "differences" regresses the difference of every parameter between the two views, in
+        kind: "differences" regresses the difference of every quantity between the two views, in
             units of its range (AugSelf: Lee et al., NeurIPS 2021, eq. 3); "applied" tells for each
             view which augmentations acted on it (the second task of MT-SLVR: Heggan et al.,
             Interspeech 2023); "none" predicts nothing.
 
+    AugSelf has a head and a loss for each augmentation and trains on crops and colours; here one
+    head tells all of the bank's quantities and the loss is their mean.
+
     Raises:
-        UserError: unknown kind.
+        UserError: unknown kind, or "differences" of a bank without a quantity.
     """
 
     def __init__(self, bank: AugmentationBank, d: int, hidden: int = 256, kind: str = "none"):
@@ -32,8 +35,7 @@ class ParameterPredictor(nn.Module):
         self.kind = kind
         self.bank = bank
         if kind == "differences":
-            outputs = sum(len(a.parameters) for a in bank.augmentations.values())
-            self.head = _mlp(2 * d, hidden, outputs)
+            self.head = _mlp(2 * d, hidden, len(quantities(bank)))
         elif kind == "applied":
             self.head = _mlp(d, hidden, len(bank.augmentations))
 
@@ -55,17 +57,34 @@ class ParameterPredictor(nn.Module):
         return F.binary_cross_entropy_with_logits(logits, acted.to(first.device))
 
 
+def quantities(bank: AugmentationBank) -> list[Parameter]:
+    """The parameters of a bank that have distances: no modes, seeds or places in the noise.
+
+    Raises:
+        UserError: there are none.
+    """
+    found = [p for a in bank.augmentations.values() for p in a.parameters if p.quantity]
+    if not found:
+        raise UserError(
+            f"no parameter of {', '.join(bank.augmentations)} is a quantity, so no difference can "
+            "be predicted; give pretrain.predict=none, or other augmentations"
+        )
+    return found
+
+
 def normalised(bank: AugmentationBank, params: dict[str, Tensor]) -> Tensor:
-    """All parameters side by side, (B, sum of P), from 0 at `low` to 1 at `high`.
+    """The `quantities` side by side, (B, Q), from 0 at `low` to 1 at `high`.
 
     An identity beyond the range, such as an SNR of infinity, counts as the end of it; a parameter
     of one value only ranges from there to its identity.
     """
-    columns = []
+    columns = [next(iter(params.values()))[:, :0]]
     for name, augmentation in bank.augmentations.items():
-        low, high = torch.tensor([_ends(p) for p in augmentation.parameters]).T
-        clamped = params[name].minimum(high).maximum(low)
-        columns.append((clamped - low) / (high - low).clamp_min(1e-12))
+        for k, parameter in enumerate(augmentation.parameters):
+            if parameter.quantity:
+                low, high = _ends(parameter)
+                values = params[name][:, k, None].clamp(low, high)
+                columns.append((values - low) / max(high - low, 1e-12))
     return torch.cat(columns, dim=1)
 
 

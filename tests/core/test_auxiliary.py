@@ -73,6 +73,23 @@ def test_parameters_are_told_in_units_of_their_ranges() -> None:
     assert float(ours.min()) >= 0 and float(ours.max()) == 1.0, "no noise counts as its least"
 
 
+def test_what_is_no_quantity_is_not_predicted() -> None:
+    """A place in the noise or a mode has no distance: views that differ in it alone are alike."""
+    place = Parameter("offset", "place", 0.0, 1e6, 0.0, False, False)
+    hiss = Named("hiss", Parameter("snr", "dB", 0.0, 30.0, math.inf), place)
+    seeded_only = Named("seeded", Parameter("seed", "seed", 0.0, 9.0, -1.0, False, False))
+    bank = AugmentationBank([hiss, seeded_only], DescriptorSpace.single(["hiss", "seeded"]))
+    hissed = torch.tensor([[15.0, 7.0], [15.0, 9e5]])
+    params = {"hiss": hissed, "seeded": torch.tensor([[3.0], [8.0]])}
+    assert normalised(bank, params).tolist() == [[0.5], [0.5]]
+    predictor = ParameterPredictor(bank, 5, 8, "differences")
+    assert predictor.head[-1].out_features == 1
+    alone = AugmentationBank([seeded_only], DescriptorSpace.single(["seeded"]))
+    assert normalised(alone, params).shape == (2, 0)
+    with pytest.raises(UserError, match="no parameter of seeded is a quantity"):
+        ParameterPredictor(alone, 5, 8, "differences")
+
+
 @torch.no_grad()
 def test_the_loss_on_differences_is_the_naive_mean() -> None:
     n = 12
