@@ -21,6 +21,8 @@ _NAMES = {
     "conditioned_allon": ("Conditioned network, trained all-on only", "Conditioned all-on"),
     "looc": ("LooC-style subspaces", "LooC"),
     "augself": ("AugSelf-style, predicts differences", "AugSelf"),
+    "cassle": ("CASSLE, projector told the augmentations", "CASSLE"),
+    "equimod": ("EquiMod, predicts embeddings", "EquiMod"),
     "mt_slvr": ("MT-SLVR, multi-head", "MT-SLVR"),
     "hear": ("HEAR module", "HEAR"),
     "timm": ("timm network", "timm"),

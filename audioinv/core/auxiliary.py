@@ -1,4 +1,4 @@
-"""Predicting the augmentations beside the contrastive loss: AugSelf's and MT-SLVR's second task."""
+"""Second tasks beside the contrastive loss: those of AugSelf, MT-SLVR and EquiMod."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from audioinv.core.bank import AugmentationBank, Parameter, ViewParameters
 from audioinv.core.errors import UserError
+from audioinv.core.objectives import nt_xent
+from audioinv.core.projector import mlp
 
-KINDS = ("none", "differences", "applied")
+KINDS = ("none", "differences", "applied", "embeddings")
 
 
 class ParameterPredictor(nn.Module):
@@ -19,7 +21,7 @@ class ParameterPredictor(nn.Module):
         kind: "differences" regresses the difference of every quantity between the two views, in
             units of its range (AugSelf: Lee et al., NeurIPS 2021, eq. 3); "applied" tells for each
             view which augmentations acted on it (the second task of MT-SLVR: Heggan et al.,
-            Interspeech 2023); "none" predicts nothing.
+            Interspeech 2023); "none" predicts nothing. ("embeddings" is `Equivariance`.)
 
     AugSelf has a head and a loss for each augmentation and trains on crops and colours; here one
     head tells all of the bank's quantities and the loss is their mean.
@@ -46,7 +48,7 @@ class ParameterPredictor(nn.Module):
     ) -> Tensor:
         """The loss, a scalar, of the two views' features (B, d) and parameters, name -> (B, P)."""
         first, second = features
-        if self.kind == "none":
+        if self.kind not in ("differences", "applied"):
             return first.new_zeros(())
         params = (_on_cpu(params[0]), _on_cpu(params[1]))
         if self.kind == "differences":
@@ -55,6 +57,69 @@ class ParameterPredictor(nn.Module):
         acted = torch.cat([applied(self.bank, p) for p in params])
         logits = self.head(torch.cat([first, second]))
         return F.binary_cross_entropy_with_logits(logits, acted.to(first.device))
+
+
+class Equivariance(nn.Module):
+    """EquiMod's module (Devillers and Lefort, ICLR 2023): how a view's embedding will be displaced.
+
+    From the embedding of the plain clip and what was done to it, it predicts that of the view.
+    The two are contrasted once the embeddings of all processes are together.
+
+    Args:
+        bank: that makes the views. d: of the features. hidden, dim: of the embeddings.
+        weight, temperature: of its loss; as released 1 and 0.2.
+    """
+
+    kind = "embeddings"
+
+    def __init__(
+        self,
+        bank: AugmentationBank,
+        d: int,
+        hidden: int = 256,
+        dim: int = 128,
+        weight: float = 1.0,
+        temperature: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.bank = bank
+        self.weight = weight
+        self.temperature = temperature
+        told = described_size(bank)
+        self.project = mlp([d, hidden, hidden, dim], last_norm=True)
+        self.embed = nn.Sequential(nn.Linear(told, dim, bias=False), nn.BatchNorm1d(dim))
+        self.predict = mlp([2 * dim, dim], last_norm=True)
+
+    def forward(self, features: Tensor, params: ViewParameters) -> tuple[Tensor, Tensor]:
+        """Predicted and actual embeddings of both views, (2 B, dim) each.
+
+        Args:
+            features: of view 1, view 2 and the plain clips, (3 B, d). params: of the views.
+        """
+        first, second, plain = self.project(features).chunk(3)
+        told = self.embed(described(self.bank, params).to(features))
+        predicted = self.predict(torch.cat([torch.cat([plain, plain]), told], dim=1))
+        return predicted, torch.cat([first, second])
+
+    def loss(self, predicted: Tensor, actual: Tensor) -> Tensor:
+        """NT-Xent of predicted and actual embeddings (n, dim), weighted."""
+        return self.weight * nt_xent(predicted, actual, self.temperature)
+
+
+def described(bank: AugmentationBank, params: ViewParameters) -> Tensor:
+    """What a network is told of both views, (2 B, D), on the CPU.
+
+    Of each its `quantities`, normalised, and which augmentations acted: so a clip left alone is not
+    one changed by the least, and a flip is told too.
+    """
+    views = [_on_cpu(view) for view in params]
+    return torch.cat([torch.cat([normalised(bank, v), applied(bank, v)], 1) for v in views])
+
+
+def described_size(bank: AugmentationBank) -> int:
+    """D of `described`."""
+    parameters = [p for a in bank.augmentations.values() for p in a.parameters]
+    return sum(p.quantity for p in parameters) + len(bank.augmentations)
 
 
 def quantities(bank: AugmentationBank) -> list[Parameter]:

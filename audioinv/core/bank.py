@@ -101,7 +101,8 @@ class Augmentation(ABC):
         return None
 
 
-Views = tuple[Tensor, Tensor]
+Views = tuple[Tensor, ...]
+"""View 1 and view 2 of a batch; a loss may want the batch as it was beside them."""
 ViewParameters = tuple[dict[str, Tensor], dict[str, Tensor]]
 """Of both views: augmentation name -> (B, P)."""
 
@@ -185,6 +186,10 @@ class AugmentationBank:
             name: self.augmentations[name].at_strength(rows, strength)
             for name, rows in params.items()
         }
+
+    def plain(self, x: Tensor) -> Tensor:
+        """`x` (B, ...) as a view in which nothing acts."""
+        return self.apply(x, {name: a.identity(len(x)) for name, a in self.augmentations.items()})
 
     def apply(self, x: Tensor, params: dict[str, Tensor]) -> Tensor:
         """Runs every augmentation, in order, on the examples whose parameters are not identity.

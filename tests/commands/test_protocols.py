@@ -114,7 +114,10 @@ def test_an_unknown_protocol(finished: Any, refuse: Refuse) -> None:
     assert "zeroshot" in line and "linear, knn, fewshot, factors, finetune" in line
 
 
-@pytest.mark.parametrize("method", ["looc", "augself", "mt_slvr", "invclr", "simclr:-pitch_shift"])
+@pytest.mark.parametrize(
+    "method",
+    ["looc", "augself", "cassle", "equimod", "mt_slvr", "invclr", "simclr:-pitch_shift"],
+)
 def test_baselines_train_and_are_judged(finished: Any, tmp_path: Path, method: str) -> None:
     run = tmp_path / "run_s0"
     settings = [*finished.settings(run), f"method={method}", "tasks=[label]"]
