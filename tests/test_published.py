@@ -11,7 +11,9 @@ from omegaconf import OmegaConf
 from audioinv import augment as sounds
 from audioinv.commands.compose import compose_config
 from audioinv.core.auxiliary import quantities
+from audioinv.core.fewshot import EPOCHS, RATE, PublishedFewShotConfig, split_classes
 from audioinv.core.objectives import moco_v3, nt_xent
+from audioinv.core.projector import EMBEDDING
 from vision import augment as images
 
 
@@ -52,3 +54,21 @@ def test_augself_predicts_quantities_alone() -> None:
     ]  # fmt: skip
     told = [p.name for p in quantities(images.build_bank())]
     assert len(told) == 16 and "flip" not in told
+
+
+def test_equimod_and_cassle_as_released() -> None:
+    weights = {"pretrain.predict_weight": 1.0, "pretrain.predict_temperature": 0.2}
+    hold(["method=equimod"], {"pretrain.predict": "embeddings", **weights})
+    hold(["method=cassle"], {"pretrain.projector": "parameters"})
+    assert EMBEDDING == [64] * 6
+
+
+# --- few-shot -------------------------------------------------------------------------------------
+
+
+def test_the_released_few_shot_protocol() -> None:
+    published = {"n_way": 5, "k_shot": 1, "n_query": 1, "n_tasks": 10000, "readouts": ["sgd"]}
+    hold([], {f"fewshot_published.{key}": value for key, value in published.items()})
+    assert (EPOCHS, RATE) == (20, 0.1)
+    shares = PublishedFewShotConfig().class_split
+    assert [len(part) for part in split_classes(50, shares, 0)] == [35, 5, 10], "of ESC-50"
