@@ -123,5 +123,5 @@ def write_example(
     for file, x in zip(files.values(), (clip, changed), strict=True):
         write_wav(folder / file, (x[0] / peak).numpy(), pack.size)
     named = zip(augmentation.parameters, strongest[0].tolist(), strict=True)
-    shown = {p.name: v for p, v in named if p.name not in ("offset", "seed")}
+    shown = {p.name: v for p, v in named if p.quantity}
     return {"augmentation": name, "parameters": shown, **files}

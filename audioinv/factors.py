@@ -36,6 +36,7 @@ class Factor:
         scale: "linear" or "log": what is uniform, the value or its logarithm.
         least, most: what it can be at all; a wider range of nuisances is cut to it.
         differentiable: whether rendering has a gradient with respect to it.
+        quantity: whether its values have distances; a place in the noise is none.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Factor:
     least: float = -math.inf
     most: float = math.inf
     differentiable: bool = True
+    quantity: bool = True
 
     def from_uniform(self, uniform: Tensor) -> Tensor:
         """Maps [0, 1] to [low, high] along the scale; what lies outside, beyond it."""
@@ -125,7 +127,13 @@ class Redraw(Augmentation):
         augmenting.check_range(own.name, self.drawn.low, self.drawn.high, allowed, own.unit)
         self.parameters = (
             Parameter(
-                own.name, own.unit, self.drawn.low, self.drawn.high, KEEP, own.differentiable
+                own.name,
+                own.unit,
+                self.drawn.low,
+                self.drawn.high,
+                KEEP,
+                own.differentiable,
+                own.quantity,
             ),
         )
 
@@ -141,7 +149,7 @@ class Redraw(Augmentation):
         """
         if strength == 0:
             return self.identity(len(params)).to(params)
-        if not self.factor.differentiable:  # a place in the noise: no middle, no distance
+        if not self.factor.quantity:  # a place in the noise: no middle, no distance
             return params
         uniform = self.drawn.to_uniform(params)
         moved = self.drawn.from_uniform(0.5 + strength * (uniform - 0.5))

@@ -31,7 +31,10 @@ SCHEMA = SonographConfig
 CONF = "audioinv.conf"
 DEFAULTS = "sonograph"
 
-PLACE = Factor("place", "place in the noise bank", 0.0, OFFSETS - 1.0, 0.0, differentiable=False)
+PLACE = Factor(
+    "place", "place in the noise bank", 0.0, OFFSETS - 1.0, 0.0,
+    differentiable=False, quantity=False,
+)  # fmt: skip
 FACTORS: dict[str, Factor] = {**sonograph_synthesis.FACTORS, "place": PLACE}
 
 

@@ -13,15 +13,19 @@ import torchaudio
 from omegaconf import OmegaConf
 from sklearn.metrics import r2_score
 
+from audioinv import augment as sounds
 from audioinv.augment import build_bank
 from audioinv.commands.compose import compose_config
 from audioinv.conf.schema import ConditioningConfig
 from audioinv.core.adapt import score
-from audioinv.core.auxiliary import ParameterPredictor
+from audioinv.core.auxiliary import ParameterPredictor, quantities
 from audioinv.core.bank import AugmentationBank
+from audioinv.core.fewshot import EPOCHS, RATE, PublishedFewShotConfig, split_classes
 from audioinv.core.objectives import moco_v3, nt_xent
+from audioinv.core.projector import EMBEDDING
 from audioinv.core.randomness import generator
 from audioinv.modality import build_frontend
+from vision import augment as images
 from vision.augment import build_bank as build_image_bank
 
 
@@ -303,3 +307,34 @@ def test_mt_slvr() -> None:
     hold(["method=mt_slvr"], MT_SLVR)
     head = ParameterPredictor(build_bank(16000), 512, 256, "applied").head
     assert [layer.out_features for layer in head[::3]] == [256, 64, 16, 7]
+
+
+# --- baselines ------------------------------------------------------------------------------------
+
+
+def test_augself_predicts_quantities_alone() -> None:
+    """Ten of the fifteen parameters of sounds; of the images' seventeen all but the flip."""
+    assert [p.name for p in quantities(sounds.build_bank(16000))] == [
+        "semitones", "rate", "shift", "fade_in", "fade_out", "start", "length", "snr_db",
+        "snr_db", "decay",
+    ]  # fmt: skip
+    told = [p.name for p in quantities(images.build_bank())]
+    assert len(told) == 16 and "flip" not in told
+
+
+def test_equimod_and_cassle_as_released() -> None:
+    weights = {"pretrain.predict_weight": 1.0, "pretrain.predict_temperature": 0.2}
+    hold(["method=equimod"], {"pretrain.predict": "embeddings", **weights})
+    hold(["method=cassle"], {"pretrain.projector": "parameters"})
+    assert EMBEDDING == [64] * 6
+
+
+# --- few-shot -------------------------------------------------------------------------------------
+
+
+def test_the_released_few_shot_protocol() -> None:
+    published = {"n_way": 5, "k_shot": 1, "n_query": 1, "n_tasks": 10000, "readouts": ["sgd"]}
+    hold([], {f"fewshot_published.{key}": value for key, value in published.items()})
+    assert (EPOCHS, RATE) == (20, 0.1)
+    shares = PublishedFewShotConfig().class_split
+    assert [len(part) for part in split_classes(50, shares, 0)] == [35, 5, 10], "of ESC-50"

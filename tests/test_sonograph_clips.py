@@ -18,7 +18,7 @@ from audioinv.corpora.sonograph_synthesis import FACTORS as OF_SYNTHESIS
 from audioinv.data.manifest import FACTORS as NAMES
 from audioinv.data.manifest import read_manifest
 from audioinv.data.pack import open_pack
-from audioinv.factors import draw
+from audioinv.factors import draw, redraws
 from audioinv.frontend import LogFrequency
 from audioinv.modality import modality_of
 from audioinv.sonograph_clips import FACTORS, Sonograph
@@ -53,6 +53,8 @@ def drawn(n: int, **fixed: float) -> Tensor:
 
 def test_columns_are_those_of_the_synthesis_and_a_place_in_the_noise() -> None:
     assert tuple(FACTORS) == NAMES["sonograph"] == (*OF_SYNTHESIS, "place")
+    assert [name for name, factor in FACTORS.items() if not factor.quantity] == ["place"]
+    assert not redraws(FACTORS)["place"]().parameters[0].quantity
 
 
 def test_a_front_end_hears_the_tone_that_it_synthesises() -> None:

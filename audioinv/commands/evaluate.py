@@ -17,7 +17,11 @@ from audioinv.core.files import read_json, write_json
 from audioinv.methods import ROW_NAMES
 
 log = logging.getLogger(__name__)
-PROTOCOLS = ("linear", "knn", "fewshot", "factors", "finetune", "averaging", "robustness")
+PROTOCOLS = (
+    "linear", "knn", "fewshot", "factors", "finetune", "averaging", "robustness",
+    "fewshot_published",
+)  # fmt: skip
+ON_TEST_ALONE = ("fewshot", "fewshot_published", "factors")
 
 MODES = {
     "fixed:all": "all on",
@@ -38,7 +42,7 @@ def main(config: Config) -> None:
     """
     if config.protocol not in PROTOCOLS:
         raise UserError(f"protocol is '{config.protocol}'; give one of {', '.join(PROTOCOLS)}")
-    if config.score_on != "test" and config.protocol in ("fewshot", "factors"):
+    if config.score_on != "test" and config.protocol in ON_TEST_ALONE:
         raise UserError(f"protocol {config.protocol} has test clips only; leave score_on at test")
     encoder, bank, pack = load_run(config)
     key = encoder_key(run_of(config))

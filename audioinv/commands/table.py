@@ -9,8 +9,8 @@ import pandas as pd
 
 from audioinv.core.errors import UserError
 from audioinv.core.files import atomic_path, write_text
-from audioinv.report.collect import Experiment
-from audioinv.report.compare import comparisons, join, published, ranks, tidy
+from audioinv.report.collect import Experiment, Result
+from audioinv.report.compare import beside, comparisons, join, of_ours, published, ranks, tidy
 from audioinv.report.page import render
 from audioinv.report.sheet import Sheet
 from audioinv.report.tables import tables_markdown, write_results
@@ -29,7 +29,8 @@ def main(
         out: without ending: OUT.md, OUT.html and OUT.csv (one line a protocol, task and row) are
             written.
         against: label of the row that every other is tested against.
-        published_rows: CSV of other people's figures, shown apart.
+        published_rows: CSV of other people's figures: shown beside ours of the same protocol,
+            corpus and task, or apart where their protocol is none of ours.
         results: Markdown file that the text is put into, between its markers.
 
     Raises:
@@ -60,7 +61,7 @@ def sheets_of(
     if against:
         sheets.append(comparison_sheet(comparisons(experiment.results, against), against))
     if published_rows:
-        sheets.append(published_sheet(published(published_rows)))
+        sheets += published_sheets(experiment.results, published(published_rows))
     return sheets
 
 
@@ -83,11 +84,27 @@ def comparison_sheet(table: pd.DataFrame, against: str) -> Sheet:
     return Sheet(f"Difference to {against}", head, _rows(shown), 3, note)
 
 
-def published_sheet(table: pd.DataFrame) -> Sheet:
-    """Published figures, with their source."""
+def published_sheets(results: Sequence[Result], table: pd.DataFrame) -> list[Sheet]:
+    """Published figures with their source: those of our protocols beside ours, the others apart.
+
+    Those of a protocol of ours by which nothing was evaluated here are left out: beside other rows
+    of ours they would be compared with them.
+    """
+    sheets = []
+    comparable = table["protocol"].map(of_ours)
+    together = beside(results, table[comparable])
+    if comparable.any():
+        left = int(comparable.sum()) - int((together["source"] != "here").sum())
+        note = "Ours and published figures of the same protocol, corpus and task."
+        note += f" Left out: {left} published figures without one of ours." if left else ""
+        head = list(together.columns)
+        sheets.append(Sheet("Published, beside ours", head, _rows(together), 1, note))
     columns = ["row", "source", "corpus", "task", "protocol", "metric", "value"]
     note = "Other people's figures, of their own protocols: for scale, not for ranks."
-    return Sheet("Published, not ours", columns, _rows(table[columns]), 1, note)
+    if not comparable.all():
+        rows = _rows(table.loc[~comparable, columns])
+        sheets.append(Sheet("Published, not ours", columns, rows, 1, note))
+    return sheets
 
 
 def _rows(table: pd.DataFrame) -> list[list[str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from audioinv.core.adapt import AdaptConfig
 from audioinv.core.features import FeatureConfig
-from audioinv.core.fewshot import FewShotConfig
+from audioinv.core.fewshot import FewShotConfig, PublishedFewShotConfig
 from audioinv.core.finetune import FinetuneConfig
 from audioinv.core.pretrain import PretrainConfig
 
@@ -145,8 +145,8 @@ class Config:
         method: name shown in tables; set by the method group.
         out: folder of a run's results; null means the run folder itself. Give one to judge the same
             encoder on several packs.
-        protocol: of `audioinv evaluate`: linear, knn, fewshot, factors, finetune, averaging or
-            robustness.
+        protocol: of `audioinv evaluate`: linear, knn, fewshot, fewshot_published, factors,
+            finetune, averaging or robustness.
         score_on: test, or valid to tune settings by hand without looking at test clips; give such
             results an `out` of their own.
         init_weights: a timm state dict for the trunk (safetensors, or .pt read without pickle).
@@ -191,6 +191,7 @@ class Config:
     features: FeatureConfig = field(default_factory=FeatureConfig)
     adapt: AdaptConfig = field(default_factory=AdaptConfig)
     fewshot: FewShotConfig = field(default_factory=FewShotConfig)
+    fewshot_published: PublishedFewShotConfig = field(default_factory=PublishedFewShotConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     knn: KnnConfig = field(default_factory=KnnConfig)
     factors: FactorsConfig = field(default_factory=FactorsConfig)

@@ -1,4 +1,4 @@
-"""Predicting the augmentations beside the contrastive loss: AugSelf's and MT-SLVR's second task."""
+"""Second tasks beside the contrastive loss: those of AugSelf, MT-SLVR and EquiMod."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from audioinv.core.bank import AugmentationBank, Parameter, ViewParameters
 from audioinv.core.errors import UserError
+from audioinv.core.objectives import nt_xent
+from audioinv.core.projector import mlp
 
-KINDS = ("none", "differences", "applied")
+KINDS = ("none", "differences", "applied", "embeddings")
 MT_SLVR = (256, 64, 16)  # hidden layers
 
 
@@ -20,14 +22,18 @@ class ParameterPredictor(nn.Module):
     """An MLP that tells from two views' features how they were made.
 
     Args:
-        kind: "differences" regresses the difference of every parameter between the two views, in
+        kind: "differences" regresses the difference of every quantity between the two views, in
             units of its range (AugSelf: Lee et al., NeurIPS 2021, eq. 3); "applied" tells for each
             view which augmentations acted on it (the second task of MT-SLVR: Heggan et al.,
             Interspeech 2023), by the head of its released code, d -> 256 -> 64 -> 16 -> A with
-            BatchNorm, whatever `hidden` is; "none" predicts nothing.
+            BatchNorm, whatever `hidden` is; "none" predicts nothing. ("embeddings" is
+            `Equivariance`.)
+
+    AugSelf has a head and a loss for each augmentation and trains on crops and colours; here one
+    head tells all of the bank's quantities and the loss is their mean.
 
     Raises:
-        UserError: unknown kind.
+        UserError: unknown kind, or "differences" of a bank without a quantity.
     """
 
     def __init__(self, bank: AugmentationBank, d: int, hidden: int = 256, kind: str = "none"):
@@ -37,8 +43,7 @@ class ParameterPredictor(nn.Module):
         self.kind = kind
         self.bank = bank
         if kind == "differences":
-            outputs = sum(len(a.parameters) for a in bank.augmentations.values())
-            self.head = _mlp(2 * d, hidden, outputs)
+            self.head = _mlp(2 * d, hidden, len(quantities(bank)))
         elif kind == "applied":
             self.head = _normed_mlp(d, MT_SLVR, len(bank.augmentations))
 
@@ -49,7 +54,7 @@ class ParameterPredictor(nn.Module):
     ) -> Tensor:
         """The loss, a scalar, of the two views' features (B, d) and parameters, name -> (B, P)."""
         first, second = features
-        if self.kind == "none":
+        if self.kind not in ("differences", "applied"):
             return first.new_zeros(())
         params = (_on_cpu(params[0]), _on_cpu(params[1]))
         if self.kind == "differences":
@@ -60,17 +65,97 @@ class ParameterPredictor(nn.Module):
         return F.binary_cross_entropy_with_logits(logits, acted.to(first.device))
 
 
+class Equivariance(nn.Module):
+    """EquiMod's module (Devillers and Lefort, ICLR 2023): how a view's embedding will be displaced.
+
+    From the embedding of the plain clip and what was done to it, it predicts that of the view.
+    The two are contrasted once the embeddings of all processes are together.
+
+    Args:
+        bank: that makes the views. d: of the features. hidden, dim: of the embeddings.
+        weight, temperature: of its loss; as released 1 and 0.2.
+    """
+
+    kind = "embeddings"
+
+    def __init__(
+        self,
+        bank: AugmentationBank,
+        d: int,
+        hidden: int = 256,
+        dim: int = 128,
+        weight: float = 1.0,
+        temperature: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.bank = bank
+        self.weight = weight
+        self.temperature = temperature
+        told = described_size(bank)
+        self.project = mlp([d, hidden, hidden, dim], last_norm=True)
+        self.embed = nn.Sequential(nn.Linear(told, dim, bias=False), nn.BatchNorm1d(dim))
+        self.predict = mlp([2 * dim, dim], last_norm=True)
+
+    def forward(self, features: Tensor, params: ViewParameters) -> tuple[Tensor, Tensor]:
+        """Predicted and actual embeddings of both views, (2 B, dim) each.
+
+        Args:
+            features: of view 1, view 2 and the plain clips, (3 B, d). params: of the views.
+        """
+        first, second, plain = self.project(features).chunk(3)
+        told = self.embed(described(self.bank, params).to(features))
+        predicted = self.predict(torch.cat([torch.cat([plain, plain]), told], dim=1))
+        return predicted, torch.cat([first, second])
+
+    def loss(self, predicted: Tensor, actual: Tensor) -> Tensor:
+        """NT-Xent of predicted and actual embeddings (n, dim), weighted."""
+        return self.weight * nt_xent(predicted, actual, self.temperature)
+
+
+def described(bank: AugmentationBank, params: ViewParameters) -> Tensor:
+    """What a network is told of both views, (2 B, D), on the CPU.
+
+    Of each its `quantities`, normalised, and which augmentations acted: so a clip left alone is not
+    one changed by the least, and a flip is told too.
+    """
+    views = [_on_cpu(view) for view in params]
+    return torch.cat([torch.cat([normalised(bank, v), applied(bank, v)], 1) for v in views])
+
+
+def described_size(bank: AugmentationBank) -> int:
+    """D of `described`."""
+    parameters = [p for a in bank.augmentations.values() for p in a.parameters]
+    return sum(p.quantity for p in parameters) + len(bank.augmentations)
+
+
+def quantities(bank: AugmentationBank) -> list[Parameter]:
+    """The parameters of a bank that have distances: no modes, seeds or places in the noise.
+
+    Raises:
+        UserError: there are none.
+    """
+    found = [p for a in bank.augmentations.values() for p in a.parameters if p.quantity]
+    if not found:
+        raise UserError(
+            f"no parameter of {', '.join(bank.augmentations)} is a quantity, so no difference can "
+            "be predicted; give pretrain.predict=none, or other augmentations"
+        )
+    return found
+
+
 def normalised(bank: AugmentationBank, params: dict[str, Tensor]) -> Tensor:
-    """All parameters side by side, (B, sum of P), from 0 at `low` to 1 at `high`.
+    """The `quantities` side by side, (B, Q), from 0 at `low` to 1 at `high`.
 
     An identity beyond the range, such as an SNR of infinity, counts as the end of it; a parameter
     of one value only ranges from there to its identity.
     """
-    columns = []
+    columns = [next(iter(params.values()))[:, :0]]
     for name, augmentation in bank.augmentations.items():
-        low, high = torch.tensor([_ends(p) for p in augmentation.parameters]).T
-        clamped = params[name].minimum(high).maximum(low)
-        columns.append((clamped - low) / (high - low).clamp_min(1e-12))
+        for k, parameter in enumerate(augmentation.parameters):
+            if parameter.quantity:
+                low, high = _ends(parameter)
+                values = params[name][:, k, None].clamp(low, high)
+                columns.append((values - low) / max(high - low, 1e-12))
     return torch.cat(columns, dim=1)
 
 

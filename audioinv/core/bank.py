@@ -105,7 +105,8 @@ class Augmentation(ABC):
         return None
 
 
-Views = tuple[Tensor, Tensor]
+Views = tuple[Tensor, ...]
+"""View 1 and view 2 of a batch; a loss may want the batch as it was beside them."""
 ViewParameters = tuple[dict[str, Tensor], dict[str, Tensor]]
 """Of both views: augmentation name -> (B, P)."""
 
@@ -222,6 +223,10 @@ class AugmentationBank:
         if self.order == "bank":
             return None
         return torch.rand(n, len(self.augmentations), generator=generator).argsort(1)
+
+    def plain(self, x: Tensor) -> Tensor:
+        """`x` (B, ...) as a view in which nothing acts."""
+        return self.apply(x, {name: a.identity(len(x)) for name, a in self.augmentations.items()})
 
     def apply(self, x: Tensor, params: dict[str, Tensor], order: Tensor | None = None) -> Tensor:
         """Runs every augmentation, in order, on the examples whose parameters are not identity.

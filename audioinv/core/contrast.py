@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from audioinv.core.auxiliary import ParameterPredictor
+from audioinv.core.auxiliary import Equivariance, ParameterPredictor, described
 from audioinv.core.bank import ViewParameters, Views
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.objectives import moco_v2, moco_v3, nt_xent
@@ -36,6 +36,9 @@ Further = dict[str, Tensor]
 class SimCLR(nn.Module):
     """Both views through one network, which may also predict how they were made.
 
+    With EquiMod's module the plain clips pass it as well, beside the views, and what the module
+    predicts of the views' embeddings is contrasted with what they are.
+
     The gradient penalty has a pass of view 1 alone, as published: BatchNorm normalises it by its
     own batch and keeps no statistics of it, so that those see every batch once, with it or without.
     Second derivatives of the pass over both views would cost more.
@@ -45,7 +48,7 @@ class SimCLR(nn.Module):
         self,
         encoder: AmortisedEncoder,
         projector: Projector,
-        predictor: ParameterPredictor,
+        predictor: ParameterPredictor | Equivariance,
         temperature: float,
         longest: float = math.inf,
     ) -> None:
@@ -65,14 +68,19 @@ class SimCLR(nn.Module):
     ) -> tuple[Projections, Further]:
         """Projections (B, dim) of two views under one descriptor (K,), and the further losses.
 
+        With EquiMod's module, also predicted and actual embeddings of both views, (2 B, dim).
+
         Args:
+            views: view 1 and view 2, with EquiMod's module the plain clips too.
             draws: of the gradient penalty; view 1 then has its graph. None leaves it out.
         """
         features = self.encoder(torch.cat([view.detach() for view in views]), descriptor)
-        projections = self.projector(features, descriptor).chunk(2)
-        first, second = features.chunk(2)
+        first, second = features.chunk(len(views))[:2]
+        projections = self._projections(features[: 2 * len(first)], params, descriptor)
         further = {}
-        if self.predictor.kind != "none":
+        if isinstance(self.predictor, Equivariance):
+            projections = (*projections, *self.predictor(features, params))
+        elif self.predictor.kind != "none":
             further["predict"] = self.predictor((first, second), params)
         if draws is not None:
             with twice_differentiable(), without_statistics(self.encoder):
@@ -80,10 +88,22 @@ class SimCLR(nn.Module):
             further["penalty"] = gradient_penalty(z, params[0], draws, self.longest)
         return projections, further
 
+    def _projections(
+        self, features: Tensor, params: ViewParameters, descriptor: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Projections (B, dim) of view 1 and view 2, whose features (2 B, d) follow another."""
+        told = None
+        if self.projector.kind == "parameters":
+            told = described(self.predictor.bank, params).to(features)
+        return self.projector(features, descriptor, told).chunk(2)
+
     def loss(self, projections: Projections, descriptor: Tensor) -> Tensor:
-        """NT-Xent of both views."""
-        first, second = projections
-        return nt_xent(first, second, self.temperature)
+        """NT-Xent of both views, and with EquiMod's module that of predicted and actual."""
+        first, second, *embeddings = projections
+        loss = nt_xent(first, second, self.temperature)
+        if isinstance(self.predictor, Equivariance):
+            loss = loss + self.predictor.loss(*embeddings)
+        return loss
 
     def after_step(self, projections: Projections, descriptor: Tensor, progress: float) -> None:
         """Nothing to follow."""

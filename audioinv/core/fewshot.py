@@ -21,9 +21,10 @@ from audioinv.core.features import first_windows
 from audioinv.core.randomness import generator
 from audioinv.core.scores import Z
 
-READOUTS = ("centroid", "logistic")
+READOUTS = ("centroid", "logistic", "sgd")
 CHUNK = 500
 ITERATIONS = 200
+EPOCHS, RATE = 20, 0.1  # of the readout sgd, as released
 
 
 @dataclass
@@ -32,7 +33,7 @@ class FewShotConfig:
 
     Args:
         n_way, k_shot, n_query: classes, and support and query clips of each, in an episode.
-        n_tasks: episodes. readouts: centroid, logistic.
+        n_tasks: episodes. readouts: centroid, logistic, sgd.
         class_split: shares of the classes for learning the descriptor, for choosing, for testing.
         modes: descriptors: fixed:CORNER; search or soft, learnt from the training classes; or
             episode, the corner of highest evidence for each episode's own support.
@@ -47,6 +48,13 @@ class FewShotConfig:
     class_split: list[float] = field(default_factory=lambda: [0.7, 0.1, 0.2])
     modes: list[str] = field(default_factory=lambda: ["fixed:all", "search", "soft"])
     inverse_l2: float = 1.0
+
+
+@dataclass
+class PublishedFewShotConfig(FewShotConfig):
+    """The protocol as MT-SLVR and MetaAudio released it: one readout, on features as they are."""
+
+    readouts: list[str] = field(default_factory=lambda: ["sgd"])
 
 
 @dataclass(frozen=True)
@@ -76,9 +84,7 @@ def split_classes(n_classes: int, shares: list[float], seed: int) -> list[Tensor
         UserError: shares that are not three numbers, 0 or more, of sum 1.
     """
     if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
-        raise UserError(
-            f"fewshot.class_split is {shares}; give three shares of sum 1: [.7, .1, .2]"
-        )
+        raise UserError(f"class_split is {shares}; give three shares of sum 1: [.7, .1, .2]")
     order = torch.randperm(n_classes, generator=generator(seed, "class split"))
     first = round(shares[0] * n_classes)
     second = first + round(shares[1] * n_classes)
@@ -101,7 +107,7 @@ def draw_episodes(labels: Tensor, classes: Tensor, config: FewShotConfig, seed: 
         raise UserError(
             f"{config.n_way}-way episodes of {config.k_shot} + {config.n_query} clips a class need "
             f"{config.n_way} classes of {wanted} clips; there are {len(members)} to test on: lower "
-            "fewshot.n_way, or give testing more of fewshot.class_split"
+            "n_way, or give testing more of class_split"
         )
     table = torch.nn.utils.rnn.pad_sequence(members, batch_first=True, padding_value=-1)
     draw = generator(seed, "episodes")
@@ -158,7 +164,7 @@ def episode_accuracies(
     """
     if readout not in READOUTS:
         raise UserError(f"fewshot.readouts has '{readout}'; give {' or '.join(READOUTS)}")
-    draw = generator(seed, "support windows")
+    draw, shuffle = generator(seed, "support windows"), generator(seed, "sgd")
     parts = []
     for part in episodes.chunks():
         support = windows.one_of(part.support, draw)
@@ -166,6 +172,8 @@ def episode_accuracies(
         flat = query.flatten(1, 2)
         if readout == "centroid":
             scores = centroid_scores(support, flat)
+        elif readout == "sgd":
+            scores = sgd_scores(support, flat, sgd_orders(support, shuffle))
         else:
             scores = logistic_scores(support, flat, config.inverse_l2)
         parts.append(_vote(scores.unflatten(1, there.shape[1:]), there, part.query.shape[1:]))
@@ -207,6 +215,36 @@ def logistic_scores(support: Tensor, query: Tensor, inverse_l2: float = 1.0) -> 
         if change.abs().max() < 1e-7 * inverse_l2:
             break
     return (((query - centre) @ x.mT).double() @ a).float()
+
+
+def sgd_orders(support: Tensor, draw: torch.Generator) -> Tensor:
+    """In which order each class's classifier sees the support (T, N, K, d): (T, N, EPOCHS, N K)."""
+    t, n_way, k_shot, _ = support.shape
+    return torch.rand(t, n_way, EPOCHS, n_way * k_shot, generator=draw).argsort(-1)
+
+
+def sgd_scores(support: Tensor, query: Tensor, orders: Tensor) -> Tensor:
+    """Scores (T, M, N) of scikit-learn's SGDClassifier fitted to each support, one class to a rest.
+
+    As MT-SLVR and MetaAudio released it: logistic loss, constant rate 0.1, no penalty, 20 epochs,
+    with intercept. Weights that start at 0 stay sums of support clips, so what each clip adds to
+    its class's weights is followed instead of them: all episodes and classes at once.
+
+    Args:
+        support: (T, N, K, d). query: (T, M, d).
+        orders: (T, N, epochs, N K), as `sgd_orders` gives them.
+    """
+    n_way, k_shot = support.shape[1:3]
+    x = support.flatten(1, 2)
+    kernel = x.double() @ x.double().mT + 1  # of features beside a 1, for the intercept
+    sign = 2 * torch.eye(n_way).double().repeat_interleave(k_shot, 1) - 1  # (N, N K)
+    added = torch.zeros(len(x), n_way, n_way * k_shot).double()
+    for clip in orders.flatten(2).unbind(2):
+        y = sign.expand_as(added).gather(2, clip[..., None])
+        rows = kernel.gather(1, clip[..., None].expand(-1, -1, kernel.shape[2]))
+        margin = y * (rows * added).sum(2, keepdim=True)
+        added = added.scatter_add(2, clip[..., None], RATE * y * torch.sigmoid(-margin))
+    return ((query @ x.mT).double() + 1) @ added.mT
 
 
 def _vote(scores: Tensor, there: Tensor, shape: torch.Size) -> Tensor:

@@ -23,7 +23,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from audioinv.core.ahead import ahead
-from audioinv.core.auxiliary import ParameterPredictor
+from audioinv.core.auxiliary import Equivariance, ParameterPredictor, described_size
 from audioinv.core.bank import ALL, AugmentationBank
 from audioinv.core.checkpoint import save_checkpoint
 from audioinv.core.contrast import MoCoV2, MoCoV3, Queue, SimCLR, weighted
@@ -60,7 +60,7 @@ class PretrainConfig:
         objective: "simclr", "moco_v2" or "moco_v3". temperature: of its loss.
         momentum: of MoCo's copy of the network; with moco_v3 it rises to 1.
         queue_size: keys a corner, of moco_v2; a multiple of the batch over all processes.
-        projector: none, shared, per_descriptor or conditioned.
+        projector: none, shared, per_descriptor, conditioned, or parameters (CASSLE).
         projector_layers: linear layers; MoCo-v3 has 3 on a ViT. projector_norm: end in a BatchNorm
             without scale and offset, as InvCLR's critic; with moco_v3 it always does.
             projector_batch_norm: a BatchNorm between layers; MoCo-v2 has none.
@@ -69,7 +69,8 @@ class PretrainConfig:
             those with one component off; "all" (plain SimCLR's all-on) or any corner in the
             notation of `DescriptorSpace.parse` trains that one only.
         predict, predict_weight: a second loss on the views' parameters, and its weight: "none",
-            "differences" (AugSelf) or "applied" (MT-SLVR).
+            "differences" (AugSelf), "applied" (MT-SLVR) or "embeddings" (EquiMod).
+            predict_temperature: of EquiMod's loss.
         penalty: lambda of InvCLR's gradient penalty (`core.penalty`); 0 is off. penalty_draws:
             fresh parameters an example. penalty_clamp: what it counts at most, as published.
             penalty_longest: what each draw counts at most; not in the paper. penalty_on: the
@@ -104,6 +105,7 @@ class PretrainConfig:
     corners: str = "space"
     predict: str = "none"
     predict_weight: float = 1.0
+    predict_temperature: float = 0.2
     penalty: float = 0.0
     penalty_draws: int = 100
     penalty_clamp: float = 1.0
@@ -188,16 +190,18 @@ def pretrain(
         lr = set_learning_rate(optimiser, config, step)
         descriptor = draw_corner(bank, config, seed, step, fabric.global_rank)
         on_device = descriptor.to(fabric.device)
-        x = next(batches)
+        x = fabric.to_device(pinned(next(batches), fabric.device))
         with torch.no_grad():
             views, params = bank.views(
-                fabric.to_device(pinned(x, fabric.device)),
+                x,
                 descriptor,
                 generator(seed, "views", step, 0),
                 tracked=penalty.active(descriptor),
                 total=total,
                 own=own,
             )
+            if config.predict == Equivariance.kind:
+                views = (*views, bank.plain(x))
         keyed = generator(seed, "penalty", step)
         draws = penalty.draw(params[0], descriptor, keyed, total=total, own=own)
         finite.remember()
@@ -279,6 +283,8 @@ def check_objective(config: PretrainConfig, total: int) -> None:
         return
     if not 0 <= config.momentum <= 1:
         raise UserError(f"pretrain.momentum is {config.momentum}; give a value in [0, 1]")
+    if config.projector == "parameters":
+        raise UserError("pretrain.projector is 'parameters'; it needs objective=simclr")
     if config.predict != "none" or config.penalty:
         which = "penalty" if config.penalty else "predict"
         raise UserError(
@@ -353,9 +359,9 @@ def make_contrast(
     layers, tau = config.projector_layers, config.temperature
     with seeded(seed, "projector"):
         last_norm = v3 or config.projector_norm
-        norm, dropout = config.projector_batch_norm, config.dropout
+        norm, dropout, told = config.projector_batch_norm, config.dropout, described_size(bank)
         projector = Projector(
-            bank.space, encoder.dim, width, dim, kind, layers, last_norm, norm, dropout
+            bank.space, encoder.dim, width, dim, kind, layers, last_norm, norm, dropout, told
         )
         if v3:
             head = Projector(
@@ -363,7 +369,10 @@ def make_contrast(
             )
             return MoCoV3(encoder, projector, head, tau, config.momentum)
         if config.objective == "simclr":
-            predictor = ParameterPredictor(bank, encoder.dim, width, config.predict)
+            predictor: Any = ParameterPredictor(bank, encoder.dim, width, config.predict)
+            if config.predict == Equivariance.kind:
+                own = (config.predict_weight, config.predict_temperature)
+                predictor = Equivariance(bank, encoder.dim, width, dim, *own)
             return SimCLR(encoder, projector, predictor, tau, config.penalty_longest)
     corners = trained_corners(bank.space, config.corners)
     queue = Queue(corners, config.queue_size, projector.dim, generator(seed, "queue"))

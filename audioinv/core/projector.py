@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.errors import UserError
 
-KINDS = ("none", "shared", "per_descriptor", "conditioned")
+KINDS = ("none", "shared", "per_descriptor", "conditioned", "parameters")
+EMBEDDING = [64] * 6  # of CASSLE: six layers of 64
 
 
 class Projector(nn.Module):
@@ -19,12 +20,14 @@ class Projector(nn.Module):
     Args:
         kind: "none" to contrast the features themselves; "shared" for one MLP; "per_descriptor" for
             one MLP a corner (the paper's choice); "conditioned" for one MLP that also sees the
-            descriptor.
+            descriptor; "parameters" for one that also sees an embedding of how the view was made
+            (CASSLE: Przewiezlikowski et al., Knowledge-Based Systems, 2024).
         layers: linear layers, 1 or more; all but the last end in BatchNorm and ReLU.
         last_norm: whether the last one ends in a BatchNorm without scale and offset (MoCo-v3).
         batch_norm: false leaves out the BatchNorm between layers (MoCo-v2).
         dropout: share of the features set to zero in training, 0 to below 1; the others grow by
             1 / (1 - dropout).
+        told: of "parameters": how many numbers describe a view (`auxiliary.described`).
 
     Raises:
         UserError: unknown kind, no layer, or `dropout` out of range.
@@ -43,6 +46,7 @@ class Projector(nn.Module):
         last_norm: bool = False,
         batch_norm: bool = True,
         dropout: float = 0.0,
+        told: int = 0,
     ) -> None:
         super().__init__()
         if kind not in KINDS:
@@ -60,23 +64,33 @@ class Projector(nn.Module):
             return
         copies = len(space.corners) if kind == "per_descriptor" else 1
         inputs = d + space.size if kind == "conditioned" else d
+        if kind == "parameters":
+            self.embedding = mlp([told, *EMBEDDING], False)
+            inputs = d + EMBEDDING[-1]
         sizes = [inputs, *[hidden] * (layers - 1), dim]
-        self.heads.extend(_mlp(sizes, last_norm, batch_norm) for _ in range(copies))
+        self.heads.extend(mlp(sizes, last_norm, batch_norm) for _ in range(copies))
 
-    def forward(self, features: Tensor, descriptor: Tensor) -> Tensor:
-        """Projections (B, dim) of `features` (B, d) under one corner `descriptor` (K,)."""
+    def forward(self, features: Tensor, descriptor: Tensor, told: Tensor | None = None) -> Tensor:
+        """Projections (B, dim) of `features` (B, d) under one corner `descriptor` (K,).
+
+        Args:
+            told: how each view was made, (B, told); of the kind "parameters" alone.
+        """
         features = self.dropout(features)
         if self.kind == "none":
             return features
         if self.kind == "conditioned":
             features = torch.cat([features, descriptor.expand(len(features), -1)], dim=1)
+        if self.kind == "parameters":
+            features = torch.cat([features, self.embedding(told)], dim=1)
         if self.kind == "per_descriptor":
             match = (self.corners == descriptor).all(1)
             return self.heads[int(match.nonzero()[0])](features)
         return self.heads[0](features)
 
 
-def _mlp(sizes: list[int], last_norm: bool, batch_norm: bool) -> nn.Sequential:
+def mlp(sizes: list[int], last_norm: bool, batch_norm: bool = True) -> nn.Sequential:
+    """Linear layers of the given sizes; all but the last end in BatchNorm (or not) and ReLU."""
     layers: list[nn.Module] = []
     for inputs, hidden in itertools.pairwise(sizes[:-1]):
         norm = [nn.BatchNorm1d(hidden)] if batch_norm else []

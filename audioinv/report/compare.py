@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -22,7 +23,7 @@ from audioinv.report.collect import (
     read_experiment,
     unique,
 )
-from audioinv.report.metrics import ERRORS
+from audioinv.report.metrics import ERRORS, show
 
 FLIPS, CHUNK = 10000, 100
 PUBLISHED_COLUMNS = ("row", "corpus", "task", "protocol", "metric", "value", "source")
@@ -162,10 +163,12 @@ def comparisons(results: Sequence[Result], against: str) -> pd.DataFrame:
 def published(path: str | Path) -> pd.DataFrame:
     """Rows of other people's papers: row, corpus, task, protocol, metric, value, source.
 
-    Every cell is the text that stands there, so that 63.40 stays 63.40.
+    Every cell is the text that stands there, so that 63.40 stays 63.40. `protocol` is the id of
+    ours that reproduces theirs, or words for one of their own.
 
     Raises:
-        UserError: not such a table, or a value that is no number.
+        UserError: not such a table, a value that is no number, or few-shot figures of another
+            protocol than `fewshot_published`.
     """
     try:
         table = pd.read_csv(path, dtype="str", keep_default_na=False)
@@ -177,4 +180,50 @@ def published(path: str | Path) -> pd.DataFrame:
     odd = table["value"][pd.to_numeric(table["value"], errors="coerce").isna()]
     if len(odd):
         raise UserError(f"{path}, line {odd.index[0] + 2}: value '{odd.iloc[0]}' is no number")
+    few = table["protocol"][table["protocol"].str.contains("-way")]
+    other = few[~few.str.fullmatch(r"fewshot_published-v\d+ \d+-way \d+-shot")]
+    if len(other):
+        raise UserError(
+            f"{path}, line {other.index[0] + 2}: protocol '{other.iloc[0]}' is none that published "
+            "few-shot figures belong to; give fewshot_published-v1 5-way 1-shot, by which ours can "
+            "be compared"
+        )
     return table
+
+
+def beside(results: Sequence[Result], table: pd.DataFrame) -> pd.DataFrame:
+    """Published rows of our protocols, each after ours of the same protocol, corpus and task.
+
+    Args:
+        table: as `published` gives it.
+
+    Returns:
+        protocol, corpus, task, row, source, value; nothing of a task that we have no result of by
+        that very protocol. Of ours `source` is "here" and `value` the mean, ± deviation over seeds.
+    """
+    columns = ["protocol", "corpus", "task", "row", "source", "value"]
+    parts = []
+    for _, theirs in table.groupby(columns[:3], sort=False):
+        protocol, corpus, task = (str(value) for value in theirs[columns[:3]].iloc[0])
+        same = [
+            r
+            for r in results
+            if (r.protocol, r.corpus, r.task.removeprefix(f"{corpus}: "))
+            == (protocol, corpus, task)
+        ]
+        if same:
+            ours = tidy(same).rename(columns={"label": "row"})
+            ours["value"] = [_shown(*row) for row in ours[["mean", "sd", "metric"]].to_numpy()]
+            ours = ours.assign(protocol=protocol, corpus=corpus, task=task, source="here")
+            parts += [ours[columns], theirs[columns]]
+    return pd.concat(parts) if parts else pd.DataFrame(columns=columns)
+
+
+def of_ours(protocol: str) -> bool:
+    """Whether a published row's protocol is the id of one of ours."""
+    return re.match(r"\w+-v\d+", protocol) is not None
+
+
+def _shown(mean: float, deviation: float, metric: str) -> str:
+    shown = show(mean, metric)
+    return shown if np.isnan(deviation) else f"{shown} ± {show(deviation, metric)}"

@@ -17,11 +17,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from audioinv.augment.fade import Fade
 from audioinv.cli import main
+from audioinv.commands.build import load_run
+from audioinv.commands.compose import compose_config
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.dataset import fixed_clips
 from audioinv.data.pack import open_pack
-from audioinv.modality import build_frontend
+from audioinv.modality import build_frontend, modality_of
 
 Snapshot = Callable[[Path], dict[str, str]]
 FOLDERS = {
@@ -148,6 +151,15 @@ def test_the_report_shows_the_run(finished: Any) -> None:
     page = (finished.folder / "exp" / "report.html").read_text()
     assert "<html" in page and "soft descriptor" in page
     assert "soft descriptor" in (finished.folder / "RESULTS.md").read_text()
+
+
+def test_an_example_tells_the_quantities_of_its_augmentation(finished: Any, tmp_path: Path) -> None:
+    encoder, bank, pack = load_run(compose_config(finished.settings()))
+    write = modality_of("audio").write_example
+    told = write(bank.augmentations["white_noise"], encoder.frontend, pack, tmp_path)
+    assert list(told["parameters"]) == ["snr_db"] and (tmp_path / told["after"]).is_file()
+    told = write(Fade(), encoder.frontend, pack, tmp_path)
+    assert list(told["parameters"]) == ["fade_in", "fade_out"], "a shape is no number"
 
 
 def test_statistics_of_another_front_end_are_made_anew(packed: Any, tmp_path: Path) -> None:

@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from sklearn.linear_model import SGDClassifier
 
 from audioinv.cli import main
 from audioinv.commands.build import load_run
 from audioinv.commands.compose import compose_config
 from audioinv.commands.features import TaskFeatures
+from audioinv.commands.protocols import Context
+from audioinv.commands.protocols.fewshot import EpisodesOf
+from audioinv.commands.protocols.fewshot_published import PublishedEpisodes
 from audioinv.data.folds import find_tasks
 
 Refuse = Callable[[Sequence[str]], str]
@@ -66,12 +70,47 @@ def test_few_shot_rows(finished: Any, tmp_path: Path) -> None:
     assert scores["score"].shape == (50,)
 
 
+def test_published_few_shot_rows_are_of_raw_features(finished: Any, tmp_path: Path) -> None:
+    """Of the last layer, unstandardised, read out by SGD: judged here once more by scikit-learn."""
+    few = [word.replace("fewshot.", "fewshot_published.") for word in FEW]
+    settings = [*finished.settings(), *few, f"out={tmp_path}", "protocol=fewshot_published"]
+    settings.append("features.layers=all")
+    assert main(["evaluate", *settings]) == 0
+    made = rows(tmp_path, "fewshot_published")
+    assert len(made) == 5, "one classification task, five modes, one readout"
+    assert {row["readout"] for row in made.values()} == {"sgd"}
+    assert {row["layers"] for row in made.values()} == {"last"}
+    row = made["label Amortised, all on, sgd"]
+    assert row.keys() >= KEYS and row["protocol"] == "fewshot_published-v1 3-way 1-shot"
+
+    config = compose_config([*settings, "features.layers=last"])
+    encoder, bank, pack = load_run(config)
+    features = TaskFeatures(encoder, bank, pack, config)
+    context = Context(config, encoder, bank, pack, features, tmp_path)
+    released, own = PublishedEpisodes(context, find_tasks(pack, ["label"])[0]), EpisodesOf
+    config.fewshot = config.fewshot_published
+    before = own(context, released.task).episodes
+    assert torch.equal(released.episodes.support, before.support), "the sampler is one"
+    x = features.of(released.task)[0].windows(encoder.space.all_on()).numpy()
+    scores = []
+    for support, query in zip(before.support.flatten(1), before.query.flatten(1), strict=True):
+        model = SGDClassifier(
+            loss="log_loss", max_iter=20, tol=None, learning_rate="constant", eta0=0.1, alpha=0.0
+        ).fit(x[support], range(3))
+        scores.append((model.predict(x[query]) == range(3)).mean())
+    assert row["value"] == pytest.approx(sum(scores) / len(scores), abs=0.05)
+
+
+def test_published_few_shot_rows_have_one_readout(finished: Any, refuse: Refuse) -> None:
+    words = ["protocol=fewshot_published", "fewshot_published.readouts=[logistic]"]
+    assert "read out by [sgd]" in refuse(["evaluate", *finished.settings(), *words])
+    line = refuse(["evaluate", *finished.settings(), "score_on=valid", words[0]])
+    assert "test clips only" in line
+
+
 def test_few_shot_descriptors_come_from_training_classes(finished: Any, tmp_path: Path) -> None:
     """Features of the clips of the testing classes change nothing that is learnt."""
     config = compose_config([*finished.settings(), *FEW, "protocol=fewshot"])
-    from audioinv.commands.protocols import Context
-    from audioinv.commands.protocols.fewshot import EpisodesOf
-
     encoder, bank, pack = load_run(config)
     features = TaskFeatures(encoder, bank, pack, config)
     context = Context(config, encoder, bank, pack, features, tmp_path)
@@ -114,7 +153,10 @@ def test_an_unknown_protocol(finished: Any, refuse: Refuse) -> None:
     assert "zeroshot" in line and "linear, knn, fewshot, factors, finetune" in line
 
 
-@pytest.mark.parametrize("method", ["looc", "augself", "mt_slvr", "invclr", "simclr:-pitch_shift"])
+@pytest.mark.parametrize(
+    "method",
+    ["looc", "augself", "cassle", "equimod", "mt_slvr", "invclr", "simclr:-pitch_shift"],
+)
 def test_baselines_train_and_are_judged(finished: Any, tmp_path: Path, method: str) -> None:
     run = tmp_path / "run_s0"
     settings = [*finished.settings(run), f"method={method}", "tasks=[label]"]

@@ -92,15 +92,37 @@ def test_published_figures_stand_apart_with_their_source(
     rows = tmp_path / "published.csv"
     rows.write_text(
         "row,corpus,task,protocol,metric,value,source\n"
-        'SimCLR,esc50,,5-way 1-shot,"accuracy, %",63.40,"Heggan et al., 2023"\n'
+        'M2D,esc50,,linear,"accuracy, %",89.7,"Niizumi et al., 2023"\n'
+        'SimCLR,fsdd,class,fewshot_published-v1 5-way 1-shot,"accuracy, %",63.40,Heggan\n'
     )
     out = tmp_path / "table"
     assert main(["table", two[0], "--published", str(rows), "--out", str(out)]) == 0
     text = capsys.readouterr().out
     assert text.index("**Mean ranks**") < text.index("**Published, not ours**")
-    expected = "| SimCLR | Heggan et al., 2023 | esc50 | – | 5-way 1-shot | accuracy, % | 63.40 |"
-    assert expected in text
-    assert "Heggan et al., 2023" in Path(f"{out}.html").read_text()
+    assert "| M2D | Niizumi et al., 2023 | esc50 | – | linear | accuracy, % | 89.7 |" in text
+    assert "Niizumi et al., 2023" in Path(f"{out}.html").read_text()
+    assert "Heggan" not in text and "Left out: 1 published figures" in text
+
+
+def test_published_episodes_stand_beside_ours_of_that_protocol_and_no_other(
+    two: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    protocol = "fewshot_published-v1 5-way 1-shot"
+    rows = tmp_path / "published.csv"
+    head = "row,corpus,task,protocol,metric,value,source\n"
+    rows.write_text(f'{head}SimCLR,fsdd,class,{protocol},"accuracy, %",63.40,Heggan\n')
+    result = next(Path(two[0]).glob("simclr_s0/tasks/class/*/linear/result.json"))
+    logistic = json.loads(result.read_text()) | {"protocol": "fewshot-v1 5-way 1-shot"}
+    result.write_text(json.dumps(logistic))
+    assert main(["table", *two, "--published", str(rows)]) == 0
+    assert "Heggan" not in capsys.readouterr().out, "logistic readouts are not theirs"
+    result.write_text(json.dumps(logistic | {"protocol": protocol}))
+    assert main(["table", *two, "--published", str(rows)]) == 0
+    text = capsys.readouterr().out
+    below = text[text.index("**Published, beside ours**") :]
+    assert f"| {protocol} | fsdd | class | simclr | here | 50.0 |" in below
+    assert f"| {protocol} | fsdd | class | SimCLR | Heggan | 63.40 |" in below
+    assert "amortised" not in below
 
 
 def test_what_cannot_be_tabulated(two: list[str], tmp_path: Path, refuse: Refuse) -> None:

@@ -9,7 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from audioinv.core.auxiliary import ParameterPredictor, applied, normalised
+from audioinv.core.auxiliary import (
+    Equivariance,
+    ParameterPredictor,
+    applied,
+    described,
+    described_size,
+    normalised,
+)
 from audioinv.core.bank import Augmentation, AugmentationBank, Parameter
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.errors import UserError
@@ -71,6 +78,23 @@ def test_parameters_are_told_in_units_of_their_ranges() -> None:
     ours = normalised(make_bank(), params)
     torch.testing.assert_close(ours, torch.tensor(naive_normalised(params, 20)))
     assert float(ours.min()) >= 0 and float(ours.max()) == 1.0, "no noise counts as its least"
+
+
+def test_what_is_no_quantity_is_not_predicted() -> None:
+    """A place in the noise or a mode has no distance: views that differ in it alone are alike."""
+    place = Parameter("offset", "place", 0.0, 1e6, 0.0, False, False)
+    hiss = Named("hiss", Parameter("snr", "dB", 0.0, 30.0, math.inf), place)
+    seeded_only = Named("seeded", Parameter("seed", "seed", 0.0, 9.0, -1.0, False, False))
+    bank = AugmentationBank([hiss, seeded_only], DescriptorSpace.single(["hiss", "seeded"]))
+    hissed = torch.tensor([[15.0, 7.0], [15.0, 9e5]])
+    params = {"hiss": hissed, "seeded": torch.tensor([[3.0], [8.0]])}
+    assert normalised(bank, params).tolist() == [[0.5], [0.5]]
+    predictor = ParameterPredictor(bank, 5, 8, "differences")
+    assert predictor.head[-1].out_features == 1
+    alone = AugmentationBank([seeded_only], DescriptorSpace.single(["seeded"]))
+    assert normalised(alone, params).shape == (2, 0)
+    with pytest.raises(UserError, match="no parameter of seeded is a quantity"):
+        ParameterPredictor(alone, 5, 8, "differences")
 
 
 @torch.no_grad()
@@ -159,6 +183,52 @@ def test_gradients_reach_the_features() -> None:
         loss = predictor((features[0], features[1]), pairs(6))
         (gradient,) = torch.autograd.grad(loss, features)
         assert bool((gradient.abs().sum(2) > 0).all())
+
+
+def test_a_view_is_told_by_its_quantities_and_by_what_acted() -> None:
+    bank, (first, second) = make_bank(), pairs(6, probability=0.5)
+    told = described(bank, (first, second))
+    assert told.shape == (12, described_size(bank)) == (12, 5)
+    for k, row in enumerate(told.tolist()):
+        view, own = (first, k) if k < 6 else (second, k - 6)
+        assert row[:3] == pytest.approx(naive_normalised(view, 6)[own])
+        acted = [float(view["shift"][own, 0]) != 0, math.isfinite(float(view["noise"][own, 0]))]
+        assert row[3:] == acted
+
+
+def in_batch(x: Tensor) -> Tensor:
+    """What a new BatchNorm makes of x (B, d) in training."""
+    return (x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt()
+
+
+@torch.no_grad()
+def test_equimods_loss_is_that_of_a_loop() -> None:
+    n, bank, params = 6, make_bank(), pairs(6)
+    features = torch.randn(3 * n, 5, generator=generator(0, "features"))
+    with seeded(0, "module"):
+        module = Equivariance(bank, 5, 8, 4, weight=2.0, temperature=0.5)
+    first, _, _, second, _, _, third, _ = module.project
+    hidden = in_batch(features @ first.weight.T).relu()
+    y = in_batch(in_batch(hidden @ second.weight.T).relu() @ third.weight.T)
+    told = in_batch(described(bank, params) @ module.embed[0].weight.T)
+    inputs = torch.cat([torch.cat([y[2 * n :], y[2 * n :]]), told], dim=1)
+    predicted = F.normalize(in_batch(inputs @ module.predict[0].weight.T), dim=1)
+    both = torch.cat([predicted, F.normalize(y[: 2 * n], dim=1)])
+    total = 0.0
+    for k in range(4 * n):
+        scores = [float(both[k] @ other) / 0.5 for other in both]
+        others = sum(math.exp(s) for j, s in enumerate(scores) if j != k)
+        total -= scores[(k + 2 * n) % (4 * n)] - math.log(others)
+    loss = module.loss(*module(features, params))
+    assert float(loss) == pytest.approx(2.0 * total / (4 * n), rel=1e-5)
+
+
+def test_gradients_of_equimod_reach_views_and_plain_clips() -> None:
+    features = torch.randn(18, 5, generator=generator(0, "f")).requires_grad_()
+    with seeded(0, "module"):
+        module = Equivariance(make_bank(), 5, 8, 4)
+    (gradient,) = torch.autograd.grad(module.loss(*module(features, pairs(6))), features)
+    assert bool((gradient.abs().sum(1) > 0).all())
 
 
 def test_nothing_is_predicted_by_default_and_unknown_kinds_are_refused() -> None:

@@ -45,6 +45,8 @@ CASES: dict[str, dict[str, Any]] = {
         "projector": "per_descriptor", "optimiser": "adamw", "lr": 1e-3,
     },
     "simclr, predicting": {"predict": "differences", "predict_weight": 2.0},
+    "simclr, told": {"projector": "parameters"},
+    "simclr, predicting embeddings": {"predict": "embeddings"},
     "moco_v2": {"objective": "moco_v2", "queue_size": 16},
     "moco_v3": {"objective": "moco_v3", "projector_layers": 3, "lr": 3e-4},
 }  # fmt: skip

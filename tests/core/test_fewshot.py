@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.neighbors import NearestCentroid
 from torch import Tensor
 
@@ -22,6 +22,8 @@ from audioinv.core.fewshot import (
     episode_accuracies,
     interval,
     logistic_scores,
+    sgd_orders,
+    sgd_scores,
     split_classes,
     support_evidence,
 )
@@ -92,6 +94,46 @@ def test_logistic_scores_are_scikit_learns(k_shot: int, inverse_l2: float) -> No
         model.fit(support - centre, np.repeat(np.arange(5), k_shot))
         expected = (x[episodes.query[k].flatten()].double().numpy() - centre) @ model.coef_.T
         np.testing.assert_allclose(ours[k].numpy(), expected, atol=2e-3)
+
+
+RELEASED = {
+    "loss": "log_loss", "max_iter": 20, "tol": None, "learning_rate": "constant", "eta0": 0.1,
+    "alpha": 0.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("n_way", "k_shot", "scale"), [(5, 1, 1.0), (5, 1, 5.0), (3, 4, 1.0)])
+def test_sgd_scores_are_scikit_learns(n_way: int, k_shot: int, scale: float) -> None:
+    """In the order of the clips: scikit-learn's own shuffling cannot be asked for."""
+    x = scale * features().double()
+    config = FewShotConfig(n_way=n_way, k_shot=k_shot, n_tasks=8)
+    episodes = draw_episodes(LABELS, torch.arange(12), config, 2)
+    support, query = x[episodes.support], x[episodes.query[..., 0]]
+    orders = torch.arange(n_way * k_shot).expand(8, n_way, 20, -1)
+    ours = sgd_scores(support, query, orders)
+    for k in range(8):
+        model = SGDClassifier(**RELEASED, shuffle=False)
+        model.fit(support[k].flatten(0, 1).numpy(), np.repeat(np.arange(n_way), k_shot))
+        expected = model.decision_function(query[k].numpy())
+        np.testing.assert_allclose(ours[k].numpy(), expected, atol=1e-8, rtol=1e-8)
+    single = sgd_scores(support.float(), query.float(), orders)
+    torch.testing.assert_close(single, ours, rtol=0.01, atol=0.01)
+
+
+def test_shuffled_sgd_reads_out_what_scikit_learns_does() -> None:
+    x, config = features(), FewShotConfig(n_tasks=300)
+    episodes = draw_episodes(LABELS, torch.arange(12), config, 3)
+    ours = episode_accuracies(one_window(x), episodes, "sgd", config, 0)
+    theirs = []
+    for support, query in zip(episodes.support.flatten(1), episodes.query.flatten(1), strict=True):
+        model = SGDClassifier(**RELEASED, random_state=0).fit(x[support].numpy(), np.arange(5))
+        theirs.append(float((model.predict(x[query].numpy()) == np.arange(5)).mean()))
+    assert float(ours.mean()) == pytest.approx(np.mean(theirs), abs=0.01)
+    assert float((ours - torch.tensor(theirs)).abs().mean()) < 0.03
+    assert not torch.equal(
+        sgd_orders(x[episodes.support], generator(0, "a"))[0, 0, 0],
+        sgd_orders(x[episodes.support], generator(0, "a"))[0, 0, 1],
+    )
 
 
 def test_the_windows_of_a_query_vote() -> None:

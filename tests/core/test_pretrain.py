@@ -119,6 +119,7 @@ def test_one_corner_may_be_trained_alone(tmp_path: Path) -> None:
             "descriptors=same",
         ),
         ({"objective": "moco_v3", "predict": "applied"}, "'applied'; it needs objective=simclr"),
+        ({"objective": "moco_v3", "projector": "parameters"}, "'parameters'; it needs obj"),
     ],
 )
 def test_settings_that_cannot_work_are_explained(

@@ -63,6 +63,16 @@ def test_dropout_resumes_too(tmp_path: Path) -> None:
     assert not equal(train(tmp_path / "none", settings()), whole)
 
 
+@pytest.mark.parametrize("changed", [{"projector": "parameters"}, {"predict": "embeddings"}])
+def test_what_is_told_of_views_resumes_too(tmp_path: Path, changed: dict[str, Any]) -> None:
+    config = settings(**changed)
+    whole = train(tmp_path / "whole", config)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", config, progress=interrupt_after(6))
+    assert equal(train(tmp_path / "run", config, make_encoder(99)), whole)
+    assert not equal(train(tmp_path / "simclr", settings()), whole)
+
+
 MOCO: list[dict[str, Any]] = [
     {"objective": "moco_v2", "queue_size": 16, "momentum": 0.8, "projector": "per_descriptor"},
     {"objective": "moco_v3", "momentum": 0.8, "projector_layers": 3},

@@ -237,7 +237,8 @@ def test_one_encoder_on_two_corpora_whole(tmp_path: Path) -> None:
     table = (tmp_path / "all" / "table.md").read_text()
     assert "esc10: category (accuracy, %)" in table and "fsdd: digit (accuracy, %)" in table
     assert "Protocol fewshot-v1 5-way 1-shot" in table and "**Mean ranks**" in table
-    assert "| MT-SLVR (parallel adapters) ResNet-18, balanced AudioSet | Heggan et al." in table
+    assert "| M2D | Niizumi et al., ICASSP 2023 | esc50 |" in table, "a protocol of their own"
+    assert "Heggan" not in table and "Left out: 20 published figures" in table
     assert table.strip() in (tmp_path / "RESULTS.md").read_text()
     frame = pd.read_csv(tmp_path / "all" / "table.csv")
     linear = frame[frame["protocol"] == "linear-v1"]
@@ -247,5 +248,5 @@ def test_one_encoder_on_two_corpora_whole(tmp_path: Path) -> None:
     }  # fmt: skip
     assert frame[["low", "high"]].notna().all().all()
     page = (tmp_path / "all" / "table.html").read_text()
-    assert "Mean ranks" in page and "Heggan et al." in page
+    assert "Mean ranks" in page and "Niizumi et al." in page
     assert (tmp_path / "all" / "esc10" / "report.html").exists()

@@ -117,6 +117,13 @@ def test_recipes_differ_in_what_their_clips_need() -> None:
     assert (quick.frontend.clip_s, quick.features.hop_s) == (1.0, 1.0)
     assert composed("crema_d", "experiment=debug").fewshot.class_split == [0.0, 0.0, 1.0]
     assert composed("crema_d", "experiment=debug").fewshot.n_tasks == 100
+    assert composed("crema_d", "experiment=debug").fewshot_published.n_tasks == 100
+
+
+@pytest.mark.parametrize("name", ["crema_d", "speech_commands", "common_voice"])
+def test_published_episodes_are_of_all_classes_where_theirs_are(name: str) -> None:
+    published = composed(name, "experiment=gpu").fewshot_published
+    assert published.class_split == [0.0, 0.0, 1.0] and published.modes == ["fixed:all"]
 
 
 @pytest.mark.parametrize("name", OF_CORPORA)

@@ -17,9 +17,10 @@ from scipy.stats import rankdata
 
 from audioinv.core.errors import UserError
 from audioinv.report.collect import Result, read_experiment
-from audioinv.report.compare import comparisons, join, paired, published, ranks, tidy
+from audioinv.report.compare import beside, comparisons, join, paired, published, ranks, tidy
 
 Make = Callable[..., Path]
+HEAD = "row,corpus,task,protocol,metric,value,source\n"
 
 
 @pytest.fixture
@@ -205,8 +206,8 @@ def test_published_keeps_figures_as_they_were_printed(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_text(
         "row,corpus,task,protocol,metric,value,source\n"
-        'SimCLR,esc50,category,5-way 1-shot,"accuracy, %",63.40,Heggan\n'
-        'SimCLR,nsynth,,5-way 1-shot,"accuracy, %",66.44,Heggan\n'
+        'SimCLR,esc50,category,fewshot_published-v1 5-way 1-shot,"accuracy, %",63.40,Heggan\n'
+        'SimCLR,nsynth,,fewshot_published-v1 5-way 1-shot,"accuracy, %",66.44,Heggan\n'
     )
     table = published(file)
     assert table["value"].tolist() == ["63.40", "66.44"]
@@ -219,6 +220,8 @@ def test_published_keeps_figures_as_they_were_printed(tmp_path: Path) -> None:
         ("row,corpus,task\na,b,c\n", "lacks the columns protocol, metric, value, source"),
         ("row,corpus,task,protocol,metric,value,source\na,b,c,d,e,-,g\n", "line 2: value '-'"),
         ("", "cannot read"),
+        (HEAD + "a,b,c,5-way 1-shot,e,1,g\n", "line 2: protocol '5-way 1-shot' is none"),
+        (HEAD + "a,b,c,fewshot-v1 5-way 1-shot,e,1,g\n", "give fewshot_published-v1"),
     ],
 )
 def test_published_refuses_other_tables(tmp_path: Path, text: str, told: str) -> None:
@@ -230,10 +233,31 @@ def test_published_refuses_other_tables(tmp_path: Path, text: str, told: str) ->
         published(tmp_path / "absent.csv")
 
 
+def test_published_rows_stand_beside_ours_of_their_protocol_alone(
+    make: Make, tmp_path: Path
+) -> None:
+    theirs = "fewshot_published-v1 5-way 1-shot"
+    for seed, value in enumerate((0.25, 0.35)):
+        make("e", "ours", "word", value, seed, corpus="esc50", protocol=theirs)
+    make("e", "logistic", "word", 0.9, corpus="esc50", protocol="fewshot-v1 5-way 1-shot")
+    make("e", "elsewhere", "word", 0.8, corpus="gtzan", protocol=theirs)
+    folder = make(
+        "e", "five-shot", "word", 0.7, corpus="esc50", protocol=theirs.replace("1-s", "5-s")
+    )
+    file = tmp_path / "rows.csv"
+    rows = [f"SimCLR,{c},{t},{theirs},m,63.40,Heggan" for c, t in (("esc50", "word"), ("saa", ""))]
+    file.write_text(HEAD + "\n".join([*rows, f"SimCLR,esc50,,{theirs},m,1,Heggan"]) + "\n")
+    table = beside(join([folder]).results, published(file))
+    assert table.drop(columns="protocol").to_numpy().tolist() == [
+        ["esc50", "word", "ours", "here", "30.0 ± 7.1"],
+        ["esc50", "word", "SimCLR", "Heggan", "63.40"],
+    ]
+
+
 def test_the_published_rows_of_the_repository_are_complete() -> None:
     repository = Path(__file__).parents[2]
     table = published(repository / "data_manifests" / "published" / "mt_slvr.csv")
-    episodes = table[table["protocol"] == "5-way 1-shot"]
+    episodes = table[table["protocol"] == "fewshot_published-v1 5-way 1-shot"]
     assert episodes.groupby("row").size().tolist() == [10, 10]
     assert (table["protocol"] == "frozen linear evaluation").sum() == 7
     values = episodes.pivot(index="corpus", columns="row", values="value").loc["esc50"]

@@ -1,7 +1,8 @@
 """Few-shot episodes (MetaAudio, MT-SLVR): with and without a learnt descriptor.
 
 The classes are split by a keyed draw: descriptors are learnt from clips of the training classes,
-episodes are drawn from test clips of the testing ones.
+episodes are drawn from test clips of the testing ones. `fewshot_published` is the same with the
+readout that others published their figures by.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ from audioinv.data.folds import find_tasks, task_targets
 from audioinv.data.task import Task
 
 log = logging.getLogger(__name__)
-ID = "fewshot-v1"
 N_CHOOSING = 500
 """Episodes by which the mode `validation` judges a corner."""
 MODES = {
@@ -49,18 +49,23 @@ MODES = {
 
 
 def rows(context: Context) -> Rows:
-    """One row for each classification task, mode and readout.
+    """One row for each classification task, mode and readout."""
+    return rows_of(context, EpisodesOf)
+
+
+def rows_of(context: Context, kind: type[EpisodesOf]) -> Rows:
+    """One row for each classification task, mode and readout, by episodes of a kind.
 
     A task without classes enough for such episodes is left out with a warning, unless `tasks` names
     it.
     """
-    settings = context.config.fewshot
+    settings: FewShotConfig = getattr(context.config, kind.protocol)
     modes = settings.modes if is_amortised(context.config) else ["fixed:all"]
     for task in find_tasks(context.pack, context.config.tasks):
         if task.kind != "classification" or task.groups or task.augmentation:
             continue
         try:
-            episodes = EpisodesOf(context, task)
+            episodes = kind(context, task)
         except UserError as error:
             if context.config.tasks:
                 raise
@@ -69,7 +74,7 @@ def rows(context: Context) -> Rows:
         for mode in modes:
             features = lru_cache(maxsize=1)(partial(episodes.features, mode))
             for readout in settings.readouts:
-                name = f"fewshot_{settings.n_way}way_{settings.k_shot}shot_{readout}"
+                name = f"{kind.protocol}_{settings.n_way}way_{settings.k_shot}shot_{readout}"
                 folder = task_folder(context.out, task.name, mode) / name
                 yield folder, partial(episodes.row, mode, readout, features)
 
@@ -84,10 +89,13 @@ class EpisodesOf:
         UserError: too few classes or clips for such episodes.
     """
 
+    protocol = "fewshot"
+    version = "v1"
+
     def __init__(self, context: Context, task: Task) -> None:
         self.context = context
         self.task = task
-        self.settings = context.config.fewshot
+        self.settings: FewShotConfig = getattr(context.config, self.protocol)
         self.seed = context.config.seed
         self.labels, self.classes = task_targets(context.pack, task, None)
         self.parts = split_classes(len(self.classes), self.settings.class_split, self.seed)
@@ -109,7 +117,7 @@ class EpisodesOf:
         episodes_seconds = time.perf_counter() - began
         s = self.settings
         return {
-            "protocol": f"{ID} {s.n_way}-way {s.k_shot}-shot",
+            "protocol": f"{self.protocol}-{self.version} {s.n_way}-way {s.k_shot}-shot",
             "task": self.task.name,
             "kind": "classification",
             "metric": "accuracy",
@@ -138,7 +146,7 @@ class EpisodesOf:
             return partial(self._by_episode, cache)
         mixture = self.learn(mode, cache)
         seconds = time.perf_counter() - began
-        windows = Windows.of(self.standardised(cache, mixture), cache.owner)
+        windows = Windows.of(self.judged(cache, mixture), cache.owner)
 
         def accuracies(readout: str) -> tuple[Tensor, Tensor, float]:
             scores = episode_accuracies(windows, self.episodes, readout, self.settings, self.seed)
@@ -154,13 +162,17 @@ class EpisodesOf:
         seen = self.known[torch.isin(self.labels[self.known], self.parts[0])]
         if len(self.parts[0]) < 2:
             raise UserError(
-                f"fewshot mode '{mode}' learns from training classes and there are "
-                f"{len(self.parts[0])}; give them more of fewshot.class_split"
+                f"{self.protocol} mode '{mode}' learns from training classes and there are "
+                f"{len(self.parts[0])}; give them more of {self.protocol}.class_split"
             )
         if mode == "validation":
             return self._by_validation(cache, seen)
         data = Labelled(self.labels, "classification", self.classes, seen, seen[:0])
         return choose(mode, space, cache, data, config.adapt, self.seed)
+
+    def judged(self, cache: FeatureCache, mixture: Mixture) -> Tensor:
+        """Window features (m, D) that the readouts see."""
+        return self.standardised(cache, mixture)
 
     def standardised(self, cache: FeatureCache, mixture: Mixture) -> Tensor:
         """Window features (m, D), standardised over training clips, scaled by the mixture."""
@@ -195,7 +207,12 @@ class EpisodesOf:
         accuracies = torch.zeros(len(which))
         for corner in which.unique().tolist():
             mine = which == corner
+            judged = self.judged(cache, Mixture.single(corners[corner]))
             accuracies[mine] = episode_accuracies(
-                windows[corner], self.episodes.take(mine), readout, self.settings, self.seed
+                Windows.of(judged, cache.owner),
+                self.episodes.take(mine),
+                readout,
+                self.settings,
+                self.seed,
             )
         return accuracies, corners[which].float().mean(0), seconds

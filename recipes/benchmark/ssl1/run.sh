@@ -11,6 +11,6 @@ recipe=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 exec "$recipe/../../TEMPLATE/ssl1/benchmark.sh" \
     --recipe "$recipe" \
     --config cpu_quick \
-    --protocols "linear fewshot" \
+    --protocols "linear fewshot fewshot_published" \
     --published "$recipe/../../../data_manifests/published/mt_slvr.csv" \
     "$@"
