@@ -310,24 +310,26 @@ def learn_jointly(
     """The paper's way: i starts at 0.5, Adam on i and on a linear head over the same batches.
 
     i is clamped to [0, 1] after each step, the head is discarded: like every other mode, this one
-    is scored with the final readout. The encoder is frozen; BatchNorm uses its running statistics.
+    is scored with the final readout. The encoder is frozen. BatchNorm statistics are those that i
+    is judged under: recomputed where i stands, at the start of each epoch, and held until the next.
 
     Of a clip's windows it sees the first.
 
     Args:
-        features: of all rows; only its front-end maps and `layers` are used.
+        features: of all rows; its front-end maps, `layers` and BatchNorm statistics are used.
     """
+    encoder.eval().requires_grad_(False)
     maps, layers = features.maps[first_windows(features.owner)], features.layers
     descriptor = torch.full((encoder.space.size,), 0.5, requires_grad=True)
     with seeded(seed, "paper head"):
         head = torch.nn.LazyLinear(data.n_outputs)
         head(encoder.run(maps[:1], descriptor.detach(), layers))
     optimiser = torch.optim.Adam([descriptor, *head.parameters()], lr=config.lr)
-    encoder.eval().requires_grad_(False)
     for epoch in range(config.epochs):
+        statistics = features.statistics(descriptor.detach())
         order = torch.randperm(len(data.train), generator=generator(seed, "paper order", epoch))
         for rows in data.train[order].split(config.batch_size):
-            seen = encoder.run(maps[rows], descriptor, layers)
+            seen = encoder.run(maps[rows], descriptor, layers, statistics)
             loss = task_loss(head(seen), data.targets[rows], data.kind)
             optimiser.zero_grad()
             loss.backward()
