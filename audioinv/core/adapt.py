@@ -30,8 +30,9 @@ from audioinv.core.evidence import (
     learn_soft_descriptor,
 )
 from audioinv.core.features import FeatureCache, first_windows
-from audioinv.core.probes import Readout, fit_readout
+from audioinv.core.probes import Readout, decide, fit_readout
 from audioinv.core.randomness import generator, seeded
+from audioinv.core.scores import mean_average_precision
 
 FeaturesAt = Callable[[Tensor], Tensor]
 MOST_TRIED = 32
@@ -247,7 +248,7 @@ def validation_score(
     """Score on validation rows of a readout fitted on training rows of `features` (n, d)."""
     x, y = features[data.train], data.targets[data.train]
     fitted = fit_readout(x, y, data.kind, data.classes, readout, strength, scales)
-    return score(fitted.predict(features[data.valid]), data.targets[data.valid], data.kind)
+    return score(fitted.scores(features[data.valid]), data.targets[data.valid], data.kind)
 
 
 def search_by_evidence(
@@ -291,8 +292,17 @@ def evidence_rows(data: Labelled, most: int, seed: int) -> Tensor:
     return order[_rank_in_class(data.targets[order]).argsort(stable=True)[:most]]
 
 
-def score(predicted: Tensor, targets: Tensor, kind: str) -> float:
-    """Accuracy, mean label accuracy, or R^2 (its mean over several values): higher is better."""
+def score(outputs: Tensor, targets: Tensor, kind: str) -> float:
+    """Accuracy, mean average precision, or R^2 (its mean over several values): higher is better.
+
+    Labels are not judged by their accuracy: where few are positive, saying never is hard to beat.
+
+    Args:
+        outputs: class scores, label scores or values, (n, m).
+    """
+    if kind == "multilabel":
+        return mean_average_precision(outputs, targets)
+    predicted = decide(outputs, kind)
     if kind == "regression":
         residual = (predicted - targets).square().sum(0)
         total = (targets - targets.mean(0)).square().sum(0).clamp_min(1e-12)
