@@ -11,6 +11,7 @@ from audioinv.commands.features import TaskFeatures
 from audioinv.commands.protocols import Context
 from audioinv.commands.run_folder import command_line, encoder_key, versions
 from audioinv.conf.schema import Config
+from audioinv.core import modes
 from audioinv.core.checkpoint import save_tensors
 from audioinv.core.errors import UserError
 from audioinv.core.files import read_json, write_json
@@ -18,15 +19,6 @@ from audioinv.methods import ROW_NAMES
 
 log = logging.getLogger(__name__)
 PROTOCOLS = ("linear", "knn", "fewshot", "factors", "finetune", "averaging", "robustness")
-
-MODES = {
-    "fixed:all": "all on",
-    "search": "best corner by evidence",
-    "search:validation": "best corner by validation",
-    "soft": "soft descriptor",
-    "paper": "learnt by gradient (paper)",
-    "surrogate": "learnt by gradient on a surrogate",
-}
 
 
 def main(config: Config) -> None:
@@ -76,8 +68,4 @@ def row_label(method: str, mode: str, detail: str | None = None, amortised: bool
         return f"{name}, {detail}"
     if mode == "fixed:all" and not amortised:
         return name
-    if mode.startswith("fixed:-"):
-        return f"{name}, {mode.removeprefix('fixed:-').replace('_', ' ')} off"
-    if mode.startswith("fixed:") and mode not in MODES:
-        return f"{name}, only {mode.removeprefix('fixed:').replace('_', ' ').replace('+', ', ')}"
-    return f"{name}, {MODES.get(mode, mode)}"
+    return f"{name}, {modes.label(mode)}"

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from audioinv.core import modes
 from audioinv.core.descriptor import DescriptorSpace, flip
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
@@ -163,20 +164,18 @@ def choose(
         features_at: descriptor (K,) -> features (n, d) of all rows at it.
 
     Raises:
-        UserError: unknown mode, or a corner that names no component.
+        UserError: unknown mode, one that descends gradients, or a corner of no component.
     """
-    kind, _, detail = mode.partition(":")
-    if kind == "fixed":
-        return Mixture.single(space.parse(detail))
-    if kind == "search" and detail == "validation":
+    mode = modes.check(mode)
+    if corner := modes.corner_of(mode):
+        return Mixture.single(space.parse(corner))
+    if mode == "search:validation":
         return search_by_validation(space, features_at, data, config.readout)
-    if kind == "search" and detail in ("", "evidence"):
+    if mode == "search":
         return search_by_evidence(space.corners, features_at, data, config, seed)
     if mode == "soft":
         return soft(space.corners, features_at, data, config, seed)
-    raise UserError(
-        f"mode is '{mode}'; give fixed:CORNER, search, search:validation, soft, surrogate or paper"
-    )
+    raise UserError(f"mode '{mode}' needs the encoder and cannot do with its features")
 
 
 def fit(mixture: Mixture, features_at: FeaturesAt, data: Labelled, config: AdaptConfig) -> Readout:
