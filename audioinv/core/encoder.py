@@ -172,13 +172,18 @@ class AmortisedEncoder(nn.Module):
 
 
 class PlainEncoder(nn.Module):
-    """Front end and backbone with fixed weights; knows nothing of descriptors."""
+    """Front end and backbone with fixed weights; knows nothing of descriptors.
 
-    def __init__(self, frontend: nn.Module, backbone: nn.Module) -> None:
+    Args:
+        layers: whose features it gives where it is not told: last or all.
+    """
+
+    def __init__(self, frontend: nn.Module, backbone: nn.Module, layers: str = "last") -> None:
         super().__init__()
         self.frontend = frontend
         self.backbone = backbone
+        self.layers = layers
 
-    def forward(self, x: Tensor, layers: str = "last") -> Tensor:
+    def forward(self, x: Tensor, layers: str | None = None) -> Tensor:
         """Features (B, d) of a batch `x`."""
-        return self.backbone(self.frontend(x), layers)
+        return self.backbone(self.frontend(x), layers or self.layers)
