@@ -39,7 +39,8 @@ HYDRA = {
     "adapt": "let every task learn its descriptor and readout from the frozen encoder",
     "evaluate": "score the adapted tasks on test clips",
     "measure": "measure the encoder's invariance to each augmentation at each descriptor",
-    "embed": "features of every clip at one descriptor, as a Parquet table",
+    "embed": "features of every clip, of its first frontend.clip_s seconds, at one descriptor, "
+    "as a Parquet table",
     "export": "a plain network at one descriptor, as a torch.export program",
 }
 

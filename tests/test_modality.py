@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
-from audioinv.modality import MODALITIES, Modality, build_frontend, modality_of
+from audioinv.modality import FRONTENDS, MODALITIES, Modality, build_frontend, modality_of
 
 REPOSITORY = Path(__file__).parents[1]
 CORE = sorted((REPOSITORY / "audioinv" / "core").rglob("*.py"))
@@ -46,6 +51,57 @@ def test_an_unknown_modality_or_front_end_is_explained() -> None:
         modality_of("smell")
     with pytest.raises(UserError, match="log_mel, log_frequency, waveform, log_mel_stft, pixels"):
         build_frontend({"name": "nose"})
+
+
+def test_every_front_end_is_found_in_its_modality() -> None:
+    offered = [(name, m) for m in MODALITIES for name in modality_of(m).FRONTENDS]
+    assert sorted(offered) == sorted(FRONTENDS.items())
+
+
+LOADING_WITHOUT = """
+import sys
+
+class Without:
+    # Nothing finds what is not installed, neither a module nor a distribution.
+    def __init__(self, finder):
+        self.finder = finder
+    def find_spec(self, name, *rest):
+        return None if name.partition(".")[0] in absent else self.finder.find_spec(name, *rest)
+    def find_distributions(self, context):
+        found = getattr(self.finder, "find_distributions", lambda context: ())(context)
+        return [one for one in found if one.name not in absent]
+
+names, absent = (argument.split() for argument in sys.argv[1:])
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+from audioinv import load_encoder
+print(*(load_encoder(name).frontend.name for name in names))
+assert not set(absent) & set(sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "absent"),
+    [
+        ("log_mel sonograph", "kornia vision"),  # torchvision comes with timm
+        ("pixels spirograph", "audiomentations librosa soundfile soxr torchaudio"),
+    ],
+)
+def test_an_encoder_loads_without_the_packages_of_other_modalities(
+    names: str, absent: str, tmp_path: Path
+) -> None:
+    space = DescriptorSpace.single(["a", "b"])
+    for name in names.split():
+        more = {"min_hz": 50.0} if name == "sonograph" else {}
+        frontend = build_frontend({"name": name, **more})
+        backbone = {"name": "resnet10t", "width": 0.25}
+        AmortisedEncoder(frontend, backbone, {"name": "norm"}, space).save(tmp_path / name)
+    ran = subprocess.run(
+        [sys.executable, "-c", LOADING_WITHOUT, names, absent],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == names.split()
 
 
 @pytest.mark.parametrize("path", CORE, ids=lambda path: path.stem)

@@ -17,14 +17,16 @@ from audioinv import augment as sounds
 from audioinv.augment import build_bank
 from audioinv.commands.compose import compose_config
 from audioinv.conf.schema import ConditioningConfig
-from audioinv.core.adapt import score
+from audioinv.core.adapt import AdaptConfig, Labelled, learn_jointly, score
 from audioinv.core.auxiliary import ParameterPredictor, quantities
 from audioinv.core.bank import AugmentationBank
+from audioinv.core.features import FeatureCache
 from audioinv.core.fewshot import EPOCHS, RATE, PublishedFewShotConfig, split_classes
 from audioinv.core.objectives import moco_v3, nt_xent
 from audioinv.core.projector import EMBEDDING
 from audioinv.core.randomness import generator
 from audioinv.modality import build_frontend
+from tests.core.small_encoder import small_encoder, small_maps
 from vision import augment as images
 from vision.augment import build_bank as build_image_bank
 
@@ -338,3 +340,35 @@ def test_the_released_few_shot_protocol() -> None:
     assert (EPOCHS, RATE) == (20, 0.1)
     shares = PublishedFewShotConfig().class_split
     assert [len(part) for part in split_classes(50, shares, 0)] == [35, 5, 10], "of ESC-50"
+
+
+# --- downstream adaptation ------------------------------------------------------------------------
+
+
+def test_the_papers_downstream_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adam at .01 without weight decay moves i from .5 and a linear head, 16 clips at a time."""
+    hold([], {"adapt.lr": 0.01, "adapt.batch_size": 16, "adapt.epochs": 100})
+    hold(["experiment=paper_simclr_audio"], {"adapt.lr": 0.01, "adapt.epochs": 100})
+    encoder, x = small_encoder(), small_maps(40)
+    targets = torch.arange(40) % 2
+    rows = torch.arange(40)
+    data = Labelled(targets, "classification", ["-", "+"], rows[:32], rows[32:])
+    features = FeatureCache(encoder, x, torch.empty(0))
+    made: list[tuple[list[torch.Tensor], dict[str, Any]]] = []
+    adam = torch.optim.Adam
+
+    class Watched(adam):  # type: ignore[misc, valid-type]
+        def __init__(self, params: list[torch.Tensor], **settings: Any) -> None:
+            made.append((list(params), settings))
+            super().__init__(made[-1][0], **settings)
+
+    monkeypatch.setattr(torch.optim, "Adam", Watched)
+    started = learn_jointly(encoder, features, data, AdaptConfig(epochs=0)).reported
+    assert started.tolist() == [0.5, 0.5, 0.5]
+    (descriptor, weight, bias), settings = made[0]
+    assert descriptor.shape == (3,) and weight.shape == (2, encoder.dim) and bias.shape == (2,)
+    assert settings == {"lr": 0.01}  # torch's Adam has no weight decay unless told
+    moved = learn_jointly(encoder, features, data, AdaptConfig(epochs=1)).reported
+    assert 0 < float((moved - 0.5).abs().max()) <= 2 * 0.01 + 1e-6  # two batches of 16
+    far = learn_jointly(encoder, features, data, AdaptConfig(epochs=3, lr=0.8)).reported
+    assert bool(((far >= 0) & (far <= 1)).all())

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from audioinv.conf.schema import Config
+from audioinv.core import modes
 from audioinv.core.backbone import OTHERS, load_trunk
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
@@ -215,8 +216,13 @@ def is_amortised(config: Config) -> bool:
 
 
 def modes_of(config: Config) -> list[str]:
-    """The modes to adapt with: those asked for, or all-on where the run knows no other corner."""
-    return config.adapt.modes if is_amortised(config) else ["fixed:all"]
+    """The modes to adapt with: those asked for, or all-on where the run knows no other corner.
+
+    Raises:
+        UserError: one that there is not.
+    """
+    wanted = [modes.check(mode) for mode in config.adapt.modes]
+    return wanted if is_amortised(config) else ["fixed:all"]
 
 
 def fabric_of(config: Config) -> Fabric:

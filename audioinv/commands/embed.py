@@ -1,5 +1,7 @@
 """audioinv embed: features of every clip of a pack at one descriptor, as a Parquet table.
 
+Of a sound longer than the encoder's window the first window counts.
+
 Made in pieces, which an interrupted run leaves behind for the next and workers share among them.
 """
 
@@ -23,6 +25,7 @@ from audioinv.commands.features import calibration_maps
 from audioinv.commands.run_folder import encoder_key
 from audioinv.conf.schema import Config
 from audioinv.core.encoder import AmortisedEncoder, PlainEncoder
+from audioinv.core.errors import UserError
 from audioinv.core.features import FeatureConfig, embed
 from audioinv.core.files import atomic_path
 from audioinv.core.lock import locked
@@ -63,9 +66,14 @@ def main(config: Config, descriptor: str, out: Path, engine: Engine = SERIAL) ->
 
     Whatever the engine, the features are the same bits on machines of one kind: every piece is
     computed by one thread.
+
+    Raises:
+        UserError: windows or averaging are asked for.
     """
+    check_features(config.features)
     source = _source_of(config, descriptor)
-    _, _, pack = _loaded(source)
+    encoder, _, pack = _loaded(source)
+    warn_of_long_clips(encoder, pack)
     key = _key(source, pack)
     if _has_key(out, key):
         log.info("%s: already done", out)
@@ -77,6 +85,36 @@ def main(config: Config, descriptor: str, out: Path, engine: Engine = SERIAL) ->
         n_features = _join(pieces, pack, out, key)
         shutil.rmtree(folder)
     log.info("%s: %d clips, %d features, descriptor %s", out, len(pack), n_features, descriptor)
+
+
+def check_features(features: FeatureConfig) -> None:
+    """Refuses what the features here are not made of.
+
+    Raises:
+        UserError: windows of a clip, or views of it, are asked for.
+    """
+    for key in ("hop_s", "views"):
+        value = getattr(features, key)
+        if value:
+            raise UserError(
+                f"features.{key} is {value} and embed encodes a clip's first window, once; "
+                f"give features.{key}=0"
+            )
+
+
+def warn_of_long_clips(encoder: AmortisedEncoder, pack: Pack) -> None:
+    """Says how much of the sounds lies behind the first window, where there is such."""
+    if pack.corpus.modality != "audio":
+        return
+    window, lengths = encoder.frontend.n_samples, pack.frame["n_samples"].to_numpy()
+    behind = (lengths - window).clip(0)
+    if behind.any():
+        longer, share = (behind > 0).sum(), behind.sum() / lengths.sum()
+        log.warning(
+            "%d of %d clips are longer than the encoder's %g s: what lies behind, %.0f%% of all "
+            "sound, is not used",
+            longer, len(lengths), window / pack.size, 100 * share,
+        )  # fmt: skip
 
 
 def _source_of(config: Config, descriptor: str) -> _Source:

@@ -11,6 +11,7 @@ from audioinv.commands.features import TaskFeatures
 from audioinv.commands.protocols import Context
 from audioinv.commands.run_folder import command_line, encoder_key, versions
 from audioinv.conf.schema import Config
+from audioinv.core import modes
 from audioinv.core.checkpoint import save_tensors
 from audioinv.core.errors import UserError
 from audioinv.core.files import read_json, write_json
@@ -22,15 +23,6 @@ PROTOCOLS = (
     "fewshot_published",
 )  # fmt: skip
 ON_TEST_ALONE = ("fewshot", "fewshot_published", "factors")
-
-MODES = {
-    "fixed:all": "all on",
-    "search": "best corner by evidence",
-    "search:validation": "best corner by validation",
-    "soft": "soft descriptor",
-    "paper": "learnt by gradient (paper)",
-    "surrogate": "learnt by gradient on a surrogate",
-}
 
 
 def main(config: Config) -> None:
@@ -80,8 +72,4 @@ def row_label(method: str, mode: str, detail: str | None = None, amortised: bool
         return f"{name}, {detail}"
     if mode == "fixed:all" and not amortised:
         return name
-    if mode.startswith("fixed:-"):
-        return f"{name}, {mode.removeprefix('fixed:-').replace('_', ' ')} off"
-    if mode.startswith("fixed:") and mode not in MODES:
-        return f"{name}, only {mode.removeprefix('fixed:').replace('_', ' ').replace('+', ', ')}"
-    return f"{name}, {MODES.get(mode, mode)}"
+    return f"{name}, {modes.label(mode)}"

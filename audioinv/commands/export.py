@@ -17,11 +17,16 @@ log = logging.getLogger(__name__)
 
 
 def main(config: Config, descriptor: str, out: Path) -> None:
-    """Writes clips (B, ...) -> features (B, d), batch size free, to `out` (.pt2)."""
+    """Writes clips (B, ...) -> features (B, d), batch size free, to `out` (.pt2).
+
+    The features are those of `features.layers`; a clip is one window of the encoder.
+    """
     encoder, _, pack = load_run(config)
     maps = calibration_maps(encoder, pack, config.features.calibration_clips)
     plain = encoder.at(encoder.space.parse(descriptor), maps.split(256) if len(maps) else ())
+    plain.layers = config.features.layers
     example = torch.zeros_like(encoder_clips(encoder, pack, [0, 0]))
+    n_features = plain(example).shape[1]
     program = torch.export.export(
         plain, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},)
     )
@@ -30,4 +35,4 @@ def main(config: Config, descriptor: str, out: Path) -> None:
     with atomic_path(out) as temporary:
         temporary.write_bytes(buffer.getbuffer())
     shape = ", ".join(map(str, example.shape[1:]))
-    log.info("%s: (batch, %s) -> (batch, %d)", out, shape, encoder.dim)
+    log.info("%s: (batch, %s) -> (batch, %d)", out, shape, n_features)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from audioinv.commands.build import encoder_clips, load_run, run_of
+from audioinv.commands.build import encoder_clips, load_run, results_of
 from audioinv.conf.schema import Config
 from audioinv.core.files import write_json
 from audioinv.core.invariance import measure_invariance
@@ -14,8 +14,8 @@ log = logging.getLogger(__name__)
 
 
 def main(config: Config) -> None:
-    """Writes `run`/measure.json from test clips; BatchNorm statistics come from training clips."""
-    path = run_of(config) / "measure.json"
+    """Writes RESULTS/measure.json from test clips; BatchNorm statistics are of training clips."""
+    path = results_of(config) / "measure.json"
     if path.exists():
         log.info("%s: already done", path)
         return

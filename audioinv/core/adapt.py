@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from audioinv.core import modes
 from audioinv.core.descriptor import DescriptorSpace, flip
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
@@ -30,8 +31,9 @@ from audioinv.core.evidence import (
     learn_soft_descriptor,
 )
 from audioinv.core.features import FeatureCache, first_windows
-from audioinv.core.probes import Readout, fit_readout
+from audioinv.core.probes import Readout, decide, fit_readout
 from audioinv.core.randomness import generator, seeded
+from audioinv.core.scores import mean_average_precision
 
 FeaturesAt = Callable[[Tensor], Tensor]
 MOST_TRIED = 32
@@ -162,20 +164,18 @@ def choose(
         features_at: descriptor (K,) -> features (n, d) of all rows at it.
 
     Raises:
-        UserError: unknown mode, or a corner that names no component.
+        UserError: unknown mode, one that descends gradients, or a corner of no component.
     """
-    kind, _, detail = mode.partition(":")
-    if kind == "fixed":
-        return Mixture.single(space.parse(detail))
-    if kind == "search" and detail == "validation":
+    mode = modes.check(mode)
+    if corner := modes.corner_of(mode):
+        return Mixture.single(space.parse(corner))
+    if mode == "search:validation":
         return search_by_validation(space, features_at, data, config.readout)
-    if kind == "search" and detail in ("", "evidence"):
+    if mode == "search":
         return search_by_evidence(space.corners, features_at, data, config, seed)
     if mode == "soft":
         return soft(space.corners, features_at, data, config, seed)
-    raise UserError(
-        f"mode is '{mode}'; give fixed:CORNER, search, search:validation, soft, surrogate or paper"
-    )
+    raise UserError(f"mode '{mode}' needs the encoder and cannot do with its features")
 
 
 def fit(mixture: Mixture, features_at: FeaturesAt, data: Labelled, config: AdaptConfig) -> Readout:
@@ -247,7 +247,7 @@ def validation_score(
     """Score on validation rows of a readout fitted on training rows of `features` (n, d)."""
     x, y = features[data.train], data.targets[data.train]
     fitted = fit_readout(x, y, data.kind, data.classes, readout, strength, scales)
-    return score(fitted.predict(features[data.valid]), data.targets[data.valid], data.kind)
+    return score(fitted.scores(features[data.valid]), data.targets[data.valid], data.kind)
 
 
 def search_by_evidence(
@@ -291,8 +291,17 @@ def evidence_rows(data: Labelled, most: int, seed: int) -> Tensor:
     return order[_rank_in_class(data.targets[order]).argsort(stable=True)[:most]]
 
 
-def score(predicted: Tensor, targets: Tensor, kind: str) -> float:
-    """Accuracy, mean label accuracy, or R^2 (its mean over several values): higher is better."""
+def score(outputs: Tensor, targets: Tensor, kind: str) -> float:
+    """Accuracy, mean average precision, or R^2 (its mean over several values): higher is better.
+
+    Labels are not judged by their accuracy: where few are positive, saying never is hard to beat.
+
+    Args:
+        outputs: class scores, label scores or values, (n, m).
+    """
+    if kind == "multilabel":
+        return mean_average_precision(outputs, targets)
+    predicted = decide(outputs, kind)
     if kind == "regression":
         residual = (predicted - targets).square().sum(0)
         total = (targets - targets.mean(0)).square().sum(0).clamp_min(1e-12)
@@ -310,24 +319,26 @@ def learn_jointly(
     """The paper's way: i starts at 0.5, Adam on i and on a linear head over the same batches.
 
     i is clamped to [0, 1] after each step, the head is discarded: like every other mode, this one
-    is scored with the final readout. The encoder is frozen; BatchNorm uses its running statistics.
+    is scored with the final readout. The encoder is frozen. BatchNorm statistics are those that i
+    is judged under: recomputed where i stands, at the start of each epoch, and held until the next.
 
     Of a clip's windows it sees the first.
 
     Args:
-        features: of all rows; only its front-end maps and `layers` are used.
+        features: of all rows; its front-end maps, `layers` and BatchNorm statistics are used.
     """
+    encoder.eval().requires_grad_(False)
     maps, layers = features.maps[first_windows(features.owner)], features.layers
     descriptor = torch.full((encoder.space.size,), 0.5, requires_grad=True)
     with seeded(seed, "paper head"):
         head = torch.nn.LazyLinear(data.n_outputs)
         head(encoder.run(maps[:1], descriptor.detach(), layers))
     optimiser = torch.optim.Adam([descriptor, *head.parameters()], lr=config.lr)
-    encoder.eval().requires_grad_(False)
     for epoch in range(config.epochs):
+        statistics = features.statistics(descriptor.detach())
         order = torch.randperm(len(data.train), generator=generator(seed, "paper order", epoch))
         for rows in data.train[order].split(config.batch_size):
-            seen = encoder.run(maps[rows], descriptor, layers)
+            seen = encoder.run(maps[rows], descriptor, layers, statistics)
             loss = task_loss(head(seen), data.targets[rows], data.kind)
             optimiser.zero_grad()
             loss.backward()

@@ -91,9 +91,20 @@ class AmortisedEncoder(nn.Module):
         parts = [self.run(maps[r], i, layers) for r, i in zip(rows, distinct, strict=True)]
         return torch.cat(parts)[torch.cat(rows).argsort()]
 
-    def run(self, maps: Tensor, descriptor: Tensor, layers: str = "last") -> Tensor:
-        """Features (B, d) of front-end maps (B, C, H, W) under one descriptor (K,)."""
-        weights = self.weights(descriptor.to(maps.device))
+    def run(
+        self,
+        maps: Tensor,
+        descriptor: Tensor,
+        layers: str = "last",
+        statistics: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """Features (B, d) of front-end maps (B, C, H, W) under one descriptor (K,).
+
+        Args:
+            statistics: buffers of the backbone by name, in place of its own: BatchNorm statistics
+                of this descriptor, as `FeatureCache.statistics` gives them.
+        """
+        weights = self.weights(descriptor.to(maps.device)) | dict(statistics or {})
         return functional_call(self.backbone, weights, (maps, layers))
 
     def weights(self, descriptor: Tensor) -> dict[str, Tensor]:
@@ -161,13 +172,18 @@ class AmortisedEncoder(nn.Module):
 
 
 class PlainEncoder(nn.Module):
-    """Front end and backbone with fixed weights; knows nothing of descriptors."""
+    """Front end and backbone with fixed weights; knows nothing of descriptors.
 
-    def __init__(self, frontend: nn.Module, backbone: nn.Module) -> None:
+    Args:
+        layers: whose features it gives where it is not told: last or all.
+    """
+
+    def __init__(self, frontend: nn.Module, backbone: nn.Module, layers: str = "last") -> None:
         super().__init__()
         self.frontend = frontend
         self.backbone = backbone
+        self.layers = layers
 
-    def forward(self, x: Tensor, layers: str = "last") -> Tensor:
+    def forward(self, x: Tensor, layers: str | None = None) -> Tensor:
         """Features (B, d) of a batch `x`."""
-        return self.backbone(self.frontend(x), layers)
+        return self.backbone(self.frontend(x), layers or self.layers)

@@ -144,6 +144,13 @@ class FeatureCache:
         depends = self.encoder.is_conditioned or self.views is not None
         return tuple(descriptor.tolist()) if depends else ()
 
+    def statistics(self, descriptor: Tensor) -> dict[str, Tensor]:
+        """BatchNorm's, under which features at `descriptor` (K,) are judged: buffer -> values.
+
+        Empty where those of pre-training are kept.
+        """
+        return dict(self._network(descriptor).named_buffers()) if self.calibration else {}
+
     def _network(self, descriptor: Tensor) -> nn.Module:
         network: nn.Module = self.encoder.at(descriptor, self.calibration).backbone
         return network

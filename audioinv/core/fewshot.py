@@ -35,8 +35,8 @@ class FewShotConfig:
         n_way, k_shot, n_query: classes, and support and query clips of each, in an episode.
         n_tasks: episodes. readouts: centroid, logistic, sgd.
         class_split: shares of the classes for learning the descriptor, for choosing, for testing.
-        modes: descriptors: fixed:CORNER; search or soft, learnt from the training classes; or
-            episode, the corner of highest evidence for each episode's own support.
+        modes: descriptors: fixed:CORNER; search, soft or validation, learnt from the training
+            classes; or episode, the corner of highest evidence for each episode's own support.
         inverse_l2: of the logistic readout.
     """
 

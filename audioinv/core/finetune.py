@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from audioinv.core.adapt import Labelled, score, task_loss
 from audioinv.core.errors import UserError
-from audioinv.core.probes import decide
 from audioinv.core.randomness import generator, seeded
 
 
@@ -94,8 +93,7 @@ def finetune(
 
 def validation_value(model: Finetuned, maps: Tensor, data: Labelled) -> float:
     """The task's score on validation rows: higher is better."""
-    predicted = decide(predict(model, maps[data.valid]), data.kind)
-    return score(predicted, data.targets[data.valid], data.kind)
+    return score(predict(model, maps[data.valid]), data.targets[data.valid], data.kind)
 
 
 @torch.no_grad()

@@ -93,12 +93,18 @@ def fit_readout(
             the mean cross entropy + l2 ||w||^2, instead of `strength`.
 
     Raises:
-        UserError: unknown readout, an l2 below 0, or training labels of fewer than two classes.
+        UserError: unknown readout, an l2 below 0 or one for a readout of classes that chooses its
+            own, or training labels of fewer than two classes.
     """
     if name not in READOUTS:
         raise UserError(f"readout is '{name}'; give one of {', '.join(READOUTS)}")
     if not 0 <= l2 < math.inf:
         raise UserError(f"adapt.l2 is {l2}; give 0 or more")
+    if l2 and kind == "classification" and name != "logistic":
+        raise UserError(
+            f"adapt.l2 is {l2} and readout {name} of classes chooses its own; "
+            "give adapt.readout=logistic or adapt.l2=0"
+        )
     mean, std = features.mean(0), features.std(0).clamp_min(1e-6)
     if scales is not None:
         std = std / scales

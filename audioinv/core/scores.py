@@ -51,8 +51,8 @@ def _score_labels(outputs: Tensor, targets: Tensor) -> dict[str, Any]:
     present = targets.sum(0) > 0
     return {
         "metric": "map",
-        "value": _mean_average_precision(outputs, targets),
-        "interval": bootstrap(_mean_average_precision, outputs, targets),
+        "value": mean_average_precision(outputs, targets),
+        "interval": bootstrap(mean_average_precision, outputs, targets),
         "chance": float(targets.mean(0)[present].mean()),
         "n_test": len(targets),
         "macro_f1": _macro_f1((outputs > 0).float(), targets),
@@ -117,9 +117,17 @@ def _r2(predicted: Tensor, targets: Tensor) -> float:
     return float(r2_score(predicted, targets))
 
 
-def _mean_average_precision(scores: Tensor, targets: Tensor) -> float:
-    """Mean over the labels that any of these clips has; the others have no precision."""
+def mean_average_precision(scores: Tensor, targets: Tensor) -> float:
+    """Mean over the labels that any of these clips has; the others have no precision.
+
+    0 where these clips have no label at all.
+
+    Args:
+        scores, targets: (n, labels).
+    """
     present = targets.sum(0) > 0
+    if not present.any():
+        return 0.0
     return float(average_precision_score(targets[:, present].numpy(), scores[:, present].numpy()))
 
 

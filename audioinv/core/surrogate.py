@@ -76,10 +76,13 @@ class Surrogate:
 
 
 @torch.no_grad()
-def make_surrogate(encoder: AmortisedEncoder, maps: Tensor, layers: str, seed: int) -> Surrogate:
-    """The surrogate over maps (n, C, H, W), with the running BatchNorm statistics.
+def make_surrogate(
+    encoder: AmortisedEncoder, features: FeatureCache, rows: Tensor, seed: int
+) -> Surrogate:
+    """The surrogate over the first windows of clips `rows` (n,).
 
-    The features of all corners together are projected to their first principal components, each
+    At each corner the encoder has the BatchNorm statistics under which it is judged there. The
+    features of all corners together are projected to their first principal components, each
     feature at unit variance.
 
     Raises:
@@ -92,8 +95,9 @@ def make_surrogate(encoder: AmortisedEncoder, maps: Tensor, layers: str, seed: i
             f"give soft or paper where K is above {MOST_COMPONENTS}"
         )
     corners = torch.tensor(list(itertools.product((0.0, 1.0), repeat=size)))
-    features = torch.stack([_embed(encoder, maps, corner, layers) for corner in corners])
-    flat = features.flatten(0, 1)
+    maps = features.maps[first_windows(features.owner)[rows]]
+    every = torch.stack([_embed(encoder, maps, corner, features) for corner in corners])
+    flat = every.flatten(0, 1)
     chosen = torch.randperm(len(flat), generator=generator(seed, "surrogate"))[:FITTED_ON]
     mean, std = flat[chosen].mean(0), flat[chosen].std(0).clamp_min(1e-6)
     standard = (flat[chosen] - mean) / std
@@ -102,12 +106,15 @@ def make_surrogate(encoder: AmortisedEncoder, maps: Tensor, layers: str, seed: i
         _, size_of, axes = torch.pca_lowrank(standard, kept, center=False, niter=1)
     scale = len(chosen) ** 0.5 / size_of[0].clamp_min(1e-6)  # the widest direction at deviation 1
     projection = axes * scale / std[:, None]
-    anchors = (features - mean) @ projection
+    anchors = (every - mean) @ projection
     return Surrogate(corners, anchors, mean, projection)
 
 
-def _embed(encoder: AmortisedEncoder, maps: Tensor, descriptor: Tensor, layers: str) -> Tensor:
-    return torch.cat([encoder.run(part, descriptor, layers) for part in maps.split(128)])
+def _embed(
+    encoder: AmortisedEncoder, maps: Tensor, corner: Tensor, features: FeatureCache
+) -> Tensor:
+    statistics, layers = features.statistics(corner), features.layers
+    return torch.cat([encoder.run(part, corner, layers, statistics) for part in maps.split(128)])
 
 
 def learn_by_surrogate(
@@ -125,20 +132,21 @@ def learn_by_surrogate(
     clip's windows the first counts: all as in mode paper.
 
     Args:
-        features: of all rows; only its front-end maps and `layers` are used.
+        features: of all rows; its front-end maps, `layers` and BatchNorm statistics are used.
     """
     encoder.eval().requires_grad_(False)
     maps = features.maps[first_windows(features.owner)]
     rows = evidence_rows(replace(data, valid=data.valid[:0]), config.anchor_clips, seed)
-    surrogate = make_surrogate(encoder, maps[rows], features.layers, seed)
+    surrogate = make_surrogate(encoder, features, rows, seed)
     learner = _Learner(encoder.space.size, surrogate.projection.shape[1], data, config, seed)
     for epoch in range(config.epochs):
         order = torch.randperm(len(rows), generator=generator(seed, "surrogate order", epoch))
         for batch in order.split(config.batch_size):
             learner.step(surrogate(learner.descriptor, batch), rows[batch])
     order = torch.randperm(len(data.train), generator=generator(seed, "true order"))
+    statistics = features.statistics(learner.descriptor.detach())
     for batch in data.train[order].split(config.batch_size)[: config.true_steps]:
-        seen = encoder.run(maps[batch], learner.descriptor, features.layers)
+        seen = encoder.run(maps[batch], learner.descriptor, features.layers, statistics)
         learner.step(surrogate.project(seen), batch)
     learnt = learner.descriptor.detach().clone()
     return Mixture.single(encoder.space.round(learnt) if config.rounding else learnt)

@@ -22,12 +22,12 @@ import soxr  # type: ignore[import-untyped]
 
 from audioinv.core.errors import FileError, UserError
 from audioinv.core.files import atomic_path
+from audioinv.data.media import FULL_SCALE
 from audioinv.data.parallel import probe_files
 
 Samples = npt.NDArray[np.float32]
 Pcm = npt.NDArray[np.int16]
 
-FULL_SCALE = 32768.0
 LOUDEST = 256.0  # 48 dB above full scale: integers written as floats, or damage
 LENGTH_TOLERANCE_S = 0.01  # manifests round their seconds, and mp3 encoders pad
 # Endings found when a folder is searched; raw has no header to read.

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from audioinv.core.bank import ALL
 from audioinv.core.randomness import generator
-from audioinv.data.audio_io import FULL_SCALE
-from audioinv.data.media import Samples
+from audioinv.data.media import FULL_SCALE, Samples
 from audioinv.data.pack import Pack
 
 

@@ -16,10 +16,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from audioinv.core.errors import UserError
-from audioinv.data.audio_io import read_pcm
 from audioinv.data.manifest import FACTORS
 
 Samples = NDArray[Any]
+FULL_SCALE = 32768.0  # of the int16 that packs of sounds hold
 OF_SOUNDS = ("audio", "sonograph")
 
 
@@ -65,6 +65,8 @@ class Sounds:
 
     def read(self, path: Path, row: Mapping[str, Any]) -> Samples:
         """The row's stretch of the file, mixed to mono and resampled, (n,) int16."""
+        from audioinv.data.audio_io import read_pcm  # packs of images need no audio libraries
+
         return read_pcm(path, self.size, row["start"], row["duration"])
 
 

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from audioinv.core.modes import is_learnt
 from audioinv.report.collect import Experiment, Measurement, method_name, unique
 from audioinv.report.figures import words
-
-LEARNED = ("search", "soft", "paper", "surrogate", "validation", "episode")
 
 
 def descriptor_table(experiment: Experiment) -> str:
     """What tasks learnt: a row a task and mode, a column a component; "" if nothing was learnt."""
-    learned = [r for r in experiment.results if r.mode.split(":")[0] in LEARNED and r.descriptor]
+    learned = [r for r in experiment.results if is_learnt(r.mode) and r.descriptor]
     learned = [r for r in learned if r.protocol in ("linear-v1", "regression-v1")]
     if not learned:
         return ""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from audioinv.core import modes
 from audioinv.data import audio_io
 from audioinv.report import figures
 from audioinv.report.collect import (
@@ -29,7 +30,7 @@ from audioinv.report.metrics import METRIC_NAMES, scale, show
 
 K = TypeVar("K")
 
-LEARNED_MODES = ("soft", "search", "surrogate", "paper")
+EPISODES = "fewshot"  # protocols of few-shot episodes begin so
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,11 @@ class Clip:
 
 def descriptor_pictures(results: Sequence[Result]) -> list[Picture]:
     """One heat map per row whose descriptor was learned, mean and spread over seeds."""
-    learned = [r for r in results if _family(r) in LEARNED_MODES and r.descriptor]
-    learned.sort(key=lambda r: LEARNED_MODES.index(_family(r)))
-    rows = unique((r.method, r.label) for r in learned)
+    learned = [r for r in results if modes.is_learnt(r.mode) and r.descriptor]
+    learned.sort(key=lambda r: (r.protocol.startswith(EPISODES), modes.order(r.mode)))
+    rows = unique((r.method, _learner(r)) for r in learned)
     return [
-        _descriptor_picture(row[1], [r for r in learned if (r.method, r.label) == row])
+        _descriptor_picture(row[1], [r for r in learned if (r.method, _learner(r)) == row])
         for row in rows
     ]
 
@@ -150,12 +151,16 @@ def clips(example: Example) -> list[Clip]:
     return [_clip(example, "before", example.before), _clip(example, "after", example.after)]
 
 
-def _family(result: Result) -> str:
-    """The mode without its variant: search of search:validation."""
-    return result.mode.partition(":")[0]
+def _learner(result: Result) -> str:
+    """The row's label, of episodes without the readout, which has no part in the descriptor."""
+    if not result.protocol.startswith(EPISODES):
+        return result.label
+    return f"{result.label.rpartition(', ')[0] or result.label}, few-shot"
 
 
 def _descriptor_picture(label: str, results: Sequence[Result]) -> Picture:
+    # Several protocols and readouts judge one descriptor: a seed counts once.
+    results = list({(r.task, r.seed): r for r in results}.values())
     tasks = sorted({r.task for r in results})
     components = unique(name for r in results for name in r.descriptor or ())
     values = _gather(

@@ -52,6 +52,24 @@ def test_pieces_make_the_table_that_one_piece_makes(finished: Any, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["whole.parquet"]
 
 
+def test_what_lies_behind_the_first_window_is_told(
+    finished: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The clips have 0.6 s, the encoder sees 0.5 s."""
+    assert main(arguments(finished, tmp_path / "f.parquet", "--nj", "1")) == 0
+    told = "60 of 60 clips are longer than the encoder's 0.5 s: what lies behind, 17% of all sound"
+    assert told in caplog.text
+
+
+@pytest.mark.parametrize(("key", "value"), [("hop_s", "0.25"), ("views", "3")])
+def test_features_that_are_not_made_here_are_refused(
+    finished: Any, tmp_path: Path, refuse: Callable[..., str], key: str, value: str
+) -> None:
+    line = refuse(arguments(finished, tmp_path / "f.parquet", f"features.{key}={value}"))
+    assert f"features.{key} is {value} and embed encodes a clip's first window" in line
+    assert not (tmp_path / "f.parquet").exists()
+
+
 def test_the_same_again_is_done_already(finished: Any, tmp_path: Path) -> None:
     out = tmp_path / "f.parquet"
     assert main(arguments(finished, out)) == 0

@@ -21,7 +21,7 @@ TAUGHT = {
     "adapt": ["KEY=VALUE", "adapt.modes=", "tasks="],
     "evaluate": ["KEY=VALUE", "adapt.modes="],
     "measure": ["KEY=VALUE", "measure.n_clips="],
-    "embed": ["--descriptor", "--out", "--nj", "--engine", "KEY=VALUE"],
+    "embed": ["frontend.clip_s seconds", "--descriptor", "--out", "--nj", "--engine", "KEY=VALUE"],
     "export": ["--descriptor", "--out", "KEY=VALUE"],
     "report": ["EXPDIR", "--results"],
     "table": ["EXPDIR", "--out", "--against", "--published", "--results"],

@@ -147,6 +147,22 @@ def test_an_exported_encoder_runs_without_this_package(finished: Any, tmp_path: 
         torch.testing.assert_close(features, expected[:n], atol=1e-4, rtol=1e-4)
 
 
+def test_an_exported_encoder_gives_the_layers_asked_for(finished: Any, tmp_path: Path) -> None:
+    out = tmp_path / "all.pt2"
+    assert main(["export", "--out", str(out), *finished.settings(), "features.layers=all"]) == 0
+    clips = fixed_clips(open_pack(finished.pack), range(3), 4000)
+    given = torch.export.load(out).module()(clips)
+    last = expected_features(finished)
+    assert given.shape[1] > last.shape[1]
+    torch.testing.assert_close(given[:, -last.shape[1] :], last[:3], atol=1e-4, rtol=1e-4)
+
+
+def test_measurements_go_to_the_folder_of_results(finished: Any, tmp_path: Path) -> None:
+    """Those of another pack do not stand for those of the run."""
+    assert main(["measure", *finished.settings(), f"out={tmp_path}"]) == 0
+    assert read(tmp_path / "measure.json") == read(finished.run / "measure.json")
+
+
 def test_the_report_shows_the_run(finished: Any) -> None:
     page = (finished.folder / "exp" / "report.html").read_text()
     assert "<html" in page and "soft descriptor" in page

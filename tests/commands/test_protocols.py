@@ -209,6 +209,11 @@ def test_features_that_cannot_be(finished: Any, refuse: Refuse) -> None:
     assert "adapted with other settings" in line and "views 0 -> 3" in line
 
 
+def test_fine_tuning_refuses_averaged_features(finished: Any, refuse: Refuse) -> None:
+    line = refuse(["evaluate", *finished.settings(), "protocol=finetune", "features.views=3"])
+    assert "leave features.views at 0" in line
+
+
 def test_results_of_another_encoder_are_not_taken_for_ones_own(
     finished: Any, tmp_path: Path, refuse: Refuse
 ) -> None:

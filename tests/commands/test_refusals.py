@@ -174,10 +174,8 @@ def test_unknown_task_or_mode(finished: Any, refuse: Refuse, snapshot: Any) -> N
     assert "run audioinv adapt" in refuse(
         ["evaluate", *finished.settings(), "adapt.modes=[fixed:none]"]
     )
-    for text in ("fixed:echo", "fixed:"):
-        assert "unknown component" in refuse(
-            ["adapt", *finished.settings(), f"adapt.modes=['{text}']"]
-        )
+    for text, told in (("fixed:echo", "unknown component echo"), ("fixed:", "give fixed:CORNER")):
+        assert told in refuse(["adapt", *finished.settings(), f"adapt.modes=['{text}']"])
     assert "unknown component" in refuse(
         ["embed", *finished.settings(), "--descriptor", "echo", "--out", "x"]
     )

@@ -28,6 +28,7 @@ from audioinv.core.errors import UserError
 from audioinv.core.features import FeatureCache
 from audioinv.core.probes import fit_readout
 from audioinv.core.randomness import generator
+from tests.core.small_encoder import small_encoder, small_maps
 
 SPACE = DescriptorSpace.single(["a", "b", "c"], min_active=0)
 N, TEST = 160, torch.arange(120, 160)
@@ -63,8 +64,8 @@ def features_of(data: Labelled, hidden: Tensor = TEST) -> Callable[[Tensor], Ten
 
 def quality(mixture: Mixture, data: Labelled, config: AdaptConfig) -> float:
     readout = fit(mixture, features_of(data), data, config)
-    predicted = readout.predict(mixture.features(features_of(data, torch.tensor([]).long())))
-    return score(predicted[TEST], data.targets[TEST], data.kind)
+    outputs = readout.scores(mixture.features(features_of(data, torch.tensor([]).long())))
+    return score(outputs[TEST], data.targets[TEST], data.kind)
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
@@ -204,7 +205,13 @@ class Fading(nn.Module):
 
     space = SPACE
 
-    def run(self, maps: Tensor, descriptor: Tensor, layers: str) -> Tensor:
+    def run(
+        self,
+        maps: Tensor,
+        descriptor: Tensor,
+        layers: str,
+        statistics: dict[str, Tensor] | None = None,
+    ) -> Tensor:
         gain = torch.cat([(1 - descriptor[:1]).expand(3), torch.ones(2)])
         return maps.flatten(1) * gain
 
@@ -219,6 +226,54 @@ def learn(rounding: bool = False, seed: int = 0, spoil: bool = False) -> Mixture
     encoder: Any = Fading()
     features = FeatureCache(encoder, noise[:, None, None], torch.empty(0))
     return learn_jointly(encoder, features, data, config, seed)
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_the_papers_way_learns_under_the_statistics_it_is_judged_under(
+    calibrated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it sees at the start of each epoch is what evaluation makes of the same clips."""
+    encoder, data, maps = small_encoder(), labelled(), small_maps(N)
+    calibration = small_maps(64, "others") if calibrated else torch.empty(0)
+    features = FeatureCache(encoder, maps, calibration)
+    told, seen = [], []
+    forward = encoder.run
+
+    def spy(x: Tensor, i: Tensor, *rest: Any) -> Tensor:
+        found = forward(x, i, *rest)
+        told.append((x, i.detach().clone()))
+        seen.append(found.detach())
+        return found
+
+    monkeypatch.setattr(encoder, "run", spy)
+    config = AdaptConfig(epochs=4, batch_size=32, lr=0.05)
+    learn_jointly(encoder, features, data, config)
+    starts = range(1, len(seen), 3)  # the head's call, then three batches an epoch
+    assert len(starts) == 4 and len({tuple(told[k][1].tolist()) for k in starts}) == 4
+    for k in starts:
+        x, descriptor = told[k]
+        judged = FeatureCache(encoder, x, calibration)(descriptor)
+        torch.testing.assert_close(seen[k], judged, atol=1e-5, rtol=1e-5)
+
+
+def test_the_learnt_heads_logits_are_those_of_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a descriptor that stands still, on all training clips."""
+    encoder, data = small_encoder(), labelled()
+    features = FeatureCache(encoder, small_maps(N), small_maps(64, "others"))
+    outputs, heads = [], []
+
+    class Watched(nn.LazyLinear):
+        def __init__(self, n: int) -> None:
+            super().__init__(n)
+            self.register_forward_hook(lambda head, x, y: outputs.append(y.detach()))
+            heads.append(self)
+
+    monkeypatch.setattr(torch.nn, "LazyLinear", Watched)
+    config = AdaptConfig(epochs=1, batch_size=len(TRAIN), lr=0.0)
+    mixture = learn_jointly(encoder, features, data, config)
+    order = torch.randperm(len(TRAIN), generator=generator(0, "paper order", 0))
+    judged = heads[0](mixture.features(features)[TRAIN[order]])
+    torch.testing.assert_close(outputs[1], judged.detach(), atol=1e-5, rtol=1e-5)
 
 
 def test_the_papers_way_follows_the_gradient() -> None:
@@ -249,9 +304,9 @@ def test_several_values_at_once_are_adapted_to(mode: str) -> None:
     assert float(mixture.reported[0]) < 0.1
     readout = fit(mixture, at, data, config)
     seen = mixture.features(features_of(one, torch.tensor([]).long()))[TEST]
-    predicted = readout.predict(seen)
-    assert predicted.shape == (40, 2)
-    assert score(predicted, data.targets[TEST], "regression") > 0.85
+    outputs = readout.scores(seen)
+    assert outputs.shape == (40, 2)
+    assert score(outputs, data.targets[TEST], "regression") > 0.85
 
 
 def test_the_papers_way_regresses_several_values() -> None:
@@ -283,12 +338,15 @@ def test_r2_is_scikit_learns() -> None:
 
 
 def test_scores_by_hand() -> None:
-    assert score(
-        torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]), "classification"
-    ) == pytest.approx(2 / 3)
-    assert score(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 3.0]), "regression") == pytest.approx(
-        0.5
-    )
+    outputs = torch.eye(3)[[0, 1, 1]]
+    assert score(outputs, torch.tensor([0, 1, 2]), "classification") == pytest.approx(2 / 3)
+    values = torch.tensor([[1.0], [2.0]])
+    assert score(values, torch.tensor([1.0, 3.0]), "regression") == pytest.approx(0.5)
+    # Positives stand first and third: (1 + 2/3) / 2. A label without any does not count.
+    labels = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
+    outputs = torch.tensor([[-1.0, 5.0], [-2.0, 5.0], [-3.0, 5.0]])
+    assert score(outputs, labels, "multilabel") == pytest.approx(5 / 6)
+    assert score(outputs, 0 * labels, "multilabel") == 0
 
 
 def test_the_l2_of_a_logistic_readout_is_chosen_on_validation() -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from audioinv.core import finetune as module
-from audioinv.core.adapt import Labelled
+from audioinv.core.adapt import Labelled, score
 from audioinv.core.errors import UserError
 from audioinv.core.finetune import FinetuneConfig, Finetuned, finetune, predict, validation_value
 from audioinv.core.randomness import generator, seeded
@@ -71,7 +71,7 @@ def test_other_kinds_of_tasks_are_learnt(kind: str) -> None:
     model = finetune(network(), maps, data, replace(QUICK, epochs=40))
     outputs, targets = predict(model, maps[TEST]), data.targets[TEST]
     if kind == "multilabel":
-        assert float(((outputs > 0) == targets.bool()).float().mean()) > 0.9
+        assert score(outputs, targets, kind) > 0.9  # 2/3 for any constant: one label is always on
     else:
         assert float((outputs[:, 0] - targets).abs().mean()) < 0.4  # 1 for the best constant
 
@@ -144,7 +144,8 @@ def test_the_validation_value_is_one_for_the_truth(kind: str) -> None:
         "regression": truth[:, None],
     }[kind]
     assert validation_value(Oracle(told), maps, data) == pytest.approx(1.0)  # type: ignore[arg-type]
-    assert validation_value(Oracle(-told), maps, data) < 0.1  # type: ignore[arg-type]
+    nothing = 0.7 if kind == "multilabel" else 0.1  # one label of three is always on
+    assert validation_value(Oracle(-told), maps, data) < nothing  # type: ignore[arg-type]
 
 
 def test_the_same_seed_gives_the_same_network_and_another_another() -> None:

@@ -114,6 +114,13 @@ def test_a_given_l2_is_the_minimum_that_gradients_find() -> None:
         fit_readout(x, targets, "regression", [], l2=-1)
 
 
+@pytest.mark.parametrize("name", ["ridge", "lda"])
+def test_an_l2_that_would_not_be_used_is_refused(name: str) -> None:
+    x, y = problem(3)
+    with pytest.raises(UserError, match=f"readout {name} of classes chooses its own"):
+        fit_readout(x, y, "classification", names(3), name, l2=0.1)
+
+
 def test_several_values_are_one_ridge_regression() -> None:
     """All with the same strength."""
     x, _ = problem(2)

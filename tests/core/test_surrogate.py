@@ -15,6 +15,7 @@ from audioinv.core.errors import UserError
 from audioinv.core.features import FeatureCache
 from audioinv.core.randomness import generator
 from audioinv.core.surrogate import learn_by_surrogate, make_surrogate
+from tests.core.small_encoder import small_encoder, small_maps
 
 N, K = 60, 3
 
@@ -28,7 +29,13 @@ class Toy(nn.Module):
         super().__init__()
         self.space = DescriptorSpace.single([f"a{k}" for k in range(size)])
 
-    def run(self, maps: Tensor, descriptor: Tensor, layers: str = "last") -> Tensor:
+    def run(
+        self,
+        maps: Tensor,
+        descriptor: Tensor,
+        layers: str = "last",
+        statistics: dict[str, Tensor] | None = None,
+    ) -> Tensor:
         signal, nuisance = maps.flatten(1).chunk(2, dim=1)
         kept = signal * (1 - descriptor)
         return torch.cat([kept, (nuisance * (1 - descriptor)).tanh(), nuisance * 0.1], dim=1)
@@ -49,8 +56,8 @@ def spread_of(features: Tensor) -> Tensor:
 
 def test_it_is_the_encoder_at_corners_and_interpolates_between() -> None:
     encoder: Any = Toy()
-    surrogate = make_surrogate(encoder, maps(), "last", seed=0)
     rows = torch.arange(N)
+    surrogate = make_surrogate(encoder, cache(encoder, maps()), rows, seed=0)
     at_corner = {}
     for corner in itertools.product((0.0, 1.0), repeat=K):
         i = torch.tensor(corner)
@@ -101,4 +108,39 @@ def test_validation_rows_are_not_seen() -> None:
 def test_too_many_components_are_refused() -> None:
     encoder: Any = Toy(9)
     with pytest.raises(UserError, match="2\\^K corners and K is 9; give soft or paper"):
-        make_surrogate(encoder, maps(9), "last", seed=0)
+        make_surrogate(encoder, cache(encoder, maps(9)), torch.arange(N), seed=0)
+
+
+def test_corners_are_anchored_under_the_statistics_they_are_judged_under() -> None:
+    """Windows of a clip beyond the first are left out, as in mode paper."""
+    encoder, x = small_encoder(), small_maps(40)
+    owner = torch.arange(40) // 2
+    features = FeatureCache(encoder, x, small_maps(64, "others"), owner=owner)
+    rows = torch.tensor([3, 1, 8, 9, 2])
+    surrogate = make_surrogate(encoder, features, rows, seed=0)
+    for corner, anchors in zip(surrogate.corners, surrogate.anchors, strict=True):
+        judged = features.windows(corner)[2 * rows]
+        torch.testing.assert_close(anchors, surrogate.project(judged), atol=1e-4, rtol=1e-4)
+
+
+def test_true_steps_are_taken_under_the_statistics_of_the_descriptor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoder, x, calibration = small_encoder(), small_maps(N), small_maps(64, "others")
+    features = FeatureCache(encoder, x, calibration)
+    told = []
+    forward = encoder.run
+
+    def spy(maps: Tensor, i: Tensor, *rest: Any) -> Tensor:
+        found = forward(maps, i, *rest)
+        told.append((maps, i.detach().clone(), found.detach()))
+        return found
+
+    monkeypatch.setattr(encoder, "run", spy)
+    targets = x.flatten(1).mean(1).gt(0).long()
+    data = Labelled(targets, "classification", ["-", "+"], torch.arange(48), torch.arange(48, N))
+    config = AdaptConfig(epochs=5, anchor_clips=40, true_steps=1)
+    learn_by_surrogate(encoder, features, data, config)
+    maps, descriptor, seen = told[-1]
+    judged = FeatureCache(encoder, maps, calibration)(descriptor)
+    torch.testing.assert_close(seen, judged, atol=1e-5, rtol=1e-5)

@@ -14,6 +14,7 @@ from audioinv.core.errors import UserError
 from audioinv.report import write_report
 from audioinv.report.collect import read_experiment
 from audioinv.report.page import facts
+from audioinv.report.pictures import Picture, descriptor_pictures
 
 VOID = {"meta", "img", "br", "link", "input"}
 LOADING = {"src", "href", "srcset", "poster", "data", "action"}
@@ -53,6 +54,10 @@ def _read(report: Path) -> Page:
 
 def _page(experiment: Path) -> Page:
     return _read(write_report(experiment))
+
+
+def _decoded(picture: Picture) -> str:
+    return _svg({"src": picture.uri})
 
 
 def _svg(image: dict[str, str]) -> str:
@@ -233,6 +238,28 @@ def test_searched_variants_are_learned_and_fixed_ones_are_not(without_figures: P
     alternatives = [image["alt"] for image in _page(without_figures).all("img")]
     assert len(alternatives) == 1
     assert alternatives[0].startswith("Learned descriptor of amortised, all invariant")
+
+
+def test_few_shot_descriptors_are_shown_once_for_all_readouts(without_figures: Path) -> None:
+    """Modes that only episodes know are learnt, too; a seed counts once."""
+    rows = (("validation", "corner by episodes"), ("episode", "corner by evidence"))
+    for seed in (0, 1):
+        for mode, label in rows:
+            for readout in ("centroid", "logistic"):
+                folder = without_figures / f"amortised_s{seed}" / "tasks" / "digit" / mode / readout
+                folder.mkdir(parents=True)
+                value = {
+                    "protocol": "fewshot-v1 5-way 1-shot", "task": "digit", "method": "amortised",
+                    "mode": mode, "label": f"Amortised, {label}, {readout}", "metric": "accuracy",
+                    "value": 0.5, "seed": seed, "descriptor": {"fade": float(seed), "crop": 1.0},
+                }  # fmt: skip
+                (folder / "result.json").write_text(json.dumps(value))
+    results = read_experiment(without_figures).results
+    pictures = descriptor_pictures(results)
+    titles = [f"Amortised, {label}, few-shot" for _, label in rows]
+    assert [picture.title for picture in pictures] == titles
+    assert all("digit: fade 0.50, crop 1.00" in picture.alt for picture in pictures)
+    assert "±0.71" in " ".join(ElementTree.fromstring(_decoded(pictures[0])).itertext())
 
 
 def test_a_method_s_own_settings_are_told(without_figures: Path) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from audioinv.commands.build import is_amortised
 from audioinv.commands.protocols import Context, Rows
 from audioinv.commands.run_folder import task_folder
+from audioinv.core import modes
 from audioinv.core.adapt import Labelled, Mixture, choose
 from audioinv.core.errors import UserError
 from audioinv.core.features import FeatureCache
@@ -39,13 +40,6 @@ from audioinv.data.task import Task
 log = logging.getLogger(__name__)
 N_CHOOSING = 500
 """Episodes by which the mode `validation` judges a corner."""
-MODES = {
-    "fixed:all": "all on",
-    "search": "corner by evidence on training classes",
-    "soft": "soft descriptor of training classes",
-    "validation": "corner by episodes of training classes",
-    "episode": "corner by each episode's evidence",
-}
 
 
 def rows(context: Context) -> Rows:
@@ -58,9 +52,13 @@ def rows_of(context: Context, kind: type[EpisodesOf]) -> Rows:
 
     A task without classes enough for such episodes is left out with a warning, unless `tasks` names
     it.
+
+    Raises:
+        UserError: a mode that there is not.
     """
     settings: FewShotConfig = getattr(context.config, kind.protocol)
-    modes = settings.modes if is_amortised(context.config) else ["fixed:all"]
+    wanted = [modes.check(mode, episodes=True) for mode in settings.modes]
+    wanted = wanted if is_amortised(context.config) else ["fixed:all"]
     for task in find_tasks(context.pack, context.config.tasks):
         if task.kind != "classification" or task.groups or task.augmentation:
             continue
@@ -71,7 +69,7 @@ def rows_of(context: Context, kind: type[EpisodesOf]) -> Rows:
                 raise
             log.warning("%s is left out: %s", task.name, error)
             continue
-        for mode in modes:
+        for mode in wanted:
             features = lru_cache(maxsize=1)(partial(episodes.features, mode))
             for readout in settings.readouts:
                 name = f"{kind.protocol}_{settings.n_way}way_{settings.k_shot}shot_{readout}"
@@ -128,7 +126,7 @@ class EpisodesOf:
             "n_train": s.n_way * s.k_shot,
             "mode": mode,
             "per_clip": {"clips": torch.arange(len(accuracies)), "score": accuracies},
-            "mode_label": f"{MODES.get(mode, mode)}, {readout}",
+            "mode_label": f"{modes.label(mode, episodes=True)}, {readout}",
             "descriptor": self.context.encoder.space.to_dict(descriptor),
             "layers": self.context.config.features.layers,
             "readout": readout,
@@ -157,8 +155,8 @@ class EpisodesOf:
     def learn(self, mode: str, cache: FeatureCache) -> Mixture:
         """The descriptor of the whole task, from clips of its training classes only."""
         space, config = self.context.encoder.space, self.context.config
-        if mode.startswith("fixed:"):
-            return Mixture.single(space.parse(mode.removeprefix("fixed:")))
+        if corner := modes.corner_of(mode):
+            return Mixture.single(space.parse(corner))
         seen = self.known[torch.isin(self.labels[self.known], self.parts[0])]
         if len(self.parts[0]) < 2:
             raise UserError(

@@ -14,6 +14,7 @@ from audioinv.commands.protocols import Context, Rows
 from audioinv.commands.protocols.linear import adapted_folder, scored
 from audioinv.core.adapt import Labelled
 from audioinv.core.adapted import Adapted
+from audioinv.core.errors import UserError
 from audioinv.core.features import FeatureCache, first_windows
 from audioinv.core.finetune import finetune, predict
 from audioinv.data.folds import find_tasks
@@ -23,7 +24,13 @@ ID = "finetune-v1"
 
 
 def rows(context: Context) -> Rows:
-    """One row for each task and mode; a mixture is represented by its likeliest corner."""
+    """One row for each task and mode; a mixture is represented by its likeliest corner.
+
+    Raises:
+        UserError: readouts of averaged features.
+    """
+    if context.config.features.views:
+        raise UserError("protocol finetune sees every clip as it is; leave features.views at 0")
     if not any(True for _ in context.encoder.backbone.parameters()):
         return  # no network, nothing to tune
     for task in find_tasks(context.pack, context.config.tasks):

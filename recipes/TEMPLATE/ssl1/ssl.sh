@@ -35,7 +35,7 @@ jobs=2               # runs that go on at once (stages 4 to 7)
 threads=1            # CPU threads of each run
 nj=2                 # processes that read the files (stage 2)
 ngpu=0               # GPUs, which the runs take in turn; 0: CPU
-audioinv_opts=       # Hydra overrides for stages 3 to 7, separated by spaces: "train.steps=10"
+audioinv_opts=       # Hydra overrides for stages 3 to 7, separated by spaces: "pretrain.steps=10"
 audioinv=            # the audioinv command; empty: the one in the repository's .venv, else the one on PATH
 # --- end of options ---
 
