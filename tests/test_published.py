@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from audioinv.commands.compose import compose_config
 from audioinv.core.objectives import moco_v3, nt_xent
+from vision.spirograph import FACTORS, render
 
 
 def hold(config: list[str], published: dict[str, Any]) -> None:
@@ -36,3 +37,16 @@ def test_moco_v3() -> None:
     a, b = rows()
     loss = moco_v3(a, b, b.flip(0), 2 * a, 0.2)
     assert float(loss) == pytest.approx(1.7728435614439235, abs=1e-12)
+
+
+# --- InvCLR and Spirograph ------------------------------------------------------------------------
+
+
+def test_spirograph() -> None:
+    told = {"m": 3.1, "b": 0.6, "h": 1.2, "sigma": 0.5}
+    colours = (1, 0.9, 0.8, 0, 0.1, 0.2)
+    assert list(FACTORS)[:4] == list(told)
+    factors = torch.tensor([[*told.values(), *colours]], dtype=torch.float64)
+    red = render(factors)[0, 0]
+    assert float(red.sum()) == pytest.approx(166.8949, abs=1e-4)
+    assert int((red > 0.5).sum()) == 167
