@@ -7,9 +7,10 @@ a circle of radius a, its pen h from its centre, with a = m + b - h:
     x(t) = (a - b) cos t + h cos(t (a - b) / b)
     y(t) = (a - b) sin t - h sin(t (a - b) / b),    40 points t in [0, 2 pi]
 
-The weight of a pixel at p, the mean over t of exp(-||p - (x, y)||^2 / sigma), is scaled to a maximum
-of 1 in every column of constant x, as the released generator does, and blends the foreground colour
-into the background. So a column that the curve only comes near to shows it as brightly as any other.
+The weight of a pixel at p, the mean over t of exp(-||p - (x, y)||^2 / sigma), is scaled to a
+maximum of 1 in every column of constant x, as the released generator does, and blends the
+foreground colour into the background. So columns that the curve only comes near to are as bright as
+those that it crosses.
 """
 
 from __future__ import annotations

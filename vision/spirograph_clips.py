@@ -45,8 +45,8 @@ class Spirograph(Pixels):
         super().__init__(image_size)
         if drawing != DRAWING:
             raise UserError(
-                f"frontend.drawing is {drawing}; only {DRAWING}, the published generator, is drawn. "
-                "Encoders of an earlier one saw other images: pre-train anew"
+                f"frontend.drawing is {drawing}; give {DRAWING}, the published generator. Encoders "
+                "of an earlier one saw other images: pre-train anew"
             )
         self.config["drawing"] = drawing
 

@@ -114,7 +114,7 @@ def test_what_the_earlier_generator_made_is_refused(
     described = json.loads((run / "encoder" / "encoder.json").read_text())
     del described["frontend"]["drawing"]
     (run / "encoder" / "encoder.json").write_text(json.dumps(described))
-    with pytest.raises(UserError, match="earlier one saw other images: pre-train anew"):
+    with pytest.raises(UserError, match="of an earlier one saw other images: pre-train"):
         load_encoder(run / "encoder")
     statistics = world / "exp" / "statistics.json"
     words = [*SMALL, f"pack={world / 'pack'}", f"statistics={statistics}", f"run={run}"]
