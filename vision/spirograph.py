@@ -7,8 +7,10 @@ a circle of radius a, its pen h from its centre, with a = m + b - h:
     x(t) = (a - b) cos t + h cos(t (a - b) / b)
     y(t) = (a - b) sin t - h sin(t (a - b) / b),    40 points t in [0, 2 pi]
 
-The weight of a pixel at p, the mean over t of exp(-||p - (x, y)||^2 / sigma) scaled to a maximum of
-1, blends the foreground colour into the background.
+The weight of a pixel at p, the mean over t of exp(-||p - (x, y)||^2 / sigma), is scaled to a
+maximum of 1 in every column of constant x, as the released generator does, and blends the
+foreground colour into the background. So columns that the curve only comes near to are as bright as
+those that it crosses.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ from audioinv.factors import Factor
 
 POINTS = 40
 EXTENT = 6.0  # the image shows [-6, 6] x [-6, 6]
+FAINTEST = 1e-8  # columns of less weight than about this stay background
+DRAWING = 2
+"""Counts the generators: 1 scaled the whole image to a maximum of 1, 2 is the published one."""
 
 FACTORS: dict[str, Factor] = {
     factor.name: factor
@@ -77,7 +82,7 @@ def curve(m: Tensor, b: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pixel_weights(x: Tensor, y: Tensor, sigma: Tensor, image_size: int) -> Tensor:
-    """Weights (n, rows, columns), 1 at their highest; rows go with y, columns with x.
+    """Weights (n, rows, columns), 1 at the highest of each column; rows go with y, columns with x.
 
     The Gaussian of a squared distance is the product of one of its x and one of its y part, so the
     mean over the points is a matrix product.
@@ -87,4 +92,4 @@ def pixel_weights(x: Tensor, y: Tensor, sigma: Tensor, image_size: int) -> Tenso
         torch.exp(-((grid - place[..., None]) ** 2) / sigma[..., None]) for place in (x, y)
     )
     weight = along_y.transpose(1, 2) @ along_x / POINTS
-    return weight / weight.amax((1, 2), keepdim=True)
+    return weight / (weight.amax(1, keepdim=True) + FAINTEST)

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from audioinv import factors
 from audioinv.conf.schema import BankConfig
 from audioinv.core.bank import Augmentation, AugmentationBank
+from audioinv.core.errors import UserError
 from audioinv.core.randomness import generator
 from audioinv.data.dataset import sample_rows, test_rows
 from audioinv.data.pack import Pack
 from vision.conf.schema import SpirographConfig
 from vision.frontend import Pixels
 from vision.image import SHOWN, write_strips
-from vision.spirograph import FACTORS, render
+from vision.spirograph import DRAWING, FACTORS, render
 
 SCHEMA = SpirographConfig
 CONF = "vision.conf"
@@ -27,9 +28,27 @@ DEFAULTS = "spirograph"
 
 
 class Spirograph(Pixels):
-    """Factors (B, 10) -> normalised images (B, 3, image_size, image_size)."""
+    """Factors (B, 10) -> normalised images (B, 3, image_size, image_size).
+
+    Args:
+        image_size: height and width in pixels.
+        drawing: which generator the images are of. Encoders and settings that do not say are of
+            before there was a second: 1.
+
+    Raises:
+        UserError: `image_size` below 1, or a generator that is not there any more.
+    """
 
     name = "spirograph"
+
+    def __init__(self, image_size: int = 32, drawing: int = 1) -> None:
+        super().__init__(image_size)
+        if drawing != DRAWING:
+            raise UserError(
+                f"frontend.drawing is {drawing}; give {DRAWING}, the published generator. Encoders "
+                "of an earlier one saw other images: pre-train anew"
+            )
+        self.config["drawing"] = drawing
 
     def forward(self, x: Tensor) -> Tensor:
         """Draws factors `x` (B, 10) and takes the statistics away; differentiable in `x`."""

@@ -47,8 +47,8 @@ class AdaptConfig:
 
     Args:
         readout: ridge, logistic or lda.
-        l2: of the ridge of regressions and of logistic readouts, per label as `fit_readout` says;
-            0 chooses one, by leave-one-out or on validation rows.
+        l2: of the ridge of regressions and of logistic readouts, as `fit_readout` says; 0 chooses
+            one, by leave-one-out or on validation rows.
         labels_per_class: labels that training and validation each keep of a class (of a regression:
             in all, times ten); 0 keeps all. Drawn by the run's seed.
         top_corners: how many corners the soft mode keeps for its readout.

@@ -40,7 +40,9 @@ class Backbone(nn.Module):
             length). Earlier stages are pooled over time then: when is left to the last layer, which
             the descriptor governs.
         dim: output features of the linear layer; 0 leaves it out.
-        options: further keyword arguments of the timm model.
+        options: further keyword arguments of the timm model. Of its ResNets, zero_init_last=False
+            starts the last BatchNorm of each residual block at one, as torchvision and InvCLR do;
+            timm starts it at zero, so that blocks begin as the identity.
 
     Raises:
         UserError: an unknown model, pooling rule, or option.

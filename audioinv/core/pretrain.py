@@ -48,6 +48,7 @@ from audioinv.core.resume import resume, training_state, where
 from audioinv.core.signals import Stopped
 
 OBJECTIVES = ("simclr", "moco_v2", "moco_v3")
+SCHEDULES = ("cosine_after_warmup", "cosine_from_start")
 
 
 @dataclass
@@ -55,7 +56,9 @@ class PretrainConfig:
     """How long, how fast, and with what loss to pre-train.
 
     Args:
-        steps, batch_size, warmup_steps: counts. lr: peak learning rate.
+        steps, batch_size, warmup_steps: counts. lr: peak learning rate. schedule: whether its
+            cosine is over the steps after the warm-up, or over all, the warm-up then bounding it
+            (InvCLR's, which never quite reaches the peak).
         optimiser: "adamw", "adam", "sgd" (momentum 0.9) or "lars".
         objective: "simclr", "moco_v2" or "moco_v3". temperature: of its loss.
         momentum: of MoCo's copy of the network; with moco_v3 it rises to 1.
@@ -90,6 +93,7 @@ class PretrainConfig:
     lr: float = 2e-3
     weight_decay: float = 1e-4
     warmup_steps: int = 50
+    schedule: str = "cosine_after_warmup"
     optimiser: str = "adamw"
     objective: str = "simclr"
     temperature: float = 0.2
@@ -257,6 +261,10 @@ def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
             raise UserError(f"pretrain.{name} is {getattr(config, name)}; give {least} or more")
     if not 0 < config.lr < math.inf:
         raise UserError(f"pretrain.lr is {config.lr}; give a number above 0")
+    if config.schedule not in SCHEDULES:
+        raise UserError(
+            f"pretrain.schedule is '{config.schedule}'; give one of {', '.join(SCHEDULES)}"
+        )
     total = config.batch_size * processes
     if n_clips < total:
         raise UserError(
@@ -335,7 +343,13 @@ def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
 
 
 def learning_rate(config: PretrainConfig, step: int) -> float:
-    """Linear warm-up, then a half cosine that reaches zero when the last step is done."""
+    """Linear warm-up, and a half cosine that reaches zero when the last step is done.
+
+    The cosine begins where the warm-up ends, or with the run: the lower of the two counts then.
+    """
+    if config.schedule == "cosine_from_start":
+        warm = (step + 1) / max(config.warmup_steps, 1)
+        return config.lr * min(warm, 0.5 * (1 + math.cos(math.pi * step / config.steps)))
     if step < config.warmup_steps:
         return config.lr * (step + 1) / config.warmup_steps
     passed = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)

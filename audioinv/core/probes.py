@@ -88,9 +88,10 @@ def fit_readout(
             L2 `strength`), or "lda" (Ledoit-Wolf shrinkage). Regression always uses ridge, and
             multilabel logistic.
         scales: (d,) multiplies the standardised features: the metric of the regularisation.
-        l2: of regressions: minimises the mean over clips of the squared error + l2 ||w||^2, in
-            closed form (which L-BFGS would find too); 0 chooses one by leave-one-out. Of logistic:
-            the mean cross entropy + l2 ||w||^2, instead of `strength`.
+        l2: of regressions: minimises the squared error, its mean over clips and over the m values,
+            + l2 ||w||^2 (InvCLR's readout), in closed form, which L-BFGS would find too; 0 chooses
+            one by leave-one-out. Of logistic: the mean cross entropy + l2 ||w||^2, instead of
+            `strength`; in multilabel, of each label by itself.
 
     Raises:
         UserError: unknown readout, an l2 below 0 or one for a readout of classes that chooses its
@@ -127,7 +128,7 @@ def _fit(
 ) -> tuple[np.ndarray, np.ndarray]:
     if kind == "regression":
         if l2:
-            model = Ridge(l2 * len(x)).fit(x, y.reshape(len(y), -1))
+            model = Ridge(l2 * y.size).fit(x, y.reshape(len(y), -1))
             return np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
         weight, bias, _ = fit_ridge(x, y.reshape(len(y), -1))
         return weight, bias

@@ -9,7 +9,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from audioinv.core.backbone import (
     Backbone,
@@ -128,3 +128,16 @@ def test_weights_of_which_nothing_fits_and_files_that_are_none(tmp_path: Path) -
             load_trunk(small(), tmp_path / name)
     with pytest.raises(UserError, match="init_weights is for timm networks"):
         load_trunk(Statistics(SIZE), tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize(("name", "last"), [("resnet18", "bn2"), ("resnet50", "bn3")])
+@pytest.mark.parametrize(("options", "start"), [({}, 0.0), ({"zero_init_last": False}, 1.0)])
+def test_where_the_last_norms_of_blocks_start(
+    name: str, last: str, options: dict[str, bool], start: float
+) -> None:
+    network = Backbone(name, SIZE, width=0.125, options={"layers": LAYERS, **options})
+    norms = {n: m for n, m in network.named_modules() if isinstance(m, nn.BatchNorm2d)}
+    starts = {n: m.weight.unique().tolist() for n, m in norms.items()}
+    ends = [n for n in starts if n.endswith(last) and "layer" in n]
+    assert len(ends) == sum(LAYERS)
+    assert starts == {n: [start if n in ends else 1.0] for n in starts}

@@ -93,6 +93,7 @@ def test_one_corner_may_be_trained_alone(tmp_path: Path) -> None:
         ({"log_every": 0}, r"pretrain\.log_every is 0; give 1"),
         ({"checkpoint_every": 0}, r"pretrain\.checkpoint_every is 0; give 1"),
         ({"warmup_steps": -3}, r"pretrain\.warmup_steps is -3"),
+        ({"schedule": "linear"}, "schedule is 'linear'; give one of cosine_after_warmup"),
         ({"lr": 0.0}, r"pretrain\.lr is 0\.0; give a number above 0"),
         ({"lr": math.nan}, r"pretrain\.lr is nan"),
         ({"batch_size": N + 1}, "24 training clips cannot fill a batch of 25"),
@@ -163,6 +164,19 @@ def test_learning_rate_in_closed_form() -> None:
     assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
     assert learning_rate(settings(steps=5, warmup_steps=0), 0) == settings().lr
     assert learning_rate(settings(steps=5, warmup_steps=5), 4) == settings().lr
+
+
+def test_a_cosine_from_the_start_is_bounded_by_the_warm_up() -> None:
+    """The lower of a ramp and of a cosine over all steps."""
+    told = {"steps": 50, "lr": 3.0, "schedule": "cosine_from_start"}
+    rates = [learning_rate(settings(warmup_steps=10, **told), step) for step in range(50)]
+    cosine = [1.5 * (1 + math.cos(math.pi * step / 50)) for step in range(50)]
+    ramp = [3.0 * (step + 1) / 10 for step in range(50)]
+    assert rates == pytest.approx([min(pair) for pair in zip(ramp, cosine, strict=True)])
+    assert rates[8] == pytest.approx(2.7) and rates[10] == pytest.approx(2.71353, abs=1e-5)
+    assert max(rates) < 3.0
+    plain = [learning_rate(settings(warmup_steps=0, **told), step) for step in range(50)]
+    assert plain == pytest.approx(cosine)
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_a_given_l2_is_the_minimum_that_gradients_find() -> None:
     z = ((x - readout.mean) / readout.std).double()
     weight = readout.weight.double().requires_grad_()
     bias = readout.bias.double().requires_grad_()
-    error = (z @ weight.T + bias - targets).square().sum(1).mean()
+    error = (z @ weight.T + bias - targets).square().mean()
     loss = error + 0.05 * weight.square().sum()
     gradients = torch.autograd.grad(loss, (weight, bias))
     assert max(float(g.abs().max()) for g in gradients) < 1e-5
@@ -119,6 +119,19 @@ def test_an_l2_that_would_not_be_used_is_refused(name: str) -> None:
     x, y = problem(3)
     with pytest.raises(UserError, match=f"readout {name} of classes chooses its own"):
         fit_readout(x, y, "classification", names(3), name, l2=0.1)
+
+
+@pytest.mark.parametrize("m", [1, 4])
+def test_a_given_l2_is_told_of_the_mean_over_values(m: int) -> None:
+    """The normal equations of mean squared error + l2 ||W||^2: (Z'Z + l2 n m I) W = Z'Y."""
+    x, _ = problem(2)
+    targets = torch.randn(120, m, generator=generator(2, "targets")) + x[:, :m] * 3
+    readout = fit_readout(x, targets, "regression", [], l2=0.05)
+    z = torch.from_numpy(standardised(x, x)).double()
+    centred = targets.double() - targets.double().mean(0)
+    gram = z.T @ z + 0.05 * 120 * m * torch.eye(10, dtype=torch.float64)
+    expected = torch.linalg.solve(gram, z.T @ centred)
+    torch.testing.assert_close(readout.weight.double(), expected.T, rtol=1e-4, atol=1e-5)
 
 
 def test_several_values_are_one_ridge_regression() -> None:

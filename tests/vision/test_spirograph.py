@@ -23,7 +23,7 @@ def one_image(values: dict[str, float], size: int) -> list[list[list[float]]]:
     """[channel][row][column] of one image, one pixel and one point at a time."""
     m, b, h, sigma = (values[name] for name in ("m", "b", "h", "sigma"))
     a = m + b - h
-    weights = []
+    weights, tops = [], [0.0] * size
     for row in range(size):
         for column in range(size):
             px = -6 + 12 * column / (size - 1)
@@ -35,11 +35,12 @@ def one_image(values: dict[str, float], size: int) -> list[list[list[float]]]:
                 y = (a - b) * math.sin(t) - h * math.sin(t * (a - b) / b)
                 total += math.exp(-((px - x) ** 2 + (py - y) ** 2) / sigma)
             weights.append(total / 40)
-    top = max(weights)
+            tops[column] = max(tops[column], total / 40)
+    weights = [w / (tops[k % size] + 1e-8) for k, w in enumerate(weights)]
     image = []
     for colour in ("red", "green", "blue"):
         front, back = values[f"foreground_{colour}"], values[f"background_{colour}"]
-        blended = [w / top * front + (1 - w / top) * back for w in weights]
+        blended = [w * front + (1 - w) * back for w in weights]
         image.append([blended[size * row : size * (row + 1)] for row in range(size)])
     return image
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from audioinv import load_encoder
 from audioinv.cli import main
+from audioinv.core.errors import UserError
 from audioinv.data.manifest import FACTORS as NAMES
 from audioinv.data.manifest import read_manifest
 from audioinv.data.pack import open_pack
@@ -96,7 +98,38 @@ def test_the_front_end_draws_and_its_statistics_are_those_of_the_images(world: P
     mean, std = images.mean((0, 2, 3)), images.std((0, 2, 3), correction=0)
     expected = (images - mean[:, None, None]) / std[:, None, None]
     assert torch.allclose(maps, expected, atol=1e-4)
-    assert build_frontend({"name": "spirograph", "image_size": 8})(x).shape == (72, 3, 8, 8)
+    small = build_frontend({"name": "spirograph", "image_size": 8, "drawing": 2})
+    assert small(x).shape == (72, 3, 8, 8)
+
+
+def test_what_the_earlier_generator_made_is_refused(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It never said which generator it was: neither its encoder nor its settings go on silently."""
+    run = tmp_path / "exp" / "simclr_s0"
+    shutil.copytree(world / "exp" / "simclr_s0", run)
+    settings = run / "config.yaml"
+    assert "  drawing: 2\n" in settings.read_text()
+    settings.write_text(settings.read_text().replace("  drawing: 2\n", ""))
+    described = json.loads((run / "encoder" / "encoder.json").read_text())
+    del described["frontend"]["drawing"]
+    (run / "encoder" / "encoder.json").write_text(json.dumps(described))
+    with pytest.raises(UserError, match="of an earlier one saw other images: pre-train"):
+        load_encoder(run / "encoder")
+    statistics = world / "exp" / "statistics.json"
+    words = [*SMALL, f"pack={world / 'pack'}", f"statistics={statistics}", f"run={run}"]
+    assert main(["pretrain", *words]) == 2
+    assert "frontend.drawing: 1 -> 2" in capsys.readouterr().err
+
+
+def test_statistics_of_the_earlier_generator_are_computed_anew(world: Path, tmp_path: Path) -> None:
+    known = json.loads((world / "exp" / "statistics.json").read_text())
+    del known["frontend"]["drawing"]
+    path = tmp_path / "statistics.json"
+    path.write_text(json.dumps({**known, "mean": [0.0, 0.0, 0.0]}))
+    assert main(["statistics", *SMALL, f"pack={world / 'pack'}", f"statistics={path}"]) == 0
+    again = json.loads(path.read_text())
+    assert again["mean"] == known["mean"] and again["frontend"]["drawing"] == 2
 
 
 def test_every_target_is_scored_by_its_squared_error(world: Path) -> None:

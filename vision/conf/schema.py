@@ -29,6 +29,7 @@ class SpirographFrontendConfig(FrontendConfig):
     """Factors to maps; see `vision.spirograph_clips.Spirograph`."""
 
     name: str = "spirograph"
+    drawing: int = 1  # what runs that do not say were made with; see frontend/spirograph.yaml
 
 
 @dataclass
