@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from audioinv.core.errors import UserError
-from audioinv.modality import MODALITIES, Modality, build_frontend, modality_of
+from audioinv.modality import MODALITIES, Modality, build_frontend, modality_of, settings_of
 
 REPOSITORY = Path(__file__).parents[1]
 CORE = sorted((REPOSITORY / "audioinv" / "core").rglob("*.py"))
@@ -36,9 +36,9 @@ def within(name: str, package: str) -> bool:
 def test_every_modality_offers_all(name: str) -> None:
     module = modality_of(name)
     wanted = Modality.__annotations__
-    assert set(wanted) >= {"SCHEMA", "CONF", "bank", "windows"}
+    assert set(wanted) >= {"FRONTENDS", "bank", "windows"}
     assert not [attribute for attribute in wanted if not hasattr(module, attribute)]
-    assert module.SCHEMA().modality == name
+    assert settings_of(name).schema().modality == name
 
 
 def test_an_unknown_modality_or_front_end_is_explained() -> None:

@@ -1,0 +1,28 @@
+"""Settings of few-shot episodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class FewShotConfig:
+    """The few-shot protocol.
+
+    Args:
+        n_way: classes of an episode. k_shot: support clips of each. n_query: query clips of each.
+        n_tasks: episodes. readouts: centroid, logistic.
+        class_split: shares of the classes for learning the descriptor, for choosing, for testing.
+        modes: descriptors: fixed:CORNER; search or soft, learnt from the training classes; or
+            episode, the corner of highest evidence for each episode's own support.
+        inverse_l2: of the logistic readout.
+    """
+
+    n_way: int = 5
+    k_shot: int = 1
+    n_query: int = 1
+    n_tasks: int = 10000
+    readouts: list[str] = field(default_factory=lambda: ["centroid", "logistic"])
+    class_split: list[float] = field(default_factory=lambda: [0.7, 0.1, 0.2])
+    modes: list[str] = field(default_factory=lambda: ["fixed:all", "search", "soft"])
+    inverse_l2: float = 1.0
