@@ -303,6 +303,7 @@ def _add_hydra(commands: Any, name: str, summary: str) -> None:
 
 def _hydra(options: argparse.Namespace) -> int:
     from audioinv.commands.compose import compose_config, sweep
+    from audioinv.conf.unread import refuse_unread
 
     jobs = sweep(options.overrides) if options.multirun else [options.overrides]
     if options.help:
@@ -311,6 +312,9 @@ def _hydra(options: argparse.Namespace) -> int:
         print(options.help, describe_keys(jobs[0], options.config_dir), sep="\n", end="")
         sys.exit(0)
     configs = [compose_config(job, options.config_dir) for job in jobs]  # all checked, then run
+    if options.command in ("pretrain", "profile"):
+        for job, config in zip(jobs, configs, strict=True):
+            refuse_unread(config, job, options.config_dir)
     command = importlib.import_module(f"audioinv.commands.{options.command}")
     extra = [getattr(options, name) for name in ("descriptor", "steps", "out") if name in options]
     extra += [_engine(options)] if "engine" in options else []

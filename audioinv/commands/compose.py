@@ -76,6 +76,24 @@ def choices(overrides: Sequence[str], config_dir: str | None = None) -> dict[str
         return {g: loader.get_group_options(g, overrides=[path]) for g in GROUPS}
 
 
+def given(overrides: Sequence[str]) -> list[str]:
+    """The keys that words set, those inside a dictionary by their own names.
+
+    Raises:
+        UserError: an override that Hydra's grammar does not know.
+    """
+    words = [word for word in overrides if not word.startswith("~")]
+    with _explained():
+        parsed = OverridesParser.create().parse_overrides(words)
+    return [name for word in parsed for name in _names(word.key_or_group, word.value())]
+
+
+def _names(key: str, value: Any) -> list[str]:
+    if not isinstance(value, dict):
+        return [key]
+    return [name for part, inner in value.items() for name in _names(f"{key}.{part}", inner)]
+
+
 def _search_path(config_dir: str | None) -> str:
     """Hydra's word for where groups lie, beside the modality's own.
 
