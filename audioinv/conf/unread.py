@@ -46,12 +46,19 @@ def _not(keys: str, name: str, *values: Any) -> Condition:
     return Condition(keys, told, lambda config: config[name] not in values)
 
 
+def _of_conditionings(keys: str, *names: str) -> Condition:
+    """As `_chosen`; what an unknown conditioning takes is for its builder to say."""
+    others = {"hyper", "norm", "prompt", "none"} - set(names)
+    told = _chosen(keys, "conditioning.name", *names).told
+    return Condition(keys, told, lambda config: config["conditioning.name"] not in others)
+
+
 CONDITIONS = (
-    _chosen(r"conditioning\.(bases|embedding|rank|gain)", "conditioning.name", "hyper"),
-    _chosen(r"conditioning\.signed", "conditioning.name", "hyper", "prompt"),
-    _chosen(r"conditioning\.scale", "conditioning.name", "hyper", "norm", "prompt"),
-    _chosen(r"conditioning\.hidden", "conditioning.name", "norm"),
-    _chosen(r"conditioning\.mlps", "conditioning.name", "prompt"),
+    _of_conditionings(r"conditioning\.(bases|embedding|rank|gain)", "hyper"),
+    _of_conditionings(r"conditioning\.signed", "hyper", "prompt"),
+    _of_conditionings(r"conditioning\.scale", "hyper", "norm", "prompt"),
+    _of_conditionings(r"conditioning\.hidden", "norm"),
+    _of_conditionings(r"conditioning\.mlps", "prompt"),
     _not(r"conditioning\.gain", "conditioning.rank", 0),
     _not(r"backbone\.(width|stem|pool|dim)", "backbone.name", "statistics", "concat", "hear"),
     _not(r"backbone\.options\..*", "backbone.name", "statistics"),
