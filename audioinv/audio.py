@@ -15,7 +15,7 @@ from torch import Tensor
 
 import audioinv.hear  # noqa: F401  # makes the backbone known
 from audioinv.augment import AUGMENTATIONS, AudiomentationsAugmentation, build_bank
-from audioinv.conf.schema import AudioBankConfig, Config
+from audioinv.conf.schema import AudioBankConfig
 from audioinv.core import augmenting
 from audioinv.core.bank import Augmentation, AugmentationBank
 from audioinv.core.errors import UserError
@@ -25,10 +25,7 @@ from audioinv.data.dataset import RandomCrops, fixed_clips, test_rows, windows_o
 from audioinv.data.pack import Pack
 from audioinv.frontend import FRONTENDS, Frontend
 
-__all__ = ["CONF", "DEFAULTS", "FRONTENDS", "SCHEMA"]
-SCHEMA = Config
-CONF = "audioinv.conf"
-DEFAULTS = "config"
+__all__ = ["FRONTENDS"]
 
 
 def bank(config: AudioBankConfig, pack: Pack) -> AugmentationBank:

@@ -9,7 +9,6 @@ import logging
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +42,6 @@ HYDRA = {
     "as a Parquet table",
     "export": "a plain network at one descriptor, as a torch.export program",
 }
-
-KEYS = """\
-KEY=VALUE sets one key, GROUP=NAME chooses one of a group; a key that does not exist is an error.
-groups: frontend, bank, backbone, conditioning, method, experiment
-
-keys and their defaults:
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -288,6 +280,7 @@ def _add_hydra(commands: Any, name: str, summary: str) -> None:
         add_help=False,
     )
     command.add_argument("-h", "--help", action=_HydraHelp, nargs=0, help="this, and every key")
+    command.set_defaults(help=None)
     command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see below")
     command.add_argument(
         "-m",
@@ -311,9 +304,18 @@ def _add_hydra(commands: Any, name: str, summary: str) -> None:
 
 def _hydra(options: argparse.Namespace) -> int:
     from audioinv.commands.compose import compose_config, sweep
+    from audioinv.conf.unread import refuse_unread
 
     jobs = sweep(options.overrides) if options.multirun else [options.overrides]
+    if options.help:
+        from audioinv.conf.help import describe_keys
+
+        print(options.help, describe_keys(jobs[0], options.config_dir), sep="\n", end="")
+        sys.exit(0)
     configs = [compose_config(job, options.config_dir) for job in jobs]  # all checked, then run
+    if options.command in ("pretrain", "profile"):
+        for job, config in zip(jobs, configs, strict=True):
+            refuse_unread(config, job, options.config_dir)
     command = importlib.import_module(f"audioinv.commands.{options.command}")
     extra = [getattr(options, name) for name in ("descriptor", "steps", "out") if name in options]
     extra += [_engine(options)] if "engine" in options else []
@@ -374,24 +376,12 @@ def _table(options: argparse.Namespace) -> int:
 
 
 class _HydraHelp(argparse.Action):
-    """--help that lists every key; made only when asked for, since the schema imports torch."""
+    """--help that waits for the words after it: they decide which defaults it shows."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from audioinv.conf.schema import Config
-
-        parser.epilog = KEYS + "\n".join(f"  {line}" for line in describe(Config()))
-        parser.print_help()
-        parser.exit()
-
-
-def describe(config: Any, prefix: str = "") -> list[str]:
-    """One line a key: dotted name and default."""
-    lines = []
-    for item in fields(config):
-        value = getattr(config, item.name)
-        name = f"{prefix}{item.name}"
-        lines += describe(value, f"{name}.") if is_dataclass(value) else [f"{name}={value}"]
-    return lines
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, *_: Any) -> None:
+        namespace.help = parser.format_help()
+        for action in parser._actions:  # nothing else need be given
+            action.required = False
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ The modality `audio` is the module `audioinv.audio`, `image` is `vision.image`; 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -26,6 +27,27 @@ MODALITIES = {
     "spirograph": "vision.spirograph_clips",
     "sonograph": "audioinv.sonograph_clips",
 }
+# name -> (module of the schema, class of all settings, file beside it that chooses among groups)
+_SETTINGS = {
+    "audio": ("audioinv.conf.schema", "Config", "config"),
+    "image": ("vision.conf.schema", "Config", "config"),
+    "spirograph": ("vision.conf.schema", "SpirographConfig", "spirograph"),
+    "sonograph": ("audioinv.conf.schema", "SonographConfig", "sonograph"),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where a modality's settings are: without torch, which its module needs.
+
+    `schema` is the dataclass of all of them, `package` the one with its Hydra groups, `defaults`
+    the file in it that chooses among them.
+    """
+
+    schema: type[Any]
+    package: str
+    defaults: str
+
 
 FRONTENDS = {
     "log_mel": "audio",
@@ -43,14 +65,9 @@ packages of that modality alone."""
 class Modality(Protocol):
     """What a modality's module offers.
 
-    `SCHEMA` is the dataclass of all settings, `CONF` the package with its Hydra groups, `DEFAULTS`
-    the file in it that chooses among them. Clips are whatever its bank and its front ends take:
-    (n, ...).
+    Clips are whatever its bank and its front ends take: (n, ...).
     """
 
-    SCHEMA: type[Any]
-    CONF: str
-    DEFAULTS: str
     FRONTENDS: Mapping[str, type[nn.Module]]
     bank: Callable[[Any, Pack], AugmentationBank]
     """Settings of the bank, and the pack -> the bank."""
@@ -75,10 +92,24 @@ def modality_of(name: str) -> Modality:
     Raises:
         UserError: an unknown one, or its package is not installed.
     """
+    return cast(Modality, _import(name, MODALITIES.get(name, "")))
+
+
+def settings_of(name: str) -> Settings:
+    """The settings of a modality.
+
+    Raises:
+        UserError: as `modality_of`.
+    """
+    module, schema, defaults = _SETTINGS.get(name, ("", "", ""))
+    return Settings(getattr(_import(name, module), schema), module.rpartition(".")[0], defaults)
+
+
+def _import(name: str, module: str) -> Any:
     if name not in MODALITIES:
         raise UserError(f"modality is '{name}'; give one of {', '.join(MODALITIES)}")
     try:
-        return cast(Modality, import_module(MODALITIES[name]))
+        return import_module(module)
     except ModuleNotFoundError as error:
         raise UserError(
             f"modality {name} needs {error.name}; install audioinv with its extra: "

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from audioinv import factors
 from audioinv.augment.noise_bank import OFFSETS, read_noise
-from audioinv.conf.schema import BankConfig, SonographConfig
+from audioinv.conf.schema import BankConfig
 from audioinv.core.bank import Augmentation, AugmentationBank
 from audioinv.core.randomness import generator
 from audioinv.corpora import sonograph_synthesis
@@ -26,10 +26,6 @@ from audioinv.data.dataset import test_rows
 from audioinv.data.pack import Pack
 from audioinv.factors import Factor
 from audioinv.frontend import LogFrequency
-
-SCHEMA = SonographConfig
-CONF = "audioinv.conf"
-DEFAULTS = "sonograph"
 
 PLACE = Factor(
     "place", "place in the noise bank", 0.0, OFFSETS - 1.0, 0.0,

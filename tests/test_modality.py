@@ -15,7 +15,14 @@ import pytest
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
-from audioinv.modality import FRONTENDS, MODALITIES, Modality, build_frontend, modality_of
+from audioinv.modality import (
+    FRONTENDS,
+    MODALITIES,
+    Modality,
+    build_frontend,
+    modality_of,
+    settings_of,
+)
 
 REPOSITORY = Path(__file__).parents[1]
 CORE = sorted((REPOSITORY / "audioinv" / "core").rglob("*.py"))
@@ -41,9 +48,9 @@ def within(name: str, package: str) -> bool:
 def test_every_modality_offers_all(name: str) -> None:
     module = modality_of(name)
     wanted = Modality.__annotations__
-    assert set(wanted) >= {"SCHEMA", "CONF", "bank", "windows"}
+    assert set(wanted) >= {"FRONTENDS", "bank", "windows"}
     assert not [attribute for attribute in wanted if not hasattr(module, attribute)]
-    assert module.SCHEMA().modality == name
+    assert settings_of(name).schema().modality == name
 
 
 def test_an_unknown_modality_or_front_end_is_explained() -> None:
@@ -91,7 +98,7 @@ def test_an_encoder_loads_without_the_packages_of_other_modalities(
 ) -> None:
     space = DescriptorSpace.single(["a", "b"])
     for name in names.split():
-        more = {"min_hz": 50.0} if name == "sonograph" else {}
+        more = {"sonograph": {"min_hz": 50.0}, "spirograph": {"drawing": 2}}.get(name, {})
         frontend = build_frontend({"name": name, **more})
         backbone = {"name": "resnet10t", "width": 0.25}
         AmortisedEncoder(frontend, backbone, {"name": "norm"}, space).save(tmp_path / name)

@@ -22,12 +22,13 @@ from audioinv.core.adapt import AdaptConfig, Labelled, learn_jointly, score
 from audioinv.core.auxiliary import ParameterPredictor, quantities
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.features import FeatureCache
-from audioinv.core.fewshot import EPOCHS, RATE, PublishedFewShotConfig, split_classes
+from audioinv.core.fewshot import EPOCHS, RATE, split_classes
 from audioinv.core.objectives import moco_v3, nt_xent
 from audioinv.core.pretrain import learning_rate
 from audioinv.core.probes import fit_readout
 from audioinv.core.projector import EMBEDDING
 from audioinv.core.randomness import generator
+from audioinv.core.settings.fewshot import PublishedFewShotConfig
 from audioinv.modality import build_frontend
 from tests.core.small_encoder import small_encoder, small_maps
 from vision import augment as images

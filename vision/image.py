@@ -21,14 +21,10 @@ from audioinv.core.randomness import generator
 from audioinv.data.dataset import sample_rows, test_rows
 from audioinv.data.pack import Pack
 from vision.augment import AUGMENTATIONS, build_bank
-from vision.conf.schema import Config
 from vision.data.dataset import TrainingImages, batches, pixels
 from vision.frontend import FRONTENDS, Pixels
 
-__all__ = ["CONF", "DEFAULTS", "FRONTENDS", "SCHEMA"]
-SCHEMA = Config
-CONF = "vision.conf"
-DEFAULTS = "config"
+__all__ = ["FRONTENDS"]
 SHOWN = 8  # images of an example
 
 

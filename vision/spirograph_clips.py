@@ -17,14 +17,9 @@ from audioinv.core.errors import UserError
 from audioinv.core.randomness import generator
 from audioinv.data.dataset import sample_rows, test_rows
 from audioinv.data.pack import Pack
-from vision.conf.schema import SpirographConfig
 from vision.frontend import Pixels
 from vision.image import SHOWN, write_strips
 from vision.spirograph import DRAWING, FACTORS, render
-
-SCHEMA = SpirographConfig
-CONF = "vision.conf"
-DEFAULTS = "spirograph"
 
 
 class Spirograph(Pixels):

@@ -34,7 +34,7 @@ from audioinv.data.media import media_of
 from audioinv.data.pack import Pack, open_pack
 from audioinv.data.shards import open_shards
 from audioinv.hear import TRUSTED_MODULES
-from audioinv.modality import build_frontend, modality_of
+from audioinv.modality import build_frontend, modality_of, settings_of
 
 log = logging.getLogger(__name__)
 # What torchrun, srun and Fabric tell a process that they start.
@@ -202,7 +202,7 @@ def saved_config(run: Path) -> Config:
     path = run / "config.yaml"
     try:
         loaded = OmegaConf.load(path)
-        schema = modality_of(str(OmegaConf.select(loaded, "modality", default="audio"))).SCHEMA
+        schema = settings_of(str(OmegaConf.select(loaded, "modality", default="audio"))).schema
         saved = OmegaConf.merge(OmegaConf.structured(schema), loaded)
         return cast(Config, OmegaConf.to_object(saved))
     except (OSError, OmegaConfBaseException, YAMLError) as error:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from audioinv.conf.keys import keys_of
 from audioinv.conf.schema import Config
 from audioinv.core.errors import UserError
-from audioinv.modality import modality_of
+from audioinv.modality import settings_of
+
+GROUPS = ("frontend", "bank", "backbone", "conditioning", "method", "experiment")
 
 
 def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> Config:
@@ -30,8 +35,71 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> C
     Raises:
         UserError: a key that does not exist, a value of the wrong type, or an unknown group choice.
     """
-    modality = modality_of(_last(overrides, "modality", "audio"))
-    ConfigStore.instance().store(name="schema", node=modality.SCHEMA)
+    composed = compose_keys(overrides, config_dir)
+    with _explained():
+        config = cast(Config, OmegaConf.to_object(composed))
+    for name in (word.removeprefix("method=") for word in overrides if word.startswith("method=")):
+        config.method = name if ":" in name else config.method
+    return config
+
+
+def compose_keys(overrides: Sequence[str], config_dir: str | None = None) -> DictConfig:
+    """As `compose_config`, where a key that must be given may still be missing ("???").
+
+    Raises:
+        UserError: as `compose_config`.
+    """
+    settings = settings_of(_last(overrides, "modality", "audio"))
+    ConfigStore.instance().store(name="schema", node=settings.schema)
+    path = _search_path(config_dir)
+    keys = keys_of(settings.schema)
+    opened = [key.name for key in keys.values() if key.is_open]
+    added = [word for word in overrides if _within(word, opened) is not None]
+    others = [word for word in overrides if word not in added]
+    for name in (word.lstrip("+").partition("=")[0] for word in others if word.startswith("+")):
+        if name not in (*keys, *GROUPS):
+            raise UserError(f"there is no key {name}. Run the command with --help to see every key")
+    with _explained(), initialize_config_module(settings.package, version_base="1.3"):
+        composed = compose(settings.defaults, [path, *_at_corners(others)])
+    for word in added:
+        with _explained(f"{word}: "):
+            _add(composed, word, str(_within(word, opened)))
+    return composed
+
+
+def choices(overrides: Sequence[str], config_dir: str | None = None) -> dict[str, list[str]]:
+    """Group -> what it offers in the modality that the overrides choose."""
+    settings = settings_of(_last(overrides, "modality", "audio"))
+    path = _search_path(config_dir)
+    with initialize_config_module(settings.package, version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        return {g: loader.get_group_options(g, overrides=[path]) for g in GROUPS}
+
+
+def given(overrides: Sequence[str]) -> list[str]:
+    """The keys that words set, those inside a dictionary by their own names.
+
+    Raises:
+        UserError: an override that Hydra's grammar does not know.
+    """
+    words = [word for word in overrides if not word.startswith("~")]
+    with _explained():
+        parsed = OverridesParser.create().parse_overrides(words)
+    return [name for word in parsed for name in _names(word.key_or_group, word.value())]
+
+
+def _names(key: str, value: Any) -> list[str]:
+    if not isinstance(value, dict):
+        return [key]
+    return [name for part, inner in value.items() for name in _names(f"{key}.{part}", inner)]
+
+
+def _search_path(config_dir: str | None) -> str:
+    """Hydra's word for where groups lie, beside the modality's own.
+
+    Raises:
+        UserError: `config_dir` is no folder.
+    """
     folders = ["pkg://audioinv.conf"]
     if config_dir:
         folder = Path(config_dir).resolve()
@@ -39,16 +107,46 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> C
             raise UserError(f"--config_dir {config_dir} is not a folder")
         quoted = str(folder).replace("'", r"\'")
         folders.insert(0, f"file://{quoted}")
-    path = "hydra.searchpath=[{}]".format(",".join(f"'{folder}'" for folder in folders))
+    return "hydra.searchpath=[{}]".format(",".join(f"'{folder}'" for folder in folders))
+
+
+def _within(word: str, opened: Sequence[str]) -> str | None:
+    """The dictionary that a word is about, or names something in."""
+    key = word.lstrip("+").partition("=")[0]
+    return next((name for name in opened if f"{key}.".startswith(f"{name}.")), None)
+
+
+def _add(composed: DictConfig, word: str, root: str) -> None:
+    """Puts a word into the dictionary `root`: names that are new need no plus, as others do.
+
+    Hydra itself cannot put a name into a dictionary that was null.
+    """
+    (override,) = OverridesParser.create().parse_overrides([word.lstrip("+")])
+    if override.is_sweep_override():
+        raise UserError(f"{word} is a sweep: give --multirun as well; --help says how")
+    if OmegaConf.select(composed, root) is None:
+        OmegaConf.update(composed, root, {}, merge=False)
+    _update(composed, override.key_or_group, override.value())
+
+
+def _update(composed: DictConfig, key: str, value: Any) -> None:
+    """Puts what a dictionary holds beside what is there already; whole numbers may be floats."""
+    if not isinstance(value, dict):
+        OmegaConf.update(composed, key, value, force_add=True)
+        return
+    for name, part in value.items():
+        _update(composed, f"{key}.{name}", part)
+
+
+@contextmanager
+def _explained(where: str = "") -> Iterator[None]:
+    """Turns what Hydra and OmegaConf raise into a UserError of one line."""
     try:
-        with initialize_config_module(modality.CONF, version_base="1.3"):
-            composed = compose(modality.DEFAULTS, [path, *_at_corners(overrides)])
-        config = cast(Config, OmegaConf.to_object(composed))
+        yield
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise UserError(_explain(error)) from error
-    for name in (word.removeprefix("method=") for word in overrides if word.startswith("method=")):
-        config.method = name if ":" in name else config.method
-    return config
+        raise UserError(where + _explain(error)) from error
+    except (AssertionError, AttributeError, TypeError) as error:  # what they do not foresee
+        raise UserError(where + _explain(error)) from error
 
 
 def _last(overrides: Sequence[str], key: str, default: str) -> str:

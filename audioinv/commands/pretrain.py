@@ -36,6 +36,13 @@ from audioinv.data.pack import Pack
 from audioinv.modality import modality_of
 
 log = logging.getLogger(__name__)
+READ = (
+    *("modality", "shards", "on_error", "frontend", "bank", "backbone", "conditioning", "pretrain"),
+    *("method", "method_pretrain", "init_weights", "trained", "seed", "precision", "deterministic"),
+)
+"""Keys, and groups of them, that decide what pre-training computes; a pack may have moved."""
+HARMLESS = ("pretrain.keep_checkpoints", "pretrain.read_ahead")
+"""Keys among them that do not."""
 
 
 def main(config: Config) -> None:
@@ -129,7 +136,9 @@ def refuse_other_settings(run: Path, new: str, config: Config) -> bool:
         return False
     old = OmegaConf.to_yaml(OmegaConf.structured(saved_config(run)))
     differing = [
-        f"{a} -> {b}" for a, b in _differences(old, new, config.method) if not _may_differ(a)
+        f"{key}: {before} -> {after}"
+        for key, before, after in _differences(old, new, config.method)
+        if reads(key)
     ]
     if not differing:
         return True
@@ -159,13 +168,14 @@ def refuse_other_shards(run: Path, key: str, config: Config) -> None:
     write_json(path, {"key": key})
 
 
-def _differences(old: str, new: str, method: str) -> list[tuple[str, str]]:
+def _differences(old: str, new: str, method: str) -> list[tuple[str, str, str]]:
+    """Key, value before and value after, of the settings (YAML) that are not the same."""
     before, after = (
         {name: str(value) for name, value in _flat(_of_method(text, method))} for text in (old, new)
     )
     names = sorted(before.keys() | after.keys())
     return [
-        (f"{n}: {before.get(n, 'nothing')}", after.get(n, "nothing"))
+        (n, before.get(n, "nothing"), after.get(n, "nothing"))
         for n in names
         if before.get(n) != after.get(n)
     ]
@@ -186,17 +196,6 @@ def _flat(value: object, prefix: str = "") -> list[tuple[str, object]]:
     ]
 
 
-def _may_differ(line: str) -> bool:
-    """Settings that do not touch what pre-training computes."""
-    paths = ("run:", "pack:", "statistics:")
-    machine = ("accelerator", "devices", "nodes", "timeout_s", "allow_changes")
-    free = (
-        "adapt.",
-        "measure.",
-        "tasks",
-        "pretrain.keep_checkpoints",
-        "pretrain.read_ahead",
-        *paths,
-        *machine,
-    )
-    return line.startswith(free)
+def reads(key: str) -> bool:
+    """Whether a key touches what pre-training computes; only then must a run keep it."""
+    return key not in HARMLESS and key.partition(".")[0] in READ

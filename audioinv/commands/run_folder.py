@@ -13,8 +13,6 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
-
 import audioinv
 
 RECORDED = ("torch", "torchaudio", "timm", "scikit-learn")
@@ -57,6 +55,8 @@ def versions() -> dict[str, str]:
 
 def hardware() -> str:
     """This machine in words: processor, cores and GPUs."""
+    import torch  # here, so that a table can be made without
+
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

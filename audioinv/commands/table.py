@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
+from audioinv.commands.run_folder import command_line
 from audioinv.core.errors import UserError
 from audioinv.core.files import atomic_path, write_text
 from audioinv.report.collect import Experiment, Result
@@ -25,6 +27,8 @@ def main(
 ) -> str:
     """Markdown of all tables, mean ranks, paired tests and published rows.
 
+    Its last line names the command that made the runs, where one is recorded, and this one.
+
     Args:
         out: without ending: OUT.md, OUT.html and OUT.csv (one line a protocol, task and row) are
             written.
@@ -41,7 +45,10 @@ def main(
         raise UserError(f"no run in {', '.join(map(str, expdirs))} has a result yet")
     values = tidy(experiment.results)
     sheets = sheets_of(experiment, values, against, published_rows)
-    text = "\n".join([tables_markdown(experiment), *(sheet.markdown() for sheet in sheets)])
+    recorded = [str(experiment.about["command"])] if experiment.about.get("command") else []
+    made = "; ".join([*recorded, command_line()])
+    told = replace(experiment, about={**experiment.about, "command": made})
+    text = "\n".join([tables_markdown(told), *(sheet.markdown() for sheet in sheets)])
     if out is not None:
         write_text(f"{out}.md", text)
         write_text(f"{out}.html", render(experiment, sheets))

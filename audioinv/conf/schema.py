@@ -1,6 +1,7 @@
 """What every Hydra command can be told; a key that is not here is an error.
 
-The comments are the reference: `audioinv pretrain --help` prints them.
+The docstrings say what each key means, and `audioinv pretrain --help` prints that beside the keys.
+Nothing here imports torch, for which no help should wait.
 """
 
 from __future__ import annotations
@@ -8,16 +9,31 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from audioinv.core.adapt import AdaptConfig
-from audioinv.core.features import FeatureConfig
-from audioinv.core.fewshot import FewShotConfig, PublishedFewShotConfig
-from audioinv.core.finetune import FinetuneConfig
-from audioinv.core.pretrain import PretrainConfig
+from audioinv.core.settings.adapt import AdaptConfig
+from audioinv.core.settings.features import FeatureConfig
+from audioinv.core.settings.fewshot import FewShotConfig, PublishedFewShotConfig
+from audioinv.core.settings.finetune import FinetuneConfig
+from audioinv.core.settings.pretrain import PretrainConfig
 
 
 @dataclass
 class FrontendConfig:
-    """Waveform to log spectrum; see `audioinv.frontend.Frontend`."""
+    """Waveform to log spectrum; see `audioinv.frontend.Frontend`.
+
+    Args:
+        name: log_mel, log_frequency or waveform; the group frontend sets it.
+        sample_rate: in Hz, that of the pack. clip_s: seconds of a training clip.
+        n_fft: samples of a spectrum. hop: samples from one spectrum to the next.
+        n_bins: filters, which are the rows of a map.
+        min_hz, max_hz: edges of the filters; max_hz=0 is half the sample rate.
+        floor_db: power below it counts as this much.
+        short_clips: what fills up a clip shorter than clip_s: zeros, or repeat for itself again.
+        views: what pre-training augments: waveform, or fused for the frames, which is faster.
+        channels_last: the memory layout of maps; faster for small networks and in bfloat16.
+        mel_scale: of log_mel and log_mel_stft: slaney, or htk. mel_norm: slaney for filters of
+            equal area, or none for equal height.
+        normalise: none, or clip for waveforms of mean 0 and deviation 1.
+    """
 
     name: str = "log_mel"
     sample_rate: int = 16000
@@ -38,7 +54,11 @@ class FrontendConfig:
 
 @dataclass
 class SonographFrontendConfig(FrontendConfig):
-    """Factors to log spectrum; see `audioinv.sonograph_clips.Sonograph`."""
+    """Factors to log spectrum; see `audioinv.sonograph_clips.Sonograph`.
+
+    Args:
+        name: sonograph.
+    """
 
     name: str = "sonograph"
     sample_rate: int = 4000
@@ -47,7 +67,20 @@ class SonographFrontendConfig(FrontendConfig):
 
 @dataclass
 class BankConfig:
-    """The augmentations and the components of the descriptor; see `core.augmenting.build_bank`."""
+    """The augmentations and the components of the descriptor; see `core.augmenting.build_bank`.
+
+    Args:
+        names: of the augmentations; null takes those in groups, or all.
+        groups: component -> names of the augmentations it switches; null makes each its own.
+        min_active: the fewest components that are 1 in a corner drawn for pre-training.
+        inactive: what a component at 0 does: identity, or shared for alike on both views.
+        probability: that an augmentation whose component is 1 acts on a clip.
+        acting: independent draws that for each view; shared_uniform draws a set that both views of
+            a clip share, of any size alike (MT-SLVR).
+        order: bank runs them in the order of the bank; random in one drawn for each clip.
+        probabilities: corner, or every -> name -> that probability.
+        ranges: name -> its own parameters, as bank.ranges.pitch_shift.max_semitones=6.
+    """
 
     names: list[str] | None = None
     groups: dict[str, list[str]] | None = None
@@ -62,14 +95,27 @@ class BankConfig:
 
 @dataclass
 class AudioBankConfig(BankConfig):
-    """With any audiomentations transforms at its end."""
+    """With any audiomentations transforms at its end.
+
+    Args:
+        audiomentations: such as [{_target_: audiomentations.Gain}].
+    """
 
     audiomentations: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
 class BackboneConfig:
-    """The stock network; see `audioinv.core.backbone.Backbone`."""
+    """The stock network; see `audioinv.core.backbone.Backbone`.
+
+    Args:
+        name: a timm model, or statistics, concat or hear.
+        width: multiplies the channels of a ResNet's stages.
+        stem: of a ResNet: stock, no_pool, or cifar for small images.
+        pool: of its maps: global, time, both, or token of a ViT.
+        dim: features of the linear layer after the pooling; 0 leaves it out.
+        options: more of the timm model's or other network's own, as backbone.options.num_heads=12.
+    """
 
     name: str = "resnet18"
     width: float = 1.0
@@ -81,7 +127,20 @@ class BackboneConfig:
 
 @dataclass
 class ConditioningConfig:
-    """How a descriptor changes its weights; see `audioinv.core.conditioning`."""
+    """How a descriptor changes its weights; see `audioinv.core.conditioning`.
+
+    Args:
+        name: hyper, norm, prompt or none; the group conditioning sets it.
+        bases: of hyper: how many a weight has.
+        embedding: of hyper: size of the descriptor's embedding, one a block.
+        rank: of hyper: 0 for full bases, or that of light ones.
+        scale: of hyper, norm and prompt: size of the modulation at the start.
+        signed: of hyper and prompt: embed 2 i - 1 instead of i.
+        gain: of hyper with a rank above 0: how much faster its bases are moved.
+        hidden: of norm: units of its MLP.
+        mlps: of prompt: how many are averaged.
+        start: of hyper and prompt: scaled, or paper for that of the released code.
+    """
 
     name: str = "hyper"
     bases: int = 8
@@ -97,7 +156,11 @@ class ConditioningConfig:
 
 @dataclass
 class MeasureConfig:
-    """Measured invariance: test clips, and training clips for BatchNorm statistics."""
+    """Measured invariance.
+
+    Args:
+        n_clips: test clips. calibration_clips: training clips for BatchNorm statistics.
+    """
 
     n_clips: int = 300
     calibration_clips: int = 512
@@ -105,7 +168,11 @@ class MeasureConfig:
 
 @dataclass
 class KnnConfig:
-    """The knn protocol: neighbours, and the temperature of their votes' weights."""
+    """The knn protocol.
+
+    Args:
+        k: neighbours. temperature: of their votes' weights.
+    """
 
     k: int = 20
     temperature: float = 0.07
@@ -113,21 +180,33 @@ class KnnConfig:
 
 @dataclass
 class FactorsConfig:
-    """The factors protocol: training clips that a probe is fitted on."""
+    """The factors protocol.
+
+    Args:
+        clips: of the training clips, that a probe is fitted on.
+    """
 
     clips: int = 1500
 
 
 @dataclass
 class AveragingConfig:
-    """The averaging protocol: the numbers of encodings M of its curve."""
+    """The averaging protocol.
+
+    Args:
+        draws: the numbers of encodings M of its curve.
+    """
 
     draws: list[int] = field(default_factory=lambda: [1, 2, 3, 5, 10, 20, 30])
 
 
 @dataclass
 class RobustnessConfig:
-    """The robustness protocol: strengths of the augmentations, and how many test clips at most."""
+    """The robustness protocol.
+
+    Args:
+        strengths: of the augmentations. clips: test clips at most.
+    """
 
     strengths: list[float] = field(default_factory=lambda: [0.0, 0.25, 0.5, 0.75, 1.0])
     clips: int = 500
@@ -138,24 +217,27 @@ class Config:
     """The whole configuration of a run.
 
     Args:
-        modality: audio or image; says what the groups frontend and bank offer.
-        run: run folder. pack: packed clips. shards: WebDataset shards to pre-train on instead, as
-            DIR/part-{000000..000099}.tar; on_error: at a clip of theirs that cannot be decoded,
-            fail, or skip (the next takes its place). statistics: JSON of `audioinv statistics`.
-        method: name shown in tables; set by the method group.
+        modality: audio, image, spirograph or sonograph; says what the groups offer.
+        run: folder of a run. pack: packed clips. statistics: JSON of `audioinv statistics`.
+        shards: WebDataset shards to pre-train on instead, as DIR/part-{000000..000099}.tar.
+        on_error: at a clip of the shards that cannot be decoded: fail, or skip for the next.
         out: folder of a run's results; null means the run folder itself. Give one to judge the same
             encoder on several packs.
         protocol: of `audioinv evaluate`: linear, knn, fewshot, fewshot_published, factors,
             finetune, averaging or robustness.
         score_on: test, or valid to tune settings by hand without looking at test clips; give such
             results an `out` of their own.
+        seed: of every draw.
+        method: the group method sets it; NAME:CORNER trains that corner alone.
+        label: name of the run's rows in tables; null means that of its method.
         init_weights: a timm state dict for the trunk (safetensors, or .pt read without pickle).
         trusted_modules: names that a HEAR backbone may import.
         trained: false writes the encoder as it was initialised.
         method_pretrain: method -> the pretrain keys in which it differs, such as its own rate.
         tasks: names of the pack's tasks; null means all.
-        accelerator, devices, precision: as in Lightning Fabric. nodes: machines, with `devices` of
-            each. timeout_s: how long one process waits for another before it gives up.
+        accelerator, devices, precision: as in Lightning Fabric.
+        nodes: machines, with `devices` of each.
+        timeout_s: how long one process waits for another before it gives up.
         deterministic: only algorithms that give the same bits again, or an error.
         allow_changes: resume a run with other settings than it was begun with.
     """
@@ -171,6 +253,7 @@ class Config:
     score_on: str = "test"
     seed: int = 0
     method: str = "amortised"
+    label: str | None = None
     init_weights: str | None = None
     trusted_modules: list[str] = field(default_factory=list)
     trained: bool = True

@@ -12,7 +12,7 @@ A mode turns training features into a `Mixture`, a few corners (or one descripto
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -34,44 +34,12 @@ from audioinv.core.features import FeatureCache, first_windows
 from audioinv.core.probes import Readout, decide, fit_readout
 from audioinv.core.randomness import generator, seeded
 from audioinv.core.scores import mean_average_precision
+from audioinv.core.settings.adapt import AdaptConfig
 
 FeaturesAt = Callable[[Tensor], Tensor]
 MOST_TRIED = 32
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Inverse L2 of a logistic readout to choose from."""
-
-
-@dataclass
-class AdaptConfig:
-    """What adaptation may vary.
-
-    Args:
-        readout: ridge, logistic or lda.
-        l2: of the ridge of regressions and of logistic readouts, as `fit_readout` says; 0 chooses
-            one, by leave-one-out or on validation rows.
-        labels_per_class: labels that training and validation each keep of a class (of a regression:
-            in all, times ten); 0 keeps all. Drawn by the run's seed.
-        top_corners: how many corners the soft mode keeps for its readout.
-        max_labels: labels that the evidence sees; more are subsampled, stratified.
-        evidence_steps: of Adam, in soft mode.
-        epochs, batch_size, lr: of the paper and surrogate modes. rounding: make their i a corner
-            at the end. anchor_clips, true_steps: of the surrogate mode: clips that it knows at
-            every corner, and batches that go through the encoder itself.
-    """
-
-    modes: list[str] = field(default_factory=lambda: ["fixed:all", "search", "soft"])
-    readout: str = "ridge"
-    l2: float = 0.0
-    labels_per_class: int = 0
-    top_corners: int = 8
-    max_labels: int = 500
-    evidence_steps: int = 40
-    epochs: int = 100
-    batch_size: int = 16
-    lr: float = 0.01
-    rounding: bool = False
-    anchor_clips: int = 128
-    true_steps: int = 20
 
 
 @dataclass

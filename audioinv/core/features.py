@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,30 +10,9 @@ from torch import Tensor, nn
 from audioinv.core.averaging import mean, running_means
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.errors import UserError
+from audioinv.core.settings.features import FeatureConfig as FeatureConfig
 
 POOLS = ("mean", "max")
-
-
-@dataclass
-class FeatureConfig:
-    """What a clip's feature is made of; every method of a table shares it.
-
-    Args:
-        layers: last or all. hop_s: seconds between the windows of a clip longer than the front
-            end's; 0 takes the first window alone. pool: mean or max over a clip's windows.
-        views: feature averaging (InvCLR): the mean over this many augmentations of each clip, drawn
-            under the descriptor in use; 0 takes the clip as it is. strength: of these, from 0 to 1,
-            where 1 is that of pre-training (`core.averaging`).
-        calibration_clips: training clips from which BatchNorm statistics are recomputed at a
-            descriptor; 0 keeps those of pre-training.
-    """
-
-    layers: str = "last"
-    hop_s: float = 0.0
-    pool: str = "mean"
-    views: int = 0
-    strength: float = 1.0
-    calibration_clips: int = 512
 
 
 @torch.no_grad()

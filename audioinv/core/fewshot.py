@@ -9,7 +9,7 @@ clips in windows, of which a random one supports and all vote for a query.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -20,41 +20,12 @@ from audioinv.core.evidence import evidence_on_grid
 from audioinv.core.features import first_windows
 from audioinv.core.randomness import generator
 from audioinv.core.scores import Z
+from audioinv.core.settings.fewshot import FewShotConfig
 
 READOUTS = ("centroid", "logistic", "sgd")
 CHUNK = 500
 ITERATIONS = 200
 EPOCHS, RATE = 20, 0.1  # of the readout sgd, as released
-
-
-@dataclass
-class FewShotConfig:
-    """The few-shot protocol.
-
-    Args:
-        n_way, k_shot, n_query: classes, and support and query clips of each, in an episode.
-        n_tasks: episodes. readouts: centroid, logistic, sgd.
-        class_split: shares of the classes for learning the descriptor, for choosing, for testing.
-        modes: descriptors: fixed:CORNER; search, soft or validation, learnt from the training
-            classes; or episode, the corner of highest evidence for each episode's own support.
-        inverse_l2: of the logistic readout.
-    """
-
-    n_way: int = 5
-    k_shot: int = 1
-    n_query: int = 1
-    n_tasks: int = 10000
-    readouts: list[str] = field(default_factory=lambda: ["centroid", "logistic"])
-    class_split: list[float] = field(default_factory=lambda: [0.7, 0.1, 0.2])
-    modes: list[str] = field(default_factory=lambda: ["fixed:all", "search", "soft"])
-    inverse_l2: float = 1.0
-
-
-@dataclass
-class PublishedFewShotConfig(FewShotConfig):
-    """The protocol as MT-SLVR and MetaAudio released it: one readout, on features as they are."""
-
-    readouts: list[str] = field(default_factory=lambda: ["sgd"])
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -12,22 +11,7 @@ from torch import Tensor, nn
 from audioinv.core.adapt import Labelled, score, task_loss
 from audioinv.core.errors import UserError
 from audioinv.core.randomness import generator, seeded
-
-
-@dataclass
-class FinetuneConfig:
-    """How to fine-tune.
-
-    Args:
-        epochs, batch_size: counts. lr: peak of AdamW's, with a half cosine to zero. head_lr: of the
-            linear head.
-    """
-
-    epochs: int = 20
-    batch_size: int = 64
-    lr: float = 1e-3
-    head_lr: float = 1e-2
-    weight_decay: float = 1e-4
+from audioinv.core.settings.finetune import FinetuneConfig
 
 
 class Finetuned(nn.Module):

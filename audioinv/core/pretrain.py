@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,85 +44,11 @@ from audioinv.core.projector import Projector
 from audioinv.core.randomness import generator, seeded
 from audioinv.core.rank_one import RankOneAdam, release
 from audioinv.core.resume import resume, training_state, where
+from audioinv.core.settings.pretrain import PretrainConfig
 from audioinv.core.signals import Stopped
 
 OBJECTIVES = ("simclr", "moco_v2", "moco_v3")
 SCHEDULES = ("cosine_after_warmup", "cosine_from_start")
-
-
-@dataclass
-class PretrainConfig:
-    """How long, how fast, and with what loss to pre-train.
-
-    Args:
-        steps, batch_size, warmup_steps: counts. lr: peak learning rate. schedule: whether its
-            cosine is over the steps after the warm-up, or over all, the warm-up then bounding it
-            (InvCLR's, which never quite reaches the peak).
-        optimiser: "adamw", "adam", "sgd" (momentum 0.9) or "lars".
-        objective: "simclr", "moco_v2" or "moco_v3". temperature: of its loss.
-        momentum: of MoCo's copy of the network; with moco_v3 it rises to 1.
-        queue_size: keys a corner, of moco_v2; a multiple of the batch over all processes.
-        projector: none, shared, per_descriptor, conditioned, or parameters (CASSLE).
-        projector_layers: linear layers; MoCo-v3 has 3 on a ViT. projector_norm: end in a BatchNorm
-            without scale and offset, as InvCLR's critic; with moco_v3 it always does.
-            projector_batch_norm: a BatchNorm between layers; MoCo-v2 has none.
-        dropout: share of the features that the projector does not see, drawn for each process.
-        corners: "space" draws among the space's allowed corners; "leave_one_out" among all-on and
-            those with one component off; "all" (plain SimCLR's all-on) or any corner in the
-            notation of `DescriptorSpace.parse` trains that one only.
-        predict, predict_weight: a second loss on the views' parameters, and its weight: "none",
-            "differences" (AugSelf), "applied" (MT-SLVR) or "embeddings" (EquiMod).
-            predict_temperature: of EquiMod's loss.
-        penalty: lambda of InvCLR's gradient penalty (`core.penalty`); 0 is off. penalty_draws:
-            fresh parameters an example. penalty_clamp: what it counts at most, as published.
-            penalty_longest: what each draw counts at most; not in the paper. penalty_on: the
-            augmentations to penalise; null takes those whose gradient tells what a draw does.
-        descriptors: "same" gives all processes one corner a step; "per_process" draws one for
-            each, which then contrasts within its own clips.
-        sync_batch_norm: normalise by statistics of the clips of all processes.
-        not_finite: what a loss or gradient that is not finite does: "stop", or "skip" the step, up
-            to skip_limit steps in a row.
-        read_ahead: batches that are read before they are needed, by as many threads.
-        checkpoint_every, log_every: steps. keep_checkpoints: how many of the newest stay.
-        log_gradient_norm: in the lines that are logged.
-    """
-
-    steps: int = 1000
-    batch_size: int = 128
-    lr: float = 2e-3
-    weight_decay: float = 1e-4
-    warmup_steps: int = 50
-    schedule: str = "cosine_after_warmup"
-    optimiser: str = "adamw"
-    objective: str = "simclr"
-    temperature: float = 0.2
-    momentum: float = 0.99
-    queue_size: int = 65536
-    projector: str = "shared"
-    projector_layers: int = 2
-    projector_hidden: int = 256
-    projector_dim: int = 128
-    projector_norm: bool = False
-    projector_batch_norm: bool = True
-    dropout: float = 0.0
-    corners: str = "space"
-    predict: str = "none"
-    predict_weight: float = 1.0
-    predict_temperature: float = 0.2
-    penalty: float = 0.0
-    penalty_draws: int = 100
-    penalty_clamp: float = 1.0
-    penalty_longest: float = math.inf
-    penalty_on: list[str] | None = None
-    descriptors: str = "same"
-    sync_batch_norm: bool = False
-    not_finite: str = "stop"
-    skip_limit: int = 10
-    read_ahead: int = 0
-    checkpoint_every: int = 200
-    keep_checkpoints: int = 2
-    log_every: int = 10
-    log_gradient_norm: bool = False
 
 
 class ClipSource(Protocol):

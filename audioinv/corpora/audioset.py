@@ -13,8 +13,6 @@ import logging
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-import pandas as pd
-
 from audioinv.core.errors import UserError
 from audioinv.corpora.download import Download
 from audioinv.corpora.table import (
@@ -26,6 +24,7 @@ from audioinv.corpora.table import (
     write_table,
 )
 from audioinv.data.audio_io import ENDINGS
+from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import Corpus, stratified_validation
 from audioinv.data.task import Task
 

@@ -11,12 +11,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from audioinv.core.errors import UserError
 from audioinv.corpora.download import Download
 from audioinv.corpora.table import draw_split, locate, timed, write_table
 from audioinv.data.audio_io import ENDINGS
+from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import Corpus
 from audioinv.data.task import Task
 

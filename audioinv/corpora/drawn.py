@@ -6,9 +6,8 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import pandas as pd
-
 from audioinv.core.errors import UserError
+from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import Corpus, write_manifest
 
 

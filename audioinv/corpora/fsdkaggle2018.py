@@ -9,10 +9,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from audioinv.corpora.download import Download
 from audioinv.corpora.table import locate, read_table, timed, write_table
+from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import Corpus, stratified_validation
 from audioinv.data.task import Task
 

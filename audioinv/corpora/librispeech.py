@@ -11,11 +11,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from audioinv.core.errors import UserError
 from audioinv.corpora.download import Download
 from audioinv.corpora.table import choice, draw_split, locate, read_lines, timed, write_table
+from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import Corpus
 from audioinv.data.task import Task
 

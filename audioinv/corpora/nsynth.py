@@ -10,12 +10,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from audioinv.core.errors import UserError
 from audioinv.core.files import read_json
 from audioinv.corpora.download import Download
 from audioinv.corpora.table import locate, timed, write_table
+from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import SPLITS, Corpus
 from audioinv.data.task import Task
 

@@ -10,11 +10,10 @@ import argparse
 import re
 from pathlib import Path
 
-import pandas as pd
-
 from audioinv.core.errors import UserError
 from audioinv.corpora.download import Download
 from audioinv.corpora.table import locate, timed, write_table
+from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import Corpus
 from audioinv.data.task import Task
 

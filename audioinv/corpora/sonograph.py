@@ -16,12 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas
-
 from audioinv.core.errors import UserError
 from audioinv.core.files import read_json, write_json
 from audioinv.corpora.download import Download
 from audioinv.data.audio_io import write_wav
+from audioinv.data.later import pandas
 from audioinv.data.manifest import Corpus, write_manifest
 from audioinv.data.task import Task
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from audioinv.corpora.download import Download
 from audioinv.corpora.drawn import add_sizes, write_drawn
+from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import FACTORS, Corpus
 from audioinv.data.task import Task
 

@@ -12,11 +12,11 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from audioinv.core.errors import UserError
 from audioinv.corpora.download import Download
 from audioinv.corpora.table import choice, locate, read_lines, timed, write_table
+from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import SPLITS, Corpus
 from audioinv.data.task import Task
 

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from audioinv.core.errors import UserError
 from audioinv.data.audio_io import probe_all
+from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import Corpus, stratified_validation, write_manifest
 from audioinv.data.paths import path_inside
 

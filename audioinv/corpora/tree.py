@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
-import pandas as pd
-
 from audioinv.core.errors import UserError
+from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import SPLITS, stratified_validation
 from audioinv.data.task import Task
 

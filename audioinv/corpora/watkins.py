@@ -11,11 +11,11 @@ import argparse
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import pandas as pd
 
 from audioinv.core.errors import UserError
 from audioinv.corpora.download import Download
 from audioinv.corpora.table import locate, read_table, timed, write_table
+from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import Corpus
 from audioinv.data.task import Task
 

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from audioinv.core.checked import checked
 from audioinv.core.errors import UserError
 from audioinv.core.files import read_json, write_json
+from audioinv.data.later import pandas as pd
 from audioinv.data.paths import leaves_root, path_inside
 from audioinv.data.table import as_text, read_table, write_table
 from audioinv.data.task import Task
@@ -285,7 +285,7 @@ def _not(good: Callable[[float], bool]) -> Callable[[pd.Series], pd.Series]:
 
 
 # (column, kind, what is bad, what to give)
-Rule = tuple[str, str, Callable[[pd.Series], pd.Series], str]
+Rule = tuple[str, str, "Callable[[pd.Series], pd.Series]", str]
 RULES: tuple[Rule, ...] = (
     ("id", "id", lambda c: c == "", "give every row an id"),
     ("id", "duplicate id", lambda c: c.duplicated() & (c != ""), "another row has it"),

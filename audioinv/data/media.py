@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from audioinv.core.errors import UserError
 from audioinv.data.manifest import FACTORS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Samples = NDArray[Any]
 FULL_SCALE = 32768.0  # of the int16 that packs of sounds hold

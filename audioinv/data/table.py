@@ -7,10 +7,9 @@ import warnings
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
-
 from audioinv.core.errors import UserError
 from audioinv.core.files import atomic_path
+from audioinv.data.later import pandas as pd
 
 
 def as_text(frame: pd.DataFrame) -> pd.DataFrame:

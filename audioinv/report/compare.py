@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +44,6 @@ def join(expdirs: Sequence[str | Path]) -> Experiment:
         named = [tuple(_with_corpus(r) for r in run.results) for run in runs]
         runs = [replace(run, results=results) for run, results in zip(runs, named, strict=True)]
     about = {key: _joined(experiments, key) for key in ("title", "hardware", "command")}
-    about["command"] = about["command"] or shlex.join(["audioinv", "table", *map(str, expdirs)])
     joined = Experiment(experiments[0].path.resolve().parent, tuple(runs), (), about)
     check_distinct(joined.results)
     return joined

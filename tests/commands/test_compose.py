@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,64 @@ def test_a_corner_may_leave_components_out() -> None:
         (["seed"], "seed"),
         (["seed=[1"], "[1"),
         (["=0"], "Got int"),
+        (["+pretrain.stpes=3"], "there is no key pretrain.stpes"),
+        (["bank.groups={a:3}"], "bank.groups={a:3}: Invalid value"),
+        (["bank.groups.a.b=1"], "bank.groups.a.b=1"),
+        (["bank.groups=3"], "bank.groups=3"),
+        (["bank.groups={a"], "{a"),
+        (["bank.ranges.fade={a:1},{b:2}"], "give --multirun"),
+        (["bank.ranges.fade=3"], "bank.ranges.fade=3"),
+        (["bank.ranges.fade.low=much"], "much"),
+        (["bank.ranges=null"], "not Optional"),
+        (["tasks.a=1"], "Unexpected type"),
+        (["bank.names.0=fade"], "Unexpected type"),
+        (["conditioning=[1]"], "int"),
     ],
 )
 def test_unknown_words_are_named_and_help_is_offered(words: list[str], told: str) -> None:
     with pytest.raises(UserError, match="--help") as refused:
         compose_config(words)
     assert told in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("plus", ["", "+", "++"])
+def test_a_dictionary_takes_names_of_its_own(plus: str) -> None:
+    """Whole or name by name, from nothing, and a whole number for a float."""
+    words = ["bank.groups={a:[pitch_shift],b:[fade,time_mask]}", "bank.groups.c=[time_shift]"]
+    words += ["bank.ranges={pitch_shift:{max_semitones:6}}", "bank.ranges.fade.low=1"]
+    words += ["bank.probabilities={all:{fade:0.5},-a+b:{fade:1}}", "backbone.options.layers=[1,2]"]
+    words += ["method_pretrain={simclr:{lr:0.5}}", "method_pretrain.amortised.steps=3"]
+    config = compose_config([f"{plus}{word}" for word in words])
+    assert config.bank.groups == {
+        "a": ["pitch_shift"],
+        "b": ["fade", "time_mask"],
+        "c": ["time_shift"],
+    }
+    assert config.bank.ranges == {"pitch_shift": {"max_semitones": 6.0}, "fade": {"low": 1.0}}
+    assert config.bank.probabilities == {"all": {"fade": 0.5}, "-a+b": {"fade": 1.0}}
+    assert config.backbone.options == {"layers": [1, 2]}
+    assert config.method_pretrain == {"simclr": {"lr": 0.5}, "amortised": {"steps": 3}}
+
+
+def test_a_dictionary_is_added_to_unless_it_is_emptied_first() -> None:
+    words = ["bank=audio2", "bank.groups={noise:[white_noise]}"]
+    assert list(compose_config(words).bank.groups or ()) == ["frequency", "time", "noise"]
+    words.insert(1, "bank.groups=null")
+    assert compose_config(words).bank.groups == {"noise": ["white_noise"]}
+
+
+def test_groups_on_the_command_line_are_the_components(packed: Any, tmp_path: Path) -> None:
+    settings = [
+        *packed.settings(tmp_path),
+        "pretrain.steps=1",
+        "bank.ranges.pitch_shift.max_semitones=3",
+    ]
+    groups = "bank.groups={pitch:[pitch_shift],other:[time_shift,white_noise]}"
+    assert main(["pretrain", *settings, groups]) == 0
+    saved = (tmp_path / "config.yaml").read_text()
+    assert "    pitch:\n    - pitch_shift\n" in saved and "max_semitones: 3.0" in saved
+    described = json.loads((tmp_path / "encoder" / "encoder.json").read_text())
+    assert "other" in str(described["space"])
 
 
 def test_a_recipes_folder_must_be_there(tmp_path: Path) -> None:

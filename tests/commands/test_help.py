@@ -7,8 +7,7 @@ import sys
 import pytest
 
 import audioinv
-from audioinv.cli import describe, main, make_parser
-from audioinv.conf.schema import Config
+from audioinv.cli import main, make_parser
 
 TAUGHT = {
     "download": ["CORPUS", "fsdd", "esc50"],
@@ -51,12 +50,6 @@ def test_every_corpus_says_where_it_comes_from(
 ) -> None:
     text = help_of(capsys, "prepare", corpus)
     assert "Licence: " in text and "--root" in text and "--out" in text and "--seed" in text
-
-
-def test_every_key_is_described() -> None:
-    lines = describe(Config())
-    assert {"seed=0", "pretrain.batch_size=128", "bank.names=None"} <= set(lines)
-    assert len({line.split("=")[0] for line in lines}) == len(lines) > 50
 
 
 @pytest.mark.parametrize(

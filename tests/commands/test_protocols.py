@@ -54,6 +54,43 @@ def test_protocols_on_adapted_descriptors(finished: Any, protocol: str) -> None:
         assert row["n_test"] == 12
 
 
+def test_a_label_names_the_rows_of_a_run(
+    finished: Any, refuse: Refuse, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the refusal of two runs of one method and seed asks; rows that are there are renamed."""
+    runs = [tmp_path / "one" / "amortised_s0", tmp_path / "two" / "amortised_s0"]
+    settings = ["adapt.modes=[fixed:all]", "tasks=[label]"]
+    for run in runs:
+        shutil.copytree(finished.run, run)
+        shutil.rmtree(run / "tasks")
+        assert main(["adapt", *finished.settings(run), *settings]) == 0
+        assert main(["evaluate", *finished.settings(run), *settings]) == 0
+    folders = [str(run.parent) for run in runs]
+    assert "label=NAME" in refuse(["table", *folders])
+    before = rows(runs[1], "linear")["label Amortised, all on"]
+    again = ["evaluate", *finished.settings(runs[1]), *settings]
+    assert main([*again, "label=Wider"]) == 0
+    after = rows(runs[1], "linear")["label Wider, all on"]
+    assert after == before | {"named": "Wider", "label": "Wider, all on"}
+    assert main(again) == 0, "no label leaves names as they are"
+    assert main(["evaluate", *finished.settings(runs[1]), *settings, "protocol=knn"]) == 0
+    assert main(["table", *folders]) == 0
+    told = capsys.readouterr().out
+    assert "| Wider, all on |" in told and "| Amortised, all on |" in told
+    assert main([*again, "label=Wider still", "protocol=knn"]) == 0
+    assert "label Wider still, all on" in rows(runs[1], "knn")
+
+
+def test_a_label_given_to_pretraining_holds(finished: Any, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished.run, run)
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("label: null", "label: Mine"))
+    settings = [*finished.settings(run), "protocol=knn", "adapt.modes=[fixed:all]", "tasks=[label]"]
+    assert main(["evaluate", *settings]) == 0
+    assert "label Mine, all on" in rows(run, "knn")
+
+
 def test_few_shot_rows(finished: Any, tmp_path: Path) -> None:
     settings = [*finished.settings(), *FEW, f"out={tmp_path}", "protocol=fewshot"]
     assert main(["evaluate", *settings]) == 0

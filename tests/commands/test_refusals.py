@@ -117,17 +117,6 @@ def test_two_runs_in_one_folder(packed: Any, refuse: Refuse, tmp_path: Path) -> 
     assert not (run / ".lock").exists()
 
 
-def test_settings_that_do_not_touch_pretraining_may_change(finished: Any) -> None:
-    free = ["adapt.readout=lda", "measure.n_clips=5", "tasks=[label]"]
-    free += ["+method_pretrain.simclr={lr: 0.5}"]
-    assert main(["pretrain", *finished.settings(), *free]) == 0
-
-
-def test_what_is_set_for_the_method_itself_may_not(finished: Any, refuse: Refuse) -> None:
-    line = refuse(["pretrain", *finished.settings(), "+method_pretrain.amortised={lr: 0.5}"])
-    assert "method_pretrain.amortised.lr: nothing -> 0.5" in line
-
-
 def test_pack_of_another_rate(packed: Any, refuse: Refuse, tmp_path: Path) -> None:
     wrong = ["frontend.sample_rate=16000", f"run={tmp_path / 'run'}"]
     line = refuse(["pretrain", *packed.settings(), *wrong])

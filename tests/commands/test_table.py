@@ -125,6 +125,19 @@ def test_published_episodes_stand_beside_ours_of_that_protocol_and_no_other(
     assert "amortised" not in below
 
 
+def test_the_last_line_names_the_command_itself(
+    two: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind the one that made the runs, where that is recorded; of one experiment as of two."""
+    words = ["table", two[0], "--against", "simclr"]
+    monkeypatch.setattr("sys.argv", ["audioinv", *words])
+    assert main(words) == 0
+    assert f"Command: `audioinv table {two[0]} --against simclr`\n" in capsys.readouterr().out
+    (Path(two[0]) / "experiment.json").write_text(json.dumps({"command": "run.sh --seeds 0"}))
+    assert main(words) == 0
+    assert f"Command: `run.sh --seeds 0; audioinv table {two[0]} --ag" in capsys.readouterr().out
+
+
 def test_what_cannot_be_tabulated(two: list[str], tmp_path: Path, refuse: Refuse) -> None:
     (tmp_path / "bare" / "run_s0").mkdir(parents=True)
     (tmp_path / "bare" / "run_s0" / "config.yaml").write_text("method: simclr\n")

@@ -185,7 +185,7 @@ def test_join_refuses_the_same_row_twice(make: Make) -> None:
     """Else a row of two experiments would be averaged as if it were of two seeds."""
     one = make("one", "a", "digit", 0.5, corpus="fsdd")
     two = make("two", "a", "digit", 0.6, corpus="fsdd")
-    with pytest.raises(UserError, match="'a' on digit with seed 0"):
+    with pytest.raises(UserError, match=r"'a' on digit with seed 0; .* label=NAME"):
         join([one, two])
 
 
@@ -199,7 +199,7 @@ def test_join_tells_what_all_experiments_say_of_themselves(make: Make) -> None:
     }  # fmt: skip
     for folder in folders:
         (folder / "experiment.json").unlink()
-    assert join(folders).about["command"].startswith("audioinv table /")
+    assert join(folders).about["command"] == ""
 
 
 def test_published_keeps_figures_as_they_were_printed(tmp_path: Path) -> None:

@@ -9,7 +9,12 @@ from audioinv.conf import schema
 
 @dataclass
 class FrontendConfig:
-    """Pixels to maps; see `vision.frontend.Pixels`."""
+    """Pixels to maps; see `vision.frontend.Pixels`.
+
+    Args:
+        name: pixels; the group frontend sets it.
+        image_size: pixels a side, that of the pack.
+    """
 
     name: str = "pixels"
     image_size: int = 32
@@ -26,7 +31,12 @@ class Config(schema.Config):
 
 @dataclass
 class SpirographFrontendConfig(FrontendConfig):
-    """Factors to maps; see `vision.spirograph_clips.Spirograph`."""
+    """Factors to maps; see `vision.spirograph_clips.Spirograph`.
+
+    Args:
+        name: spirograph.
+        drawing: which generator the images are of: 2, the published one.
+    """
 
     name: str = "spirograph"
     drawing: int = 1  # what runs that do not say were made with; see frontend/spirograph.yaml

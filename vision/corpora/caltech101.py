@@ -9,12 +9,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from audioinv.core.errors import UserError
 from audioinv.corpora.download import Download
 from audioinv.corpora.table import locate
 from audioinv.corpora.unpack import unpack
+from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import keyed_hash, stratified_validation
 from audioinv.data.task import Task
 from vision.corpora.images import VALID_FRACTION, write_images

@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from audioinv.core.errors import UserError
 from audioinv.corpora.download import Download
 from audioinv.corpora.table import files_of, locate, read_lines
+from audioinv.data.later import pandas as pd
 from audioinv.data.task import Task
 from vision.corpora.images import joined, write_images
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from audioinv.corpora.download import Download
 from audioinv.corpora.table import locate, read_lines
+from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import stratified_validation
 from audioinv.data.task import Task
 from vision.corpora.images import VALID_FRACTION, named, records, write_images

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from audioinv.core.errors import UserError
 from audioinv.corpora.download import Download
 from audioinv.corpora.table import choice, locate
+from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import stratified_validation
 from audioinv.data.task import Task
 from vision.corpora.images import VALID_FRACTION, landmarks, write_images

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from audioinv.core.errors import UserError
 from audioinv.corpora.table import files_of, write_table
+from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import Corpus
 from audioinv.data.task import Task
 from vision.corpora.derived import DERIVED_TASKS

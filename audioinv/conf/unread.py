@@ -1,0 +1,131 @@
+"""Keys that nothing reads under the other settings: given on the command line, they are refused.
+
+Only words of the command line count. What a group or an experiment brings along is no mistake: it
+serves every method of a table.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from audioinv.commands.compose import compose_config, given
+from audioinv.conf.help import shown
+from audioinv.conf.keys import keys_of
+from audioinv.conf.schema import Config
+from audioinv.core.errors import UserError
+
+log = logging.getLogger(__name__)
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Keys, as a regular expression of their dotted names, are read only where `holds` is true.
+
+    `told` is for people: what reads them.
+    """
+
+    keys: str
+    told: str
+    holds: Callable[[Values], bool]
+
+
+def _chosen(keys: str, name: str, *values: str) -> Condition:
+    """`keys` are read where the key `name` has one of the `values`."""
+    told = " or ".join(f"{name}={value}" for value in values)
+    return Condition(keys, told, lambda config: config[name] in values)
+
+
+def _not(keys: str, name: str, *values: Any) -> Condition:
+    """`keys` are read where the key `name` has none of the `values`."""
+    told = f"a {name} other than {' or '.join(map(str, values))}"
+    return Condition(keys, told, lambda config: config[name] not in values)
+
+
+def _of_conditionings(keys: str, *names: str) -> Condition:
+    """As `_chosen`; what an unknown conditioning takes is for its builder to say."""
+    others = {"hyper", "norm", "prompt", "none"} - set(names)
+    told = _chosen(keys, "conditioning.name", *names).told
+    return Condition(keys, told, lambda config: config["conditioning.name"] not in others)
+
+
+CONDITIONS = (
+    _of_conditionings(r"conditioning\.(bases|embedding|rank|gain)", "hyper"),
+    _of_conditionings(r"conditioning\.signed", "hyper", "prompt"),
+    _of_conditionings(r"conditioning\.scale", "hyper", "norm", "prompt"),
+    _of_conditionings(r"conditioning\.start", "hyper", "prompt"),
+    _of_conditionings(r"conditioning\.hidden", "norm"),
+    _of_conditionings(r"conditioning\.mlps", "prompt"),
+    _not(r"conditioning\.gain", "conditioning.rank", 0),
+    _not(r"backbone\.(width|stem|pool|dim)", "backbone.name", "statistics", "concat", "hear"),
+    _not(r"backbone\.options\..*", "backbone.name", "statistics"),
+    _not(r"backbone\.options\.(?!parts\b).*", "backbone.name", "concat"),
+    _not(r"backbone\.options\.(?!(module|weights)\b).*", "backbone.name", "hear"),
+    _not(r"frontend\.(n_bins|min_hz|max_hz|floor_db)", "frontend.name", "waveform"),
+    _not(r"frontend\.short_clips", "frontend.name", "sonograph"),
+    _not(r"on_error", "shards", None),
+    _chosen(r"pretrain\.queue_size", "pretrain.objective", "moco_v2"),
+    _chosen(r"pretrain\.momentum", "pretrain.objective", "moco_v2", "moco_v3"),
+    _not(r"pretrain\.projector_(layers|dim|norm|batch_norm)", "pretrain.projector", "none"),
+    Condition(
+        r"pretrain\.projector_hidden",
+        "a pretrain.projector or pretrain.predict other than none",
+        lambda c: (c["pretrain.projector"], c["pretrain.predict"]) != ("none", "none"),
+    ),
+    _not(r"pretrain\.predict_weight", "pretrain.predict", "none"),
+    _chosen(r"pretrain\.predict_temperature", "pretrain.predict", "embeddings"),
+    _chosen(r"frontend\.mel_(scale|norm)", "frontend.name", "log_mel", "log_mel_stft"),
+    _not(r"pretrain\.penalty_\w+", "pretrain.penalty", 0),
+    _chosen(r"pretrain\.skip_limit", "pretrain.not_finite", "skip"),
+)
+
+
+def refuse_unread(config: Config, overrides: Sequence[str], config_dir: str | None = None) -> None:
+    """Refuses what the overrides set to no effect on pre-training; a default may be repeated.
+
+    Where it is the method that makes a key unread, the log says so and no more: the methods of a
+    table are given the same words.
+
+    Raises:
+        UserError: names the key, and what reads it.
+    """
+    values = _values(config)
+    words = given(overrides)
+    for key in (key for key in words if values.get(key) != _default(config, key)):
+        for condition in CONDITIONS:
+            if not re.fullmatch(condition.keys, key) or condition.holds(values):
+                continue
+            told = f"{key}={shown(values[key])} is read only with {condition.told}"
+            if not _is_the_method_s(condition, overrides, config_dir):
+                raise UserError(f"{told}; leave it out, or give that")
+            log.warning("%s, which method=%s has not", told, config.method)
+
+
+def _is_the_method_s(
+    condition: Condition, overrides: Sequence[str], config_dir: str | None
+) -> bool:
+    """Whether the condition holds without the words that choose a method."""
+    others = [word for word in overrides if not word.startswith("method=")]
+    return condition.holds(_values(compose_config(others, config_dir)))
+
+
+def _default(config: Config, key: str) -> Any:
+    known = keys_of(type(config))
+    return known[key].default if key in known else None
+
+
+def _values(config: Config) -> Values:
+    """Dotted name -> value, the method's own in place of what `pretrain` has for all."""
+    plain = asdict(config)
+    plain["pretrain"] |= config.method_pretrain.get(config.method, {})
+    return dict(_flat(plain, ""))
+
+
+def _flat(value: Any, name: str) -> list[tuple[str, Any]]:
+    own = [(name, value)]
+    inner = value.items() if isinstance(value, dict) else ()
+    return own + [pair for key, part in inner for pair in _flat(part, f"{name}.{key}".strip("."))]

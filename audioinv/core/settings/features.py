@@ -1,0 +1,30 @@
+"""Settings of features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class FeatureConfig:
+    """What a clip's feature is made of; every method of a table shares it.
+
+    Args:
+        layers: last, or all, from each stage of the network.
+        hop_s: seconds between the windows of a clip longer than the front end's; 0 takes the first
+            window alone.
+        pool: mean or max over a clip's windows.
+        views: feature averaging (InvCLR): the mean over this many augmentations of each clip, drawn
+            under the descriptor in use; 0 takes the clip as it is.
+        strength: of the augmentations that are averaged over, from 0 to 1, where 1 is that of
+            pre-training (`core.averaging`).
+        calibration_clips: training clips from which BatchNorm statistics are recomputed at a
+            descriptor; 0 keeps those of pre-training.
+    """
+
+    layers: str = "last"
+    hop_s: float = 0.0
+    pool: str = "mean"
+    views: int = 0
+    strength: float = 1.0
+    calibration_clips: int = 512

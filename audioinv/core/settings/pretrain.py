@@ -1,0 +1,90 @@
+"""Settings of pre-training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass
+class PretrainConfig:
+    """How long, how fast, and with what loss to pre-train.
+
+    Args:
+        steps: batches to train on. batch_size: clips of a batch, of each process.
+        lr: peak learning rate. weight_decay: of weights; norms and biases have none.
+        warmup_steps: over which the learning rate rises.
+        schedule: its half cosine to zero is over the steps after the warm-up (cosine_after_warmup),
+            or over all of them, the warm-up then bounding it (cosine_from_start: InvCLR's, which
+            never quite reaches the peak).
+        optimiser: "adamw", "adam", "sgd" (momentum 0.9) or "lars".
+        objective: "simclr", "moco_v2" or "moco_v3". temperature: of its loss.
+        momentum: of MoCo's copy of the network; with moco_v3 it rises to 1.
+        queue_size: keys a corner, of moco_v2; a multiple of the batch over all processes.
+        projector: none, shared, per_descriptor, conditioned, or parameters (CASSLE).
+        projector_layers: linear layers; MoCo-v3 has 3 on a ViT.
+        projector_hidden, projector_dim: units of its hidden layers, and of its output.
+        projector_norm: end in a BatchNorm without scale and offset, as InvCLR's critic; with
+            moco_v3 it always does.
+        projector_batch_norm: a BatchNorm between layers; MoCo-v2 has none.
+        dropout: share of the features that the projector does not see, drawn for each process.
+        corners: "space" draws among the space's allowed corners; "leave_one_out" among all-on and
+            those with one component off; "all" (plain SimCLR's all-on) or any corner in the
+            notation of `DescriptorSpace.parse` trains that one only.
+        predict: a second loss on the views' parameters: "none", "differences" (AugSelf), "applied"
+            (MT-SLVR) or "embeddings" (EquiMod). predict_weight: of that loss.
+        predict_temperature: of EquiMod's loss.
+        penalty: lambda of InvCLR's gradient penalty (`core.penalty`); 0 is off.
+        penalty_draws: fresh parameters an example.
+        penalty_clamp: what the penalty counts at most, as published.
+        penalty_longest: what each draw counts at most; not in the paper.
+        penalty_on: the augmentations to penalise; null takes those whose gradient tells what a draw
+            does.
+        descriptors: "same" gives all processes one corner a step; "per_process" draws one for
+            each, which then contrasts within its own clips.
+        sync_batch_norm: normalise by statistics of the clips of all processes.
+        not_finite: what a loss or gradient that is not finite does: "stop", or "skip" the step.
+        skip_limit: how many steps in a row may be skipped.
+        read_ahead: batches that are read before they are needed, by as many threads.
+        checkpoint_every: steps from one checkpoint to the next.
+        keep_checkpoints: how many of the newest stay.
+        log_every: steps from one line of metrics.jsonl to the next.
+        log_gradient_norm: whether these lines have the gradient's norm.
+    """
+
+    steps: int = 1000
+    batch_size: int = 128
+    lr: float = 2e-3
+    weight_decay: float = 1e-4
+    warmup_steps: int = 50
+    schedule: str = "cosine_after_warmup"
+    optimiser: str = "adamw"
+    objective: str = "simclr"
+    temperature: float = 0.2
+    momentum: float = 0.99
+    queue_size: int = 65536
+    projector: str = "shared"
+    projector_layers: int = 2
+    projector_hidden: int = 256
+    projector_dim: int = 128
+    projector_norm: bool = False
+    projector_batch_norm: bool = True
+    dropout: float = 0.0
+    corners: str = "space"
+    predict: str = "none"
+    predict_weight: float = 1.0
+    predict_temperature: float = 0.2
+    penalty: float = 0.0
+    penalty_draws: int = 100
+    penalty_clamp: float = 1.0
+    penalty_longest: float = math.inf
+    penalty_on: list[str] | None = None
+    descriptors: str = "same"
+    sync_batch_norm: bool = False
+    not_finite: str = "stop"
+    skip_limit: int = 10
+    read_ahead: int = 0
+    checkpoint_every: int = 200
+    keep_checkpoints: int = 2
+    log_every: int = 10
+    log_gradient_norm: bool = False

@@ -1,0 +1,169 @@
+"""--help: the composed defaults of what is asked for, what each key means, and nothing heavy."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from audioinv.cli import HYDRA, main
+from audioinv.conf.keys import keys_of, meanings
+from audioinv.modality import MODALITIES, settings_of
+
+REPOSITORY = Path(__file__).parents[2]
+HEAVY = ("torch", "kornia", "lightning", "timm", "pandas", "matplotlib", "sklearn", "torchvision")
+HEAVY += ("scipy", "pyarrow", "torchaudio", "librosa", "ray", "audiomentations")
+CORPORA = ("fsdd", "folder", "sonograph", "cifar10", "spirograph", "celeba")
+WORDS = [
+    "",
+    *(f"{name} --help" for name in HYDRA),
+    *(f"{name} --help" for name in ("prepare", "download", "validate", "pack", "report", "table")),
+    *(f"{name} {corpus} --help" for name in ("prepare", "download") for corpus in CORPORA),
+    "pretrain modality=image method=moco --help",
+    "adapt modality=spirograph --help",
+    "pretrain --stpes 3",
+    "pretrain pretrain.stpes=3",
+    "pretrain pretrain.steps=many",
+    "adapt backbone=resnet19",
+    "evaluate modality=smell",
+    "statistics bank.groups={a:3}",
+    "prepare fsd --root a --out b",
+    "download fsdd",
+    "pack",
+    "trian",
+]
+
+
+def help_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        main(list(arguments))
+    assert not stopped.value.code
+    return capsys.readouterr().out
+
+
+def test_help_and_mistyped_words_import_nothing_heavy() -> None:
+    """One process tries them all: what none of them imports is in it at the end of none."""
+    code = f"""
+import contextlib, io, sys, time
+began = time.process_time()
+import audioinv
+light = time.process_time() - began
+from audioinv.cli import main
+heavy = {{}}
+for words in {WORDS!r}:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            status = main(words.split())
+        except SystemExit as stopped:
+            status = stopped.code or 0
+    assert status == (0 if "--help" in words else 2), (words, status, said.getvalue())
+    heavy[words] = [name for name in {HEAVY!r} if name in sys.modules]
+assert not any(heavy.values()), {{words: found for words, found in heavy.items() if found}}
+assert light < 0.1, light
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("words", ["adapt --help", "pretrain pretrain.stpes=3", "prepare --help"])
+def test_help_and_mistyped_words_take_little_time(words: str) -> None:
+    """Of the processor: 0.7 s on two quiet cores, where importing torch alone takes 2 s."""
+    code = (
+        "import sys, time\nfrom audioinv.cli import main\n"
+        "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+        "sys.exit(time.process_time() > 1.5)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words.split()], capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_every_key_has_a_meaning(modality: str) -> None:
+    keys = keys_of(settings_of(modality).schema)
+    assert len(keys) > 100
+    assert [name for name, key in keys.items() if not key.meaning] == []
+
+
+def test_meanings_are_read_from_docstrings() -> None:
+    @dataclass
+    class Old:
+        """Something.
+
+        Args:
+            a: one thing: told
+                at length. b, c: counts; b may be 0.
+
+        Raises:
+            x: not a meaning.
+        """
+
+        a: int = 0
+        b: int = 0
+        c: int = 0
+        x: int = 0
+
+    @dataclass
+    class New(Old):
+        """Args of its own.
+
+        Args:
+            c: another.
+        """
+
+    told = {"a": "one thing: told at length", "b": "counts; b may be 0"}
+    assert meanings(Old) == {**told, "c": "counts; b may be 0"}
+    assert meanings(New) == {**told, "c": "another"}
+
+
+def test_defaults_are_the_composed_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    text = help_of(capsys, "pretrain", "--help")
+    for word in ("conditioning.rank=2", "conditioning.signed=true", "conditioning.gain=3.0"):
+        assert f"  {word} " in text
+    assert re.search(r"pretrain\.batch_size=128 +clips of a batch", text)
+    assert "frontend.sample_rate=16000" in text and "image_size" not in text
+    assert "bank.names=null" in text and "adapt.modes=[fixed:all,search,soft]" in text
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_defaults_are_those_of_the_modality_and_method(
+    capsys: pytest.CaptureFixture[str], first: bool
+) -> None:
+    words = ["modality=image", "method=moco"]
+    text = help_of(capsys, "pretrain", *(["--help", *words] if first else [*words, "--help"]))
+    for word in (
+        "frontend.image_size=32", "pretrain.objective=moco_v2", "method=moco",
+        "bank.groups={spatial:[crop,horizontal_flip],"
+        "appearance:[colour_jitter,grayscale,blur,solarise]}",
+        "conditioning.rank=0", "conditioning.gain=1.0",
+    ):  # fmt: skip
+        assert re.search(rf"^  {re.escape(word)}( |$)", text, re.MULTILINE), word
+    assert "sample_rate" not in text and "image2" in text
+
+
+def test_defaults_of_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    """With what an experiment says of the method asked for, which counts before pretrain's."""
+    folder = str(REPOSITORY / "recipes/fsdd/ssl1/conf")
+    words = ["--config_dir", folder, "experiment=cpu_quick", "seed=3"]
+    text = help_of(capsys, "pretrain", *words, "--help")
+    assert "  frontend.sample_rate=8000 " in text and "  seed=3 " in text
+    text = help_of(capsys, "pretrain", "experiment=benchmark_quick", "method=simclr", "-h")
+    assert "  pretrain.lr=0.002 " in text and "  pretrain.temperature=0.5 " in text
+
+
+def test_help_needs_no_other_word_and_minds_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--out OUT" in help_of(capsys, "embed", "--help")
+    assert "backbone.options={module:???}" in help_of(capsys, "pretrain", "method=hear", "-h")
+    assert "  seed=1 " in help_of(capsys, "pretrain", "-m", "seed=1,2", "-h")
+
+
+def test_help_with_a_mistyped_word_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pretrain", "--help", "seeed=3"]) == 2
+    assert "seeed" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        main(["embed", "seed=3"])
+    assert stopped.value.code == 2 and "--out" in capsys.readouterr().err

@@ -1,0 +1,138 @@
+"""What the command line sets to no effect is refused, and what groups bring along is not."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audioinv.cli import main
+from audioinv.commands.compose import compose_config
+from audioinv.conf.keys import keys_of
+from audioinv.conf.schema import ConditioningConfig
+from audioinv.conf.unread import CONDITIONS, refuse_unread
+from audioinv.core.backbone import OTHERS
+from audioinv.core.conditioning import CONDITIONINGS
+from audioinv.core.errors import UserError
+from audioinv.modality import MODALITIES, settings_of
+
+UNREAD = [
+    (["conditioning=norm", "conditioning.rank=4"], "conditioning.rank=4", "name=hyper"),
+    (["conditioning=norm", "++conditioning.signed=true"], "signed=true", "hyper or"),
+    (["conditioning=none", "conditioning.scale=2"], "scale=2.0", "name=norm"),
+    (["conditioning.hidden=8"], "hidden=8", "name=norm"),
+    (["conditioning.mlps=2"], "mlps=2", "name=prompt"),
+    (["conditioning=hyper", "conditioning.gain=6"], "gain=6.0", "conditioning.rank other than 0"),
+    (["conditioning={hidden: 8}"], "hidden=8", "norm"),
+    (["backbone.name=statistics", "backbone.width=0.5"], "backbone.width=0.5", "statistics"),
+    (["backbone.name=statistics", "backbone.options.a=1"], "backbone.options.a=1", "statistics"),
+    (["backbone.name=hear", "backbone.options={module: m, layers: 3}"], "options.layers=3", "hear"),
+    (["backbone.name=concat", "backbone.options.module=m"], "options.module=m", "concat"),
+    (["frontend=waveform", "frontend.n_bins=12"], "frontend.n_bins=12", "waveform"),
+    (["modality=sonograph", "frontend.short_clips=repeat"], "short_clips=repeat", "sonograph"),
+    (["on_error=skip"], "on_error=skip", "shards"),
+    (["pretrain.queue_size=64"], "queue_size=64", "objective=moco_v2"),
+    (["pretrain.objective=moco_v3", "pretrain.queue_size=64"], "queue_size=64", "moco_v2"),
+    (["pretrain.momentum=0.5"], "momentum=0.5", "moco_v2 or pretrain.objective=moco_v3"),
+    (["pretrain.projector=none", "pretrain.projector_hidden=8"], "projector_hidden=8", "predict"),
+    (["pretrain.projector=none", "pretrain.projector_dim=8"], "projector_dim=8", "projector"),
+    (["pretrain.predict_weight=2"], "predict_weight=2.0", "pretrain.predict other than none"),
+    (["pretrain.penalty_draws=3"], "penalty_draws=3", "pretrain.penalty other than 0"),
+    (["method=simclr", "pretrain.penalty_on=[fade]"], "penalty_on=[fade]", "other than 0"),
+    (["pretrain.skip_limit=3"], "skip_limit=3", "not_finite=skip"),
+    (["modality=image", "method=moco", "conditioning=norm", "conditioning.rank=1"], "rank=1", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "key", "reader"), UNREAD)
+def test_what_nothing_reads_is_refused(words: list[str], key: str, reader: str) -> None:
+    with pytest.raises(UserError) as refused:
+        refuse_unread(compose_config(words), words)
+    told = str(refused.value)
+    assert key in told and "is read only with" in told and reader in told
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["conditioning.rank=4", "conditioning.gain=2", "conditioning.bases=3"],
+        ["conditioning=norm", "conditioning.hidden=8", "conditioning.scale=1"],
+        ["conditioning=norm", "conditioning.rank=0"],  # the default, said aloud
+        ["conditioning=none", "backbone=resnet10_narrow"],
+        ["backbone.options.layers=[1,1,1,1]", "backbone.width=0.5"],
+        ["frontend=waveform", "frontend.clip_s=2", "frontend.short_clips=repeat"],
+        ["modality=sonograph", "frontend.n_bins=32"],
+        ["shards=a.tar", "on_error=skip"],
+        ["pretrain.objective=moco_v2", "pretrain.queue_size=64", "pretrain.momentum=0.5"],
+        ["pretrain.projector=none", "pretrain.predict=applied", "pretrain.projector_hidden=8"],
+        ["method=invclr", "pretrain.penalty_draws=3"],
+        ["method=amortised", "method_pretrain.amortised.penalty=1", "pretrain.penalty_draws=3"],
+        ["pretrain.not_finite=skip", "pretrain.skip_limit=3"],
+        ["modality=image", "experiment=image_debug"],  # with a queue that SimCLR does not read
+        ["experiment=paper_simclr_audio", "conditioning=norm"],
+        ["~method_pretrain", "run='a b'"],
+    ],
+)
+def test_what_is_read_or_comes_along_is_not(
+    words: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse_unread(compose_config(words), words)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["method=simclr", "conditioning.rank=4"], "conditioning.rank=4"),
+        (["method=logmel", "backbone.width=0.5"], "backbone.width=0.5"),
+        (["method=hear", "backbone.options.module=m", "frontend.n_bins=9"], "frontend.n_bins=9"),
+    ],
+)
+def test_words_for_all_methods_of_a_table_are_told_of(
+    words: list[str], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        refuse_unread(compose_config(words), words)
+    assert f"{told} is read only with" in caplog.text and words[0] in caplog.text
+
+
+def test_every_option_of_a_conditioning_is_known() -> None:
+    """The conditions say of each what its constructor says, of which help needs no torch."""
+    for option in keys_of(ConditioningConfig):
+        if option == "name":
+            continue
+        for name, kind in CONDITIONINGS.items():
+            values = {"conditioning.name": name, "conditioning.rank": 1}
+            rules = [c for c in CONDITIONS if re.fullmatch(c.keys, f"conditioning.{option}")]
+            read = all(condition.holds(values) for condition in rules)
+            assert read == (option in inspect.signature(kind).parameters), (option, name)
+
+
+def test_every_option_of_a_network_of_our_own_is_known() -> None:
+    for name, kind in OTHERS.items():
+        known = set(inspect.signature(kind).parameters) - {"input_size"}
+        for option in ("parts", "module", "weights", "width"):
+            rules = [c for c in CONDITIONS if re.fullmatch(c.keys, f"backbone.options.{option}")]
+            read = all(condition.holds({"backbone.name": name}) for condition in rules)
+            assert read == (option in known), (name, option)
+
+
+def test_conditions_are_about_keys_that_exist() -> None:
+    known = {name for modality in MODALITIES for name in keys_of(settings_of(modality).schema)}
+    for condition in CONDITIONS:
+        patterns = (condition.keys, condition.keys.replace(r"\..*", r"\.any"))
+        assert any(re.fullmatch(p, k) for p in patterns for k in [*known, "backbone.options.any"])
+
+
+@pytest.mark.parametrize("command", ["pretrain", "profile"])
+def test_the_commands_refuse_before_anything_is_made(
+    command: str, tmp_path: Path, capsys: Any
+) -> None:
+    words = ["conditioning=norm", "conditioning.rank=4", f"run={tmp_path / 'run'}", "pack=nowhere"]
+    assert main([command, *words]) == 2
+    assert "conditioning.rank=4 is read only with" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
