@@ -95,7 +95,8 @@ def test_a_run_that_is_killed_sees_the_same_examples_again(
     assert child.end() == -signal.SIGKILL, child.said()
     last = max((int(p.stem[5:]) for p in run.glob("checkpoints/step_*.pt")), default=0)
     before = len(seen.read_text().splitlines())
-    assert launch(arguments, noted(-1)).end() == 0
+    resumed = launch(arguments, noted(-1))
+    assert resumed.end() == 0, resumed.said()
     again = seen.read_text().splitlines()[before:]
     expected = [batch_indices(CLIPS, 12, 0, step).tolist() for step in range(last, 6)]
     assert sorted(again) == sorted(",".join(map(str, batch)) for batch in expected)
