@@ -20,6 +20,6 @@ def load_encoder(folder: str | Path) -> AmortisedEncoder:
     """
     # Here, so that `import audioinv` and `audioinv --help` do not wait for torch.
     from audioinv.core.encoder import AmortisedEncoder
-    from audioinv.modality import build_frontend
+    from audioinv.data.modality import build_frontend
 
     return AmortisedEncoder.load(folder, build_frontend)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import audioinv
-from audioinv.core.errors import UserError
-from audioinv.core.signals import STOPPED_STATUS, Stopped
+from audioinv.base.errors import UserError
+from audioinv.training.signals import STOPPED_STATUS, Stopped
 
 EPILOGUE = """\
 a first run, from nothing:
@@ -111,7 +111,7 @@ class _CorpusParser(argparse.ArgumentParser):
 
 def _corpora() -> dict[str, Any]:
     """Those of audio and those of images."""
-    from audioinv.corpora import CORPORA
+    from audioinv.audio.corpora import CORPORA
     from vision.corpora import CORPORA as OF_IMAGES
 
     return {**CORPORA, **OF_IMAGES}
@@ -144,7 +144,7 @@ def _add_download(commands: Any) -> None:
 
 def _download(options: argparse.Namespace) -> int:
     from audioinv.commands.progress import download_progress
-    from audioinv.corpora.download import fetch
+    from audioinv.data.download import fetch
 
     corpus = _corpora()[options.corpus]
     files = corpus.downloads(**_corpus_options(options, corpus.downloads))
@@ -303,7 +303,7 @@ def _add_hydra(commands: Any, name: str, summary: str) -> None:
 
 
 def _hydra(options: argparse.Namespace) -> int:
-    from audioinv.commands.compose import compose_config, sweep
+    from audioinv.conf.compose import compose_config, sweep
     from audioinv.conf.unread import refuse_unread
 
     jobs = sweep(options.overrides) if options.multirun else [options.overrides]

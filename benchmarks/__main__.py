@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
 from benchmarks.catalogue import BENCHMARKS, benchmark
 from benchmarks.machine import describe
 from benchmarks.measure import Setup, measure

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor
 
-from audioinv.augment.fused import FusedBank
-from audioinv.core.bank import Augmentation, AugmentationBank, Views
-from audioinv.core.randomness import generator
+from audioinv.audio.augment.fused import FusedBank
+from audioinv.base.randomness import generator
+from audioinv.core.augmentation import Augmentation
+from audioinv.core.bank import AugmentationBank, Views
 from benchmarks.frontends import torchaudio_log_mel
 from benchmarks.measure import Comparison, Ratio, Setup
 from benchmarks.rivals import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from importlib import import_module
 
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
 from benchmarks.measure import Comparison, Setup
 
 Benchmark = Callable[[Setup], Iterator[Comparison]]

@@ -9,13 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from audioinv.core.adapt import AdaptConfig, Labelled, learn_jointly
+from audioinv.base.randomness import generator, seeded
+from audioinv.core.bases import release
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.core.features import FeatureCache
-from audioinv.core.randomness import generator, seeded
-from audioinv.core.rank_one import RankOneAdam, release
-from audioinv.core.surrogate import learn_by_surrogate
+from audioinv.tasks.adapt import AdaptConfig, learn_jointly
+from audioinv.tasks.features import FeatureCache
+from audioinv.tasks.labelled import Labelled
+from audioinv.tasks.surrogate import learn_by_surrogate
+from audioinv.training.rank_one import RankOneAdam
 from benchmarks.measure import Comparison, Ratio, Setup
 
 K = 7
@@ -138,8 +140,8 @@ def paper_setting(setup: Setup) -> Iterator[Comparison]:
     """The paper's 32 bases a kernel, of a ResNet-18 (368 M parameters that generate weights):
     generating the weights, their gradients and AdamW's step, without the network itself; then a
     whole training step of 64 one-second clips. `autograd` is torch's fused AdamW on full gradients,
-    `factors` is `core.rank_one`; their updates are equal (tests/core/test_rank_one.py). Both step
-    the same parameters and moments, which take 4.4 GB, in turn.
+    `factors` is `training.rank_one`; their updates are equal (test_rank_one.py). Both
+    step the same parameters and moments, which take 4.4 GB, in turn.
     """
     x, descriptor = maps_of(setup), torch.ones(K, device=setup.device)
     paper = {"name": "hyper", "bases": 32}

@@ -14,7 +14,7 @@ from benchmarks.sounds import Task, tasks
 
 
 def log_mel(setup: Setup) -> Iterator[Comparison]:
-    """Log-mel in dB of a batch: `audioinv.frontend.LogMel`; torchaudio's MelSpectrogram and
+    """Log-mel in dB of a batch: `audioinv.audio.frontend.LogMel`; torchaudio's MelSpectrogram and
     AmplitudeToDB; librosa's melspectrogram and power_to_db, which take the whole batch too (CPU
     only). Filters, window and padding are the same, and so are the values.
     """

@@ -14,10 +14,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from audioinv.core.randomness import generator
-from audioinv.data.audio_io import write_wav
-from audioinv.data.dataset import RandomCrops, sample_rows, training_rows
-from audioinv.data.folds import folds
+from audioinv.audio.clips import RandomCrops
+from audioinv.audio.io import write_wav
+from audioinv.base.randomness import generator
 from audioinv.data.manifest import (
     Corpus,
     read_manifest,
@@ -26,8 +25,10 @@ from audioinv.data.manifest import (
 )
 from audioinv.data.media import Sounds
 from audioinv.data.pack import Pack, _Clips, build_pack, open_pack
+from audioinv.data.rows import sample_rows, training_rows
 from audioinv.data.task import Task
 from audioinv.data.validate import validate
+from audioinv.tasks.folds import folds
 from benchmarks.conditioning import K, encoder_of, maps_of, training_step
 from benchmarks.measure import Comparison, Ratio, Setup
 

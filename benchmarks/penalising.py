@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audioinv.core.bank import Augmentation, AugmentationBank
+from audioinv.base.randomness import generator, seeded
+from audioinv.core.augmentation import Augmentation
+from audioinv.core.bank import AugmentationBank
 from audioinv.core.contrast import weighted
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.penalty import PenaltySampler
-from audioinv.core.pretrain import PretrainConfig, make_contrast, make_optimiser
-from audioinv.core.randomness import generator, seeded
+from audioinv.training.loop import PretrainConfig, make_contrast
+from audioinv.training.optimiser import make_optimiser
 from benchmarks.measure import Comparison, Ratio, Setup
 from benchmarks.sounds import Task
 from vision.augment import build_bank as build_image_bank

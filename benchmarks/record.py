@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from audioinv.core.files import read_json, write_json, write_text
+from audioinv.base.files import read_json, write_json, write_text
 from benchmarks.measure import title
 
 HEAD = """# Benchmarks

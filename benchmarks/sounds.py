@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audioinv.augment import build_bank
+from audioinv.audio.augment import build_bank
+from audioinv.audio.frontend import LogMel
+from audioinv.base.randomness import generator
 from audioinv.core.bank import AugmentationBank
-from audioinv.core.randomness import generator
-from audioinv.frontend import LogMel
 from benchmarks.measure import Setup
 
 

@@ -11,10 +11,11 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 import audioinv.conf
-from audioinv.augment.fused import FusedBank
+from audioinv.audio.augment.fused import FusedBank
+from audioinv.base.randomness import seeded
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.core.pretrain import PretrainConfig, make_contrast, make_optimiser
-from audioinv.core.randomness import seeded
+from audioinv.training.loop import PretrainConfig, make_contrast
+from audioinv.training.optimiser import make_optimiser
 from benchmarks.augmenting import own_views
 from benchmarks.measure import Comparison, Ratio, Setup
 from benchmarks.sounds import Task, tasks

@@ -14,26 +14,28 @@ import torchaudio
 from omegaconf import OmegaConf
 from sklearn.metrics import r2_score
 
-from audioinv import augment as sounds
-from audioinv.augment import build_bank
-from audioinv.commands.compose import compose_config
+from audioinv.audio import augment as sounds
+from audioinv.audio.augment import build_bank
+from audioinv.base.randomness import generator
+from audioinv.conf.compose import compose_config
 from audioinv.conf.schema import ConditioningConfig
-from audioinv.core.adapt import AdaptConfig, Labelled, learn_jointly, score
 from audioinv.core.auxiliary import ParameterPredictor, quantities
 from audioinv.core.bank import AugmentationBank
-from audioinv.core.features import FeatureCache
-from audioinv.core.fewshot import EPOCHS, RATE, split_classes
 from audioinv.core.objectives import moco_v3, nt_xent
-from audioinv.core.pretrain import learning_rate
-from audioinv.core.probes import fit_readout
 from audioinv.core.projector import EMBEDDING
-from audioinv.core.randomness import generator
-from audioinv.core.settings.fewshot import PublishedFewShotConfig
-from audioinv.modality import build_frontend
+from audioinv.data.modality import build_frontend
+from audioinv.tasks.adapt import AdaptConfig, learn_jointly
+from audioinv.tasks.episodes import EPOCHS, RATE, split_classes
+from audioinv.tasks.features import FeatureCache
+from audioinv.tasks.labelled import Labelled
+from audioinv.tasks.readout import fit_readout
+from audioinv.tasks.scores import score
+from audioinv.tasks.settings.fewshot import PublishedFewShotConfig
+from audioinv.training.optimiser import learning_rate
 from tests.core.small_encoder import small_encoder, small_maps
 from vision import augment as images
 from vision.augment import build_bank as build_image_bank
-from vision.spirograph import FACTORS, render
+from vision.drawing import FACTORS, render
 
 
 def hold(config: list[str], published: dict[str, Any], config_dir: str | None = None) -> None:

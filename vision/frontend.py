@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
 
 
 class Pixels(nn.Module):

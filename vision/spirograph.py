@@ -1,95 +1,103 @@
-"""Spirograph: images of hypotrochoids that are differentiable in every factor of variation.
-
-Foster, Pukdee and Rainforth, "Improving Transformation Invariance in Contrastive Representation
-Learning", ICLR 2021 (arXiv 2010.09515), whose second data set this is. A wheel of radius b rolls in
-a circle of radius a, its pen h from its centre, with a = m + b - h:
-
-    x(t) = (a - b) cos t + h cos(t (a - b) / b)
-    y(t) = (a - b) sin t - h sin(t (a - b) / b),    40 points t in [0, 2 pi]
-
-The weight of a pixel at p, the mean over t of exp(-||p - (x, y)||^2 / sigma), is scaled to a
-maximum of 1 in every column of constant x, as the released generator does, and blends the
-foreground colour into the background. So columns that the curve only comes near to are as bright as
-those that it crosses.
-"""
+"""The modality `spirograph`: clips are factors of Spirograph images, which the front end draws."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from audioinv.core.errors import UserError
-from audioinv.factors import Factor
-
-POINTS = 40
-EXTENT = 6.0  # the image shows [-6, 6] x [-6, 6]
-FAINTEST = 1e-8  # columns of less weight than about this stay background
-DRAWING = 2
-"""Counts the generators: 1 scaled the whole image to a maximum of 1, 2 is the published one."""
-
-FACTORS: dict[str, Factor] = {
-    factor.name: factor
-    for factor in (
-        Factor("m", "pixels' unit", 2.0, 5.0, 3.5),
-        Factor("b", "pixels' unit", 0.1, 1.1, 0.6, least=0.02),
-        Factor("h", "pixels' unit", 0.5, 2.5, 1.5),
-        Factor("sigma", "pixels' unit squared", 0.25, 1.0, 0.625, least=0.05),
-        *(
-            Factor(f"foreground_{colour}", "0 to 1", 0.4, 1.0, 0.7, least=0.0, most=1.0)
-            for colour in ("red", "green", "blue")
-        ),
-        *(
-            Factor(f"background_{colour}", "0 to 1", 0.0, 0.6, 0.3, least=0.0, most=1.0)
-            for colour in ("red", "green", "blue")
-        ),
-    )
-}
-
-TARGETS = ("m", "b", "sigma", "foreground_red")
-"""What the paper predicts; the other six are its nuisances."""
+from audioinv.base.errors import UserError
+from audioinv.base.randomness import generator
+from audioinv.conf.schema import BankConfig
+from audioinv.core.augmentation import Augmentation
+from audioinv.core.bank import AugmentationBank
+from audioinv.data import factors
+from audioinv.data.pack import Pack
+from audioinv.data.rows import sample_rows, test_rows
+from vision.drawing import DRAWING, FACTORS, render
+from vision.frontend import Pixels
+from vision.modality import SHOWN, write_strips
 
 
-def render(factors: Tensor, image_size: int = 32) -> Tensor:
-    """Images (n, 3, image_size, image_size) in [0, 1] of the dtype and on the device of `factors`.
-
-    Differentiable in every factor, twice too.
+class Spirograph(Pixels):
+    """Factors (B, 10) -> normalised images (B, 3, image_size, image_size).
 
     Args:
-        factors: (n, 10), columns in the order of `FACTORS`. Values outside their ranges are drawn
-            as the equations say.
+        image_size: height and width in pixels.
+        drawing: which generator the images are of. Encoders and settings that do not say are of
+            before there was a second: 1.
 
     Raises:
-        UserError: another number of columns.
+        UserError: `image_size` below 1, or a generator that is not there any more.
     """
-    if factors.ndim != 2 or factors.shape[1] != len(FACTORS):
-        raise UserError(
-            f"factors are (n, {len(FACTORS)}): {', '.join(FACTORS)}; got {tuple(factors.shape)}"
-        )
-    m, b, h, sigma = factors[:, :4, None].unbind(1)
-    weight = pixel_weights(*curve(m, b, h), sigma, image_size)[:, None]
-    foreground, background = factors[:, 4:7, None, None], factors[:, 7:10, None, None]
-    return weight * foreground + (1 - weight) * background
+
+    name = "spirograph"
+
+    def __init__(self, image_size: int = 32, drawing: int = 1) -> None:
+        super().__init__(image_size)
+        if drawing != DRAWING:
+            raise UserError(
+                f"frontend.drawing is {drawing}; give {DRAWING}, the published generator. Encoders "
+                "of an earlier one saw other images: pre-train anew"
+            )
+        self.config["drawing"] = drawing
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Draws factors `x` (B, 10) and takes the statistics away; differentiable in `x`."""
+        return super().forward(render(x, self.output_size[1]))
+
+    def fit(self, batches: Iterable[Tensor]) -> dict[str, list[float]]:
+        """Statistics of the images that `batches` of factors draw."""
+        return super().fit(render(x, self.output_size[1]) for x in batches)
 
 
-def curve(m: Tensor, b: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-    """The points x and y, (n, POINTS) each, of `m`, `b` and `h` (n, 1)."""
-    t = torch.linspace(0, 2 * math.pi, POINTS, dtype=m.dtype, device=m.device)
-    arm = m - h  # a - b
-    turn = t * arm / b
-    return arm * t.cos() + h * turn.cos(), arm * t.sin() - h * turn.sin()
+FRONTENDS: dict[str, type[nn.Module]] = {"spirograph": Spirograph}
 
 
-def pixel_weights(x: Tensor, y: Tensor, sigma: Tensor, image_size: int) -> Tensor:
-    """Weights (n, rows, columns), 1 at the highest of each column; rows go with y, columns with x.
+def bank(config: BankConfig, pack: Pack) -> AugmentationBank:
+    """Redraws the factors that the settings name."""
+    return factors.build_bank(FACTORS, asdict(config))
 
-    The Gaussian of a squared distance is the product of one of its x and one of its y part, so the
-    mean over the points is a matrix product.
-    """
-    grid = torch.linspace(-EXTENT, EXTENT, image_size, dtype=x.dtype, device=x.device)
-    along_x, along_y = (
-        torch.exp(-((grid - place[..., None]) ** 2) / sigma[..., None]) for place in (x, y)
-    )
-    weight = along_y.transpose(1, 2) @ along_x / POINTS
-    return weight / (weight.amax(1, keepdim=True) + FAINTEST)
+
+def task_augmentation(name: str, pack: Pack) -> Augmentation:
+    """The augmentation that redraws the factor `name` over its own range."""
+    return factors.task_augmentation(FACTORS, name)
+
+
+def check(pack: Pack, frontend: Spirograph) -> None:
+    """Raises a UserError unless the pack was made for the front end's image size."""
+    factors.check_size(pack, frontend, "image_size")
+
+
+def crops(frontend: Spirograph, pack: Pack, rows: Sequence[int]) -> factors.TrainingVectors:
+    """Factors: there is nothing to crop."""
+    return factors.TrainingVectors(pack, rows)
+
+
+def clips(frontend: Spirograph, pack: Pack, rows: Sequence[int]) -> Tensor:
+    """Factors (n, 10)."""
+    return factors.vectors(pack, rows)
+
+
+def windows(
+    frontend: Spirograph, pack: Pack, hop_s: float, repeat: bool = True
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every clip once, in batches, and the row of each; an image has one window."""
+    return factors.batches(pack)
+
+
+def write_example(
+    augmentation: Augmentation, frontend: Spirograph, pack: Pack, folder: Path
+) -> dict[str, Any]:
+    """Test images before and after a factor is redrawn, as PNG files in `folder`."""
+    rows = test_rows(pack) or list(range(len(pack)))
+    x = factors.vectors(pack, sample_rows(rows, SHOWN, 0, "examples"))
+    params = augmentation.sample(len(x), generator(0, "examples", augmentation.name))
+    with torch.no_grad():
+        size = frontend.output_size[1]
+        before, after = render(x, size), render(augmentation.apply(x, params), size)
+    return write_strips(augmentation, before, after, folder)

@@ -10,27 +10,21 @@ from typing import Any
 
 import torch
 
-from audioinv.commands.build import load_run, modes_of, results_of, run_of
+from audioinv.base.errors import UserError
+from audioinv.base.files import read_json
 from audioinv.commands.features import TaskFeatures
-from audioinv.commands.run_folder import command_line, encoder_key, task_folder, versions
 from audioinv.conf.schema import Config
-from audioinv.core.adapt import (
-    Labelled,
-    Mixture,
-    choose,
-    fit,
-    learn_jointly,
-    with_few_labels,
-)
-from audioinv.core.adapted import Adapted, save_adapted
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.core.errors import UserError
-from audioinv.core.features import FeatureCache
-from audioinv.core.files import read_json
-from audioinv.core.surrogate import learn_by_surrogate
-from audioinv.data.folds import find_tasks, folds
 from audioinv.data.pack import Pack
 from audioinv.data.task import Task
+from audioinv.runs.build import load_run, modes_of, results_of, run_of
+from audioinv.runs.folder import command_line, encoder_key, task_folder, versions
+from audioinv.tasks.adapt import Mixture, choose, fit, learn_jointly
+from audioinv.tasks.adapted import Adapted, save_adapted
+from audioinv.tasks.features import FeatureCache
+from audioinv.tasks.folds import find_tasks, folds
+from audioinv.tasks.labelled import Labelled, with_few_labels
+from audioinv.tasks.surrogate import learn_by_surrogate
 
 log = logging.getLogger(__name__)
 FEATURES_BY = (

@@ -20,17 +20,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from audioinv.commands.build import encoder_clips, load_run, run_of
+from audioinv.base.errors import UserError
+from audioinv.base.files import atomic_path
+from audioinv.base.lock import locked
 from audioinv.commands.features import calibration_maps
-from audioinv.commands.run_folder import encoder_key
 from audioinv.conf.schema import Config
 from audioinv.core.encoder import AmortisedEncoder, PlainEncoder
-from audioinv.core.errors import UserError
-from audioinv.core.features import FeatureConfig, embed
-from audioinv.core.files import atomic_path
-from audioinv.core.lock import locked
 from audioinv.data.pack import Pack
 from audioinv.data.parallel import SERIAL, Engine, map_all
+from audioinv.runs.build import encoder_clips, load_run, run_of
+from audioinv.runs.folder import encoder_key
+from audioinv.tasks.features import FeatureConfig, embed
 
 BATCH = 256
 PIECE_CLIPS = 16 * BATCH  # a worker holds the features of so many

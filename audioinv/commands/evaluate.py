@@ -7,16 +7,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from audioinv.commands.build import is_amortised, load_run, results_of, run_of, saved_config
+from audioinv.base.errors import UserError
+from audioinv.base.files import read_json, write_json
+from audioinv.base.tensors import save_tensors
 from audioinv.commands.features import TaskFeatures
 from audioinv.commands.protocols import Context
-from audioinv.commands.run_folder import command_line, encoder_key, versions
 from audioinv.conf.schema import Config
-from audioinv.core import modes
-from audioinv.core.checkpoint import save_tensors
-from audioinv.core.errors import UserError
-from audioinv.core.files import read_json, write_json
-from audioinv.methods import ROW_NAMES
+from audioinv.report.methods import ROW_NAMES
+from audioinv.runs.build import is_amortised, load_run, results_of, run_of, saved_config
+from audioinv.runs.folder import command_line, encoder_key, versions
+from audioinv.tasks import modes
 
 log = logging.getLogger(__name__)
 PROTOCOLS = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audioinv.commands.build import load_run
+from audioinv.base.files import write_json
 from audioinv.conf.schema import Config
-from audioinv.core.files import write_json
-from audioinv.modality import modality_of
+from audioinv.data.modality import modality_of
+from audioinv.runs.build import load_run
 
 
 def write_examples(config: Config, folder: Path) -> None:

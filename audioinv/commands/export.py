@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from audioinv.commands.build import encoder_clips, load_run
+from audioinv.base.files import atomic_path
 from audioinv.commands.features import calibration_maps
 from audioinv.conf.schema import Config
-from audioinv.core.files import atomic_path
+from audioinv.runs.build import encoder_clips, load_run
 
 log = logging.getLogger(__name__)
 

@@ -8,18 +8,19 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from audioinv.commands.build import encoder_clips, run_of, saved_config
+from audioinv.base.errors import UserError
 from audioinv.conf.schema import Config
-from audioinv.core.averaging import TransformedMaps, check_strength
-from audioinv.core.bank import Augmentation, AugmentationBank
+from audioinv.core.augmentation import Augmentation
+from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.core.errors import UserError
-from audioinv.core.features import FeatureCache, maps_of
-from audioinv.data.dataset import sample_rows, training_rows
-from audioinv.data.folds import target_index, task_parameters
+from audioinv.data.modality import modality_of
 from audioinv.data.pack import Pack
+from audioinv.data.rows import sample_rows, training_rows
 from audioinv.data.task import Task
-from audioinv.modality import modality_of
+from audioinv.runs.build import encoder_clips, run_of, saved_config
+from audioinv.tasks.averaging import TransformedMaps, check_strength
+from audioinv.tasks.features import FeatureCache, maps_of
+from audioinv.tasks.folds import target_index, task_parameters
 
 Change = Callable[[Tensor, Tensor], Tensor]
 

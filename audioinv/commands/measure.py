@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 
-from audioinv.commands.build import encoder_clips, load_run, results_of
+from audioinv.base.files import write_json
 from audioinv.conf.schema import Config
-from audioinv.core.files import write_json
-from audioinv.core.invariance import measure_invariance
-from audioinv.data.dataset import sample_rows, test_rows, training_rows
+from audioinv.data.rows import sample_rows, test_rows, training_rows
+from audioinv.runs.build import encoder_clips, load_run, results_of
+from audioinv.tasks.measure import measure_invariance
 
 log = logging.getLogger(__name__)
 

@@ -12,28 +12,27 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from audioinv import __version__
-from audioinv.commands.build import (
+from audioinv.base.errors import UserError
+from audioinv.base.files import read_json, remove_abandoned, write_json, write_text
+from audioinv.base.lock import locked
+from audioinv.commands.progress import training_progress
+from audioinv.conf.schema import Config
+from audioinv.core.bank import AugmentationBank
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.data.modality import modality_of
+from audioinv.data.pack import Pack
+from audioinv.runs.build import (
     encoder_of,
     fabric_of,
-    is_first_process,
     run_of,
     saved_config,
     source_of,
     training_bank,
     training_clips,
 )
-from audioinv.commands.progress import training_progress
-from audioinv.conf.schema import Config
-from audioinv.core.bank import AugmentationBank
-from audioinv.core.distributed import process_group
-from audioinv.core.encoder import AmortisedEncoder
-from audioinv.core.errors import UserError
-from audioinv.core.files import read_json, remove_abandoned, write_json, write_text
-from audioinv.core.lock import locked
-from audioinv.core.pretrain import PretrainConfig, pretrain
-from audioinv.core.signals import stop_signals
-from audioinv.data.pack import Pack
-from audioinv.modality import modality_of
+from audioinv.training.loop import PretrainConfig, pretrain
+from audioinv.training.processes import is_first_process, process_group
+from audioinv.training.signals import stop_signals
 
 log = logging.getLogger(__name__)
 READ = (

@@ -7,20 +7,20 @@ from typing import Any
 
 import torch
 
-from audioinv.commands.build import (
+from audioinv.base.files import write_json
+from audioinv.commands.pretrain import own_settings
+from audioinv.conf.schema import Config
+from audioinv.data.modality import modality_of
+from audioinv.runs.build import (
     encoder_of,
     fabric_of,
     source_of,
     training_bank,
     training_clips,
 )
-from audioinv.commands.pretrain import own_settings
-from audioinv.commands.run_folder import command_line, hardware, versions
-from audioinv.conf.schema import Config
-from audioinv.core.distributed import process_group
-from audioinv.core.files import write_json
-from audioinv.core.profile import profile
-from audioinv.modality import modality_of
+from audioinv.runs.folder import command_line, hardware, versions
+from audioinv.training.processes import process_group
+from audioinv.training.profile import profile
 
 
 def main(config: Config, steps: int, out: Path | None) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from audioinv.base.files import write_json
 from audioinv.commands.examples import write_examples
-from audioinv.commands.run_folder import hardware
 from audioinv.conf.schema import Config
-from audioinv.core.files import write_json
 from audioinv.report import write_report
+from audioinv.runs.folder import hardware
 
 
 def main(

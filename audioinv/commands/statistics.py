@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from audioinv.commands.build import frontend_of, need, source_of
+from audioinv.base.files import read_json, write_json
 from audioinv.conf.schema import Config
-from audioinv.core.files import read_json, write_json
-from audioinv.data.dataset import sample_rows, training_rows
-from audioinv.modality import modality_of
+from audioinv.data.modality import modality_of
+from audioinv.data.rows import sample_rows, training_rows
+from audioinv.runs.build import frontend_of, need, source_of
 
 FROM_SHARDS = 10_000  # clips
 log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from audioinv.commands.compose import choices, compose_keys
+from audioinv.conf.compose import choices, compose_keys
 from audioinv.conf.keys import keys_of
-from audioinv.modality import settings_of
+from audioinv.data.modality import settings_of
 
 COLUMN, WIDTH = 36, 100
 

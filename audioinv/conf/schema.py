@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from audioinv.core.settings.adapt import AdaptConfig
-from audioinv.core.settings.features import FeatureConfig
-from audioinv.core.settings.fewshot import FewShotConfig, PublishedFewShotConfig
-from audioinv.core.settings.finetune import FinetuneConfig
-from audioinv.core.settings.pretrain import PretrainConfig
+from audioinv.tasks.settings.adapt import AdaptConfig
+from audioinv.tasks.settings.features import FeatureConfig
+from audioinv.tasks.settings.fewshot import FewShotConfig, PublishedFewShotConfig
+from audioinv.tasks.settings.finetune import FinetuneConfig
+from audioinv.training.config import PretrainConfig
 
 
 @dataclass
 class FrontendConfig:
-    """Waveform to log spectrum; see `audioinv.frontend.Frontend`.
+    """Waveform to log spectrum; see `audioinv.audio.frontend.Frontend`.
 
     Args:
         name: log_mel, log_frequency or waveform; the group frontend sets it.
@@ -54,7 +54,7 @@ class FrontendConfig:
 
 @dataclass
 class SonographFrontendConfig(FrontendConfig):
-    """Factors to log spectrum; see `audioinv.sonograph_clips.Sonograph`.
+    """Factors to log spectrum; see `audioinv.audio.sonograph.Sonograph`.
 
     Args:
         name: sonograph.

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from audioinv.commands.compose import compose_config, given
+from audioinv.base.errors import UserError
+from audioinv.conf.compose import compose_config, given
 from audioinv.conf.help import shown
 from audioinv.conf.keys import keys_of
 from audioinv.conf.schema import Config
-from audioinv.core.errors import UserError
 
 log = logging.getLogger(__name__)
 Values = Mapping[str, Any]

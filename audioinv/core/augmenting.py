@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from audioinv.core.bank import Augmentation, AugmentationBank
+from audioinv.base.errors import UserError
+from audioinv.core.augmentation import Augmentation
+from audioinv.core.bank import AugmentationBank
 from audioinv.core.descriptor import DescriptorSpace
-from audioinv.core.errors import UserError
 
 
 def build_bank(
@@ -68,39 +65,6 @@ def default(
     if name not in kinds:
         raise UserError(f"there is no augmentation {name}; tasks may be over {list(kinds)}")
     return _build(kinds[name], common or {}, {})
-
-
-def check_range(
-    name: str, low: float, high: float, allowed: tuple[float, float], unit: str
-) -> None:
-    """Checks the range that an augmentation draws from.
-
-    Raises:
-        UserError: not `allowed[0] <= low <= high <= allowed[1]`, or a value that is not finite.
-    """
-    bottom, top = allowed
-    if not (math.isfinite(low) and math.isfinite(high) and bottom <= low <= high <= top):
-        raise UserError(
-            f"{name} ranges from {low} to {high} {unit}; "
-            f"give two numbers in rising order between {bottom} and {top}"
-        )
-
-
-def working(x: Tensor) -> Tensor:
-    """`x` in at least single precision, which Fourier transforms and resampling need."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def restore(x: Tensor, y: Tensor, rows: Tensor) -> Tensor:
-    """`y` (B, ...) with the values of `x` (B, ...) in the `rows`, (B,) or (B, 1), that are true.
-
-    Gradients stay those of `y`: an example at the identity is returned unchanged and still tells
-    how it would change with the parameter.
-    """
-    if not rows.any():
-        return y
-    rows = rows.view(-1, *[1] * (x.ndim - 1))
-    return torch.where(rows, x.detach() + (y - y.detach()), y)
 
 
 def _choose(

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from audioinv.core.bank import AugmentationBank, Parameter, ViewParameters
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
+from audioinv.core.augmentation import Parameter
+from audioinv.core.bank import AugmentationBank, ViewParameters
 from audioinv.core.objectives import nt_xent
 from audioinv.core.projector import mlp
 

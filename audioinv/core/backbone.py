@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
 
 STEMS = ("stock", "no_pool", "cifar")
 POOLS = ("time", "global", "both")

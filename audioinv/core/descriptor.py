@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audioinv.core.checked import checked
-from audioinv.core.errors import UserError
+from audioinv.base.checked import checked
+from audioinv.base.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim.swa_utils import update_bn
 
+from audioinv.base.errors import UserError
+from audioinv.base.files import read_json, write_json
+from audioinv.base.tensors import save_tensors
 from audioinv.core.backbone import build_backbone
-from audioinv.core.checkpoint import save_tensors
 from audioinv.core.conditioning import build_conditioning
 from audioinv.core.conditioning.per_example import hooked
 from audioinv.core.descriptor import DescriptorSpace
-from audioinv.core.errors import UserError
-from audioinv.core.files import read_json, write_json
 
 FORMAT = 1
 BuildFrontend = Callable[[Mapping[str, Any]], nn.Module]

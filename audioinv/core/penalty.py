@@ -29,8 +29,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from audioinv.core.bank import ALL, Augmentation, AugmentationBank
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
+from audioinv.core.augmentation import Augmentation
+from audioinv.core.bank import ALL, AugmentationBank
 
 
 class PenaltyDraws(NamedTuple):

@@ -7,8 +7,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from audioinv.base.errors import UserError
 from audioinv.core.descriptor import DescriptorSpace
-from audioinv.core.errors import UserError
 
 KINDS = ("none", "shared", "per_descriptor", "conditioned", "parameters")
 EMBEDDING = [64] * 6  # of CASSLE: six layers of 64

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from audioinv.core.checked import checked
-from audioinv.core.errors import UserError
-from audioinv.core.files import read_json, write_json
+from audioinv.base.checked import checked
+from audioinv.base.errors import UserError
+from audioinv.base.files import read_json, write_json
 from audioinv.data.later import pandas as pd
 from audioinv.data.paths import leaves_root, path_inside
 from audioinv.data.table import as_text, read_table, write_table

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
 from audioinv.data.manifest import FACTORS
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Sounds:
 
     def read(self, path: Path, row: Mapping[str, Any]) -> Samples:
         """The row's stretch of the file, mixed to mono and resampled, (n,) int16."""
-        from audioinv.data.audio_io import read_pcm  # packs of images need no audio libraries
+        from audioinv.audio.io import read_pcm  # packs of images need no audio libraries
 
         return read_pcm(path, self.size, row["start"], row["duration"])
 
@@ -107,5 +107,5 @@ def media_of(
         return Vectors(size, wanted, FACTORS[modality])
     if modality == "audio":
         return Sounds(size)
-    media: Media = import_module("vision.data.media").Images(size, image_fit)
+    media: Media = import_module("vision.media").Images(size, image_fit)
     return media

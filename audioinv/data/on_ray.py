@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import audioinv
-from audioinv.core.errors import UserError
-from audioinv.core.files import write_text
+from audioinv.base.errors import UserError
+from audioinv.base.files import write_text
 from audioinv.data.parallel import Item, Result
 
 RETRIES = 3  # of a piece whose worker died; an error of ours is not tried again

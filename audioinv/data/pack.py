@@ -25,10 +25,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from audioinv.core.checked import checked
-from audioinv.core.errors import UserError
-from audioinv.core.files import atomic_path, read_json, remove_abandoned, write_json, write_text
-from audioinv.core.lock import locked
+from audioinv.base.checked import checked
+from audioinv.base.errors import UserError
+from audioinv.base.files import atomic_path, read_json, remove_abandoned, write_json, write_text
+from audioinv.base.lock import locked
 from audioinv.data.manifest import Corpus, Manifest
 from audioinv.data.media import Media, Samples
 from audioinv.data.parallel import SERIAL, Engine, map_all

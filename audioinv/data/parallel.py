@@ -20,7 +20,7 @@ from typing import Protocol, TypeVar
 from rich.console import Console
 from rich.progress import track
 
-from audioinv.core.errors import FileError, UserError
+from audioinv.base.errors import FileError, UserError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

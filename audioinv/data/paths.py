@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
 
 
 def leaves_root(relative: str) -> bool:

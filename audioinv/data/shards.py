@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audioinv.core.errors import FileError, UserError
+from audioinv.base.errors import FileError, UserError
 from audioinv.data.manifest import Corpus
 from audioinv.data.media import Media, Samples
 from audioinv.data.pack import ON_ERROR, Pack
 from audioinv.data.paths import leaves_root
 
 LARGEST_BYTES = 1 << 30  # of one file; a worker holds it
-READERS = {"audio": "audioinv.data.audio_io", "image": "vision.data.image_io"}
+READERS = {"audio": "audioinv.audio.io", "image": "vision.io"}
 WHOLE: Mapping[str, Any] = {"start": 0.0, "duration": None, "index": 0}
 SHOWN = 5
 log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ import warnings
 from pathlib import Path
 from typing import Literal
 
-from audioinv.core.errors import UserError
-from audioinv.core.files import atomic_path
+from audioinv.base.errors import UserError
+from audioinv.base.files import atomic_path
 from audioinv.data.later import pandas as pd
 
 

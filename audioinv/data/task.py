@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from audioinv.core.checked import checked
-from audioinv.core.errors import UserError
+from audioinv.base.checked import checked
+from audioinv.base.errors import UserError
 
 KINDS = ("classification", "multilabel", "regression")
 METRICS = ("r2", "mse")

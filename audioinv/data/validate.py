@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from audioinv.core.errors import FileError, UserError
+from audioinv.base.errors import FileError, UserError
 from audioinv.data.manifest import NUMBERS, Manifest, Problem, readable, table_problems
 from audioinv.data.parallel import Local, map_all
 from audioinv.data.paths import path_inside
@@ -16,8 +16,8 @@ __all__ = ["Problem", "validate"]
 CHUNK = 16
 # modality -> module with `check(path, *numbers)`: (hash of the content, what is wrong or None)
 READERS = {
-    "audio": "audioinv.data.audio_io",
-    "image": "vision.data.image_io",
+    "audio": "audioinv.audio.io",
+    "image": "vision.io",
     "spirograph": "audioinv.data.vectors",
     "sonograph": "audioinv.data.vectors",
 }

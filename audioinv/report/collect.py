@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import yaml  # type: ignore[import-untyped]
 
-from audioinv.core.errors import UserError
-from audioinv.core.files import read_json
-from audioinv.methods import SCEPTICS, SHORT_NAMES
+from audioinv.base.errors import UserError
+from audioinv.base.files import read_json
+from audioinv.report.methods import SCEPTICS, SHORT_NAMES
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from scipy.stats import rankdata
 
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
 from audioinv.report.collect import (
     Experiment,
     Result,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from audioinv.core.modes import is_learnt
 from audioinv.report.collect import Experiment, Measurement, method_name, unique
 from audioinv.report.figures import words
+from audioinv.tasks.modes import is_learnt
 
 
 def descriptor_table(experiment: Experiment) -> str:

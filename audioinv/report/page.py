@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from audioinv.core.files import write_text
+from audioinv.base.files import write_text
 from audioinv.report.collect import (
     Example,
     Experiment,

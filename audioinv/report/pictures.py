@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from audioinv.core import modes
-from audioinv.data import audio_io
+from audioinv.audio import io as audio_io
 from audioinv.report import figures
 from audioinv.report.collect import (
     MEDIA_TYPES,
@@ -27,6 +26,7 @@ from audioinv.report.collect import (
 from audioinv.report.curves import Line, lines, protocols_with_curves
 from audioinv.report.figures import words
 from audioinv.report.metrics import METRIC_NAMES, scale, show
+from audioinv.tasks import modes
 
 K = TypeVar("K")
 

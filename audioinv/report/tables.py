@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from audioinv.core.errors import UserError
-from audioinv.core.files import write_text
-from audioinv.methods import SCEPTICS
+from audioinv.base.errors import UserError
+from audioinv.base.files import write_text
 from audioinv.report.collect import (
     Experiment,
     Result,
@@ -22,6 +21,7 @@ from audioinv.report.collect import (
 )
 from audioinv.report.curves import curve_tables
 from audioinv.report.measured import descriptor_table, invariance_table
+from audioinv.report.methods import SCEPTICS
 from audioinv.report.metrics import ERRORS, METRIC_NAMES, show
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"

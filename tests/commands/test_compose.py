@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from audioinv.base.errors import UserError
 from audioinv.cli import main
-from audioinv.commands.compose import compose_config, sweep
-from audioinv.core.errors import UserError
+from audioinv.conf.compose import compose_config, sweep
 
 
 def test_any_corner_is_a_method() -> None:

@@ -12,16 +12,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from audioinv import audio
+from audioinv.audio import modality as audio
 from audioinv.cli import main
-from audioinv.commands.build import load_run
-from audioinv.commands.compose import compose_config
 from audioinv.commands.features import TaskFeatures
 from audioinv.commands.protocols import Context
 from audioinv.commands.protocols.robustness import TransformedClips, judged_clips
-from audioinv.core.adapt import fit
-from audioinv.core.adapted import load_adapted
-from audioinv.data.folds import find_tasks, folds
+from audioinv.conf.compose import compose_config
+from audioinv.runs.build import load_run
+from audioinv.tasks.adapt import fit
+from audioinv.tasks.adapted import load_adapted
+from audioinv.tasks.folds import find_tasks, folds
 
 Refuse = Callable[[Sequence[str]], str]
 MODES = "adapt.modes=[fixed:all,soft]"
@@ -97,7 +97,7 @@ def test_transformed_clips_are_the_banks(finished: Any) -> None:
     cache, _ = world.features.of(task)
     clean = cache(corner)[list(rows)]
     assert torch.allclose(clips.features("pitch_shift", 0.0, corner), clean, atol=1e-5)
-    from audioinv.commands.build import encoder_clips
+    from audioinv.runs.build import encoder_clips
 
     x = encoder_clips(world.encoder, world.pack, rows)
     params = clips._params("pitch_shift")["pitch_shift"]

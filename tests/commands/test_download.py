@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from audioinv.audio.corpora import CORPORA
+from audioinv.audio.io import write_wav
 from audioinv.cli import main
-from audioinv.corpora import CORPORA
-from audioinv.corpora.download import Download
-from audioinv.data.audio_io import write_wav
+from audioinv.data.download import Download
 from audioinv.data.manifest import read_manifest
 
 

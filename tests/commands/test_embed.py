@@ -16,9 +16,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from audioinv.base import files
 from audioinv.cli import main
 from audioinv.commands import embed
-from audioinv.core import files
 
 CLIPS = 60
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from audioinv.audio.clips import RandomCrops
+from audioinv.base.files import read_json
 from audioinv.cli import main
-from audioinv.core.files import read_json
-from audioinv.core.pretrain import batch_indices
-from audioinv.data.dataset import RandomCrops
 from audioinv.data.pack import open_pack
+from audioinv.training.order import batch_indices
 
 pytest.importorskip(
     "webdataset", reason="webdataset is not installed: pip install 'audioinv[webdataset]'"

@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 import torch
 
-from audioinv.core import checkpoint, files
-from audioinv.core.checkpoint import checkpoints
-from audioinv.core.rank_one import RankOneAdam
-from audioinv.data.dataset import RandomCrops
+from audioinv.audio.clips import RandomCrops
+from audioinv.base import files
 from audioinv.data.manifest import read_manifest
 from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack
+from audioinv.training import state as checkpoint
+from audioinv.training.rank_one import RankOneAdam
+from audioinv.training.state import checkpoints
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 KILLS = {"pretrain": 12, "pack": 8, "adapt": 10}

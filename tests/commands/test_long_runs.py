@@ -18,7 +18,7 @@ import pytest
 
 from audioinv.cli import main
 from audioinv.commands import pretrain as command
-from audioinv.core import metrics_log
+from audioinv.training import log as metrics_log
 
 pytestmark = pytest.mark.faults
 STEPS = 2000

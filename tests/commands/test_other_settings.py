@@ -10,7 +10,7 @@ import pytest
 from audioinv.cli import main
 from audioinv.commands.pretrain import HARMLESS, READ, reads
 from audioinv.conf.keys import keys_of
-from audioinv.modality import MODALITIES, settings_of
+from audioinv.data.modality import MODALITIES, settings_of
 
 Refuse = Callable[[Sequence[str]], str]
 

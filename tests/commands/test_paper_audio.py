@@ -13,11 +13,11 @@ import torch
 
 from audioinv import load_encoder
 from audioinv.cli import main
-from audioinv.commands.build import load_run
-from audioinv.commands.compose import compose_config
 from audioinv.commands.features import TaskFeatures
-from audioinv.core.fewshot import Windows
-from audioinv.data.folds import find_tasks
+from audioinv.conf.compose import compose_config
+from audioinv.runs.build import load_run
+from audioinv.tasks.episodes import Windows
+from audioinv.tasks.folds import find_tasks
 
 RATE, CLASSES = 16000, 3
 PAPER = "experiment=paper_simclr_audio"

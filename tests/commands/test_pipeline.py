@@ -17,14 +17,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from audioinv.augment.fade import Fade
+from audioinv.audio.augment.fade import Fade
+from audioinv.audio.clips import fixed_clips
 from audioinv.cli import main
-from audioinv.commands.build import load_run
-from audioinv.commands.compose import compose_config
+from audioinv.conf.compose import compose_config
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.data.dataset import fixed_clips
+from audioinv.data.modality import build_frontend, modality_of
 from audioinv.data.pack import open_pack
-from audioinv.modality import build_frontend, modality_of
+from audioinv.runs.build import load_run
 
 Snapshot = Callable[[Path], dict[str, str]]
 FOLDERS = {

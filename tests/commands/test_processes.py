@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from audioinv.commands import pretrain
-from audioinv.core import resume
-from audioinv.core.checkpoint import checkpoints
+from audioinv.training import resume
+from audioinv.training.state import checkpoints
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(600)]
 LONGER = [

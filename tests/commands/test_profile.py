@@ -11,9 +11,9 @@ import pytest
 from lightning.fabric import Fabric
 
 from audioinv.cli import main
-from audioinv.core import profile as profiling
-from audioinv.core.pretrain import PretrainConfig
-from audioinv.core.profile import PARTS, Stopwatch, summary
+from audioinv.training import profile as profiling
+from audioinv.training.loop import PretrainConfig
+from audioinv.training.profile import PARTS, Stopwatch, summary
 
 
 def test_table_and_json_of_the_users_own_settings(

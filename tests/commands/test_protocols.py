@@ -14,13 +14,13 @@ from safetensors.torch import load_file, save_file
 from sklearn.linear_model import SGDClassifier
 
 from audioinv.cli import main
-from audioinv.commands.build import load_run
-from audioinv.commands.compose import compose_config
 from audioinv.commands.features import TaskFeatures
 from audioinv.commands.protocols import Context
 from audioinv.commands.protocols.fewshot import EpisodesOf
 from audioinv.commands.protocols.fewshot_published import PublishedEpisodes
-from audioinv.data.folds import find_tasks
+from audioinv.conf.compose import compose_config
+from audioinv.runs.build import load_run
+from audioinv.tasks.folds import find_tasks
 
 Refuse = Callable[[Sequence[str]], str]
 FEW = [

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import soundfile
 
+from audioinv.base.lock import locked
 from audioinv.cli import main
-from audioinv.core.lock import locked
 from audioinv.data.pack import open_pack
 
 Refuse = Callable[[Sequence[str]], str]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from audioinv.commands.compose import compose_config, sweep
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
+from audioinv.conf.compose import compose_config, sweep
 
 REPOSITORY = Path(__file__).parents[2]
 TEMPLATE = REPOSITORY / "recipes" / "TEMPLATE" / "ssl1" / "ssl.sh"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from audioinv.commands.compose import compose_config
+from audioinv.conf.compose import compose_config
 
 TEXT = (Path(__file__).parents[2] / "docs" / "distributed.md").read_text(encoding="utf-8")
 

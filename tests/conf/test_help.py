@@ -12,7 +12,7 @@ import pytest
 
 from audioinv.cli import HYDRA, main
 from audioinv.conf.keys import keys_of, meanings
-from audioinv.modality import MODALITIES, settings_of
+from audioinv.data.modality import MODALITIES, settings_of
 
 REPOSITORY = Path(__file__).parents[2]
 HEAVY = ("torch", "kornia", "lightning", "timm", "pandas", "matplotlib", "sklearn", "torchvision")

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
+from audioinv.base.errors import UserError
 from audioinv.cli import main
-from audioinv.commands.compose import compose_config
+from audioinv.conf.compose import compose_config
 from audioinv.conf.keys import keys_of
 from audioinv.conf.schema import ConditioningConfig
 from audioinv.conf.unread import CONDITIONS, refuse_unread
 from audioinv.core.backbone import OTHERS
 from audioinv.core.conditioning import CONDITIONINGS
-from audioinv.core.errors import UserError
-from audioinv.modality import MODALITIES, settings_of
+from audioinv.data.modality import MODALITIES, settings_of
 
 UNREAD = [
     (["conditioning=norm", "conditioning.rank=4"], "conditioning.rank=4", "name=hyper"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from audioinv.base.randomness import generator, seeded
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.core.randomness import generator, seeded
 from tests.core.plain_frontend import PlainFrontend
 
 SPACE = DescriptorSpace.single(["a", "b", "c"], min_active=0)

@@ -12,14 +12,15 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from audioinv.core.bank import ALL, Augmentation, AugmentationBank, Parameter
+from audioinv.base.randomness import generator, seeded
+from audioinv.core.augmentation import Augmentation, Parameter
+from audioinv.core.bank import ALL, AugmentationBank
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.core.pretrain import (
+from audioinv.training.loop import (
     PretrainConfig,
     pretrain,
 )
-from audioinv.core.randomness import generator, seeded
 from tests.core.plain_frontend import PlainFrontend
 
 N = 24

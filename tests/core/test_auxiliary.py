@@ -9,6 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from audioinv.base.errors import UserError
+from audioinv.base.randomness import generator, seeded
+from audioinv.core.augmentation import Augmentation, Parameter
 from audioinv.core.auxiliary import (
     Equivariance,
     ParameterPredictor,
@@ -17,10 +20,8 @@ from audioinv.core.auxiliary import (
     described_size,
     normalised,
 )
-from audioinv.core.bank import Augmentation, AugmentationBank, Parameter
+from audioinv.core.bank import AugmentationBank
 from audioinv.core.descriptor import DescriptorSpace
-from audioinv.core.errors import UserError
-from audioinv.core.randomness import generator, seeded
 
 
 class Named(Augmentation):

@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from audioinv.base.errors import UserError
+from audioinv.base.randomness import generator, seeded
 from audioinv.core.backbone import (
     Backbone,
     Concat,
@@ -18,8 +20,6 @@ from audioinv.core.backbone import (
     build_backbone,
     load_trunk,
 )
-from audioinv.core.errors import UserError
-from audioinv.core.randomness import generator, seeded
 
 SIZE = (1, 32, 20)
 LAYERS = [1, 1, 1, 1]

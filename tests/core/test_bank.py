@@ -8,10 +8,11 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from audioinv.core.bank import Augmentation, AugmentationBank, Parameter
+from audioinv.base.errors import UserError
+from audioinv.base.randomness import generator
+from audioinv.core.augmentation import Augmentation, Parameter
+from audioinv.core.bank import AugmentationBank
 from audioinv.core.descriptor import DescriptorSpace
-from audioinv.core.errors import UserError
-from audioinv.core.randomness import generator
 
 
 class Add(Augmentation):

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from audioinv.base.errors import UserError
+from audioinv.base.randomness import generator, seeded
 from audioinv.core.backbone import Backbone
 from audioinv.core.conditioning import HyperConditioning, NormConditioning, build_conditioning
-from audioinv.core.errors import UserError
-from audioinv.core.randomness import generator, seeded
 
 SMALL = {"layers": [1, 1, 1, 1], "stem_type": "deep", "stem_width": 4}
 K = 4

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from audioinv.core.bank import Augmentation, AugmentationBank, Parameter
+from audioinv.base.randomness import generator, seeded
+from audioinv.core.augmentation import Augmentation, Parameter
+from audioinv.core.bank import AugmentationBank
 from audioinv.core.contrast import (
     CornerStatistics,
     MoCoV2,
@@ -27,9 +29,8 @@ from audioinv.core.contrast import (
 )
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.objectives import moco_v2, moco_v3
-from audioinv.core.pretrain import PretrainConfig, pretrain
 from audioinv.core.projector import Projector
-from audioinv.core.randomness import generator, seeded
+from audioinv.training.loop import PretrainConfig, pretrain
 
 SPACE = DescriptorSpace.single(["a", "b"])
 CORNERS = SPACE.corners  # 01, 10, 11

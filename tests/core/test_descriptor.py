@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audioinv.base.errors import UserError
+from audioinv.base.randomness import generator
 from audioinv.core.descriptor import DescriptorSpace
-from audioinv.core.errors import UserError
-from audioinv.core.randomness import generator
 
 NAMES = ("pitch", "noise", "shift", "fade", "mask")
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from audioinv.base.errors import UserError
+from audioinv.base.randomness import generator, seeded
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.core.errors import UserError
-from audioinv.core.randomness import generator, seeded
 from tests.core.plain_frontend import PlainFrontend
 
 SIZE = (1, 24, 16)

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from audioinv.base.randomness import generator, seeded
 from audioinv.core.backbone import Backbone
 from audioinv.core.conditioning import HyperConditioning
-from audioinv.core.randomness import generator, seeded
 
 K = 5
 ON = torch.ones(K)

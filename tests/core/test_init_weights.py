@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from audioinv.base.errors import UserError
+from audioinv.base.randomness import generator, seeded
 from audioinv.core.backbone import Backbone, build_backbone, load_trunk
-from audioinv.core.errors import UserError
-from audioinv.core.randomness import generator, seeded
 
 TINY = {"patch_size": 8, "depth": 2, "embed_dim": 48, "num_heads": 3}
 RESNET = {"layers": [1, 1, 1, 1], "channels": [8, 16, 32, 64]}

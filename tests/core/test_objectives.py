@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
 from audioinv.core.objectives import moco_v2, moco_v3, nt_xent
 
 

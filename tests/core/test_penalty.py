@@ -10,17 +10,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from audioinv.core.bank import Augmentation, AugmentationBank, Parameter
+from audioinv.base.errors import UserError
+from audioinv.base.randomness import generator, seeded
+from audioinv.core.augmentation import Augmentation, Parameter
+from audioinv.core.bank import AugmentationBank
 from audioinv.core.contrast import weighted
 from audioinv.core.descriptor import DescriptorSpace
-from audioinv.core.errors import UserError
 from audioinv.core.penalty import (
     PenaltyDraws,
     PenaltySampler,
     gradient_penalty,
     twice_differentiable,
 )
-from audioinv.core.randomness import generator, seeded
 from tests.core.warped import WIDTH, Warp, make_bank, tracked
 
 

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from audioinv.base.randomness import generator, seeded
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.projector import Projector
-from audioinv.core.randomness import generator, seeded
 
 SPACE = DescriptorSpace.single(["a", "b"])
 ON = SPACE.all_on()

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from audioinv.base.errors import UserError
+from audioinv.base.randomness import generator, seeded
 from audioinv.core.backbone import build_backbone
 from audioinv.core.conditioning import PromptConditioning, build_conditioning
-from audioinv.core.errors import UserError
-from audioinv.core.randomness import generator, seeded
 
 SIZE = (3, 32, 32)
 TINY = {"patch_size": 8, "depth": 2, "embed_dim": 48, "num_heads": 3}

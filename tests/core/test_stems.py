@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
+from audioinv.base.errors import UserError
 from audioinv.core.backbone import Backbone
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.core.errors import UserError
 from tests.core.plain_frontend import PlainFrontend
 
 SIZE = (3, 32, 32)

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from audioinv.base.randomness import generator, seeded
 from audioinv.core.auxiliary import Equivariance, ParameterPredictor, described, described_size
 from audioinv.core.contrast import SimCLR
 from audioinv.core.projector import Projector
-from audioinv.core.randomness import generator, seeded
 from tests.core.small_pretraining import make_bank
 
 BANK = make_bank()

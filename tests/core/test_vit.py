@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from audioinv.base.errors import UserError
+from audioinv.base.randomness import generator, seeded
 from audioinv.core.backbone import Vit, build_backbone
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.core.errors import UserError
-from audioinv.core.randomness import generator, seeded
 from tests.core.plain_frontend import PlainFrontend
 
 SIZE = (3, 32, 24)

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audioinv.core.bank import Augmentation, AugmentationBank, Parameter
+from audioinv.base.randomness import generator
+from audioinv.core.augmentation import Augmentation, Parameter
+from audioinv.core.bank import AugmentationBank
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.penalty import PenaltyDraws, PenaltySampler
-from audioinv.core.randomness import generator
 
 WIDTH = 6
 

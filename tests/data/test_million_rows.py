@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from audioinv.core.files import write_json
+from audioinv.base.files import write_json
 from benchmarks.growth import CORPUS, frame_of
 
 ROWS = 1_000_000
@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from audioinv.cli import main
 assert main(["validate", sys.argv[1], "--no_audio"]) == 0
-from audioinv.data.dataset import sample_rows
+from audioinv.audio.clips import sample_rows
 from audioinv.data.manifest import read_manifest, stratified_validation
 manifest = read_manifest(sys.argv[1], strict=False)
 frame = stratified_validation(manifest.frame, ["label"], 0.1, seed=0)

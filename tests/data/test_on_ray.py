@@ -19,9 +19,9 @@ import pandas as pd
 import pytest
 
 import audioinv
-from audioinv.core.errors import UserError
+from audioinv.audio.io import write_wav
+from audioinv.base.errors import UserError
 from audioinv.data import on_ray, pack
-from audioinv.data.audio_io import write_wav
 from audioinv.data.manifest import Corpus, Manifest, write_manifest
 from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack

@@ -16,10 +16,10 @@ import scipy.signal
 import soundfile
 import torch
 
-from audioinv.core.errors import UserError
+from audioinv.audio.clips import waveforms
+from audioinv.audio.io import write_wav
+from audioinv.base.errors import UserError
 from audioinv.data import pack as pack_module
-from audioinv.data.audio_io import write_wav
-from audioinv.data.dataset import waveforms
 from audioinv.data.manifest import Corpus, Manifest
 from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack, open_pack

@@ -14,13 +14,13 @@ import pytest
 import soundfile
 import torch
 
-from audioinv.core.errors import UserError
-from audioinv.core.randomness import generator
+from audioinv.audio.clips import RandomCrops, fixed_clips
+from audioinv.base.errors import UserError
+from audioinv.base.randomness import generator
 from audioinv.data import shards
-from audioinv.data.dataset import RandomCrops, fixed_clips
 from audioinv.data.media import Sounds
 from audioinv.data.shards import Shards, open_shards
-from vision.data.media import Images
+from vision.media import Images
 
 wds = pytest.importorskip(
     "webdataset", reason="webdataset is not installed: pip install 'audioinv[webdataset]'"

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from audioinv.data.audio_io import write_wav
+from audioinv.audio.io import write_wav
 from audioinv.data.manifest import Corpus, Manifest, read_manifest
 from audioinv.data.validate import validate
 

@@ -12,15 +12,15 @@ import soundfile
 from hypothesis import strategies as st
 from PIL import Image
 
-from audioinv.core.errors import UserError
-from audioinv.data.audio_io import check, probe, read_pcm
+from audioinv.audio.io import check, probe, read_pcm
+from audioinv.base.errors import UserError
 from audioinv.data.manifest import read_manifest
 from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack, open_pack
 from audioinv.data.task import Task
 from audioinv.data.validate import validate
 from tests.faults.damage import Case, altered, damaged
-from vision.data import image_io
+from vision import io as image_io
 
 
 def tone(n: int = 900) -> np.ndarray:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from audioinv.data import audio_io
-from audioinv.data.audio_io import AudioError, check, read, read_mono, read_pcm
+from audioinv.audio import io as audio_io
+from audioinv.audio.io import AudioError, check, read, read_mono, read_pcm
 
 HOUR_S = 3600
 

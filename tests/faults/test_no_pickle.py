@@ -15,15 +15,15 @@ import torch
 
 import audioinv
 import vision
-from audioinv.core.adapt import Mixture
-from audioinv.core.adapted import Adapted, load_adapted, save_adapted
-from audioinv.core.checkpoint import load_latest, save_checkpoint
+from audioinv.base.errors import UserError
+from audioinv.base.randomness import generator
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.core.errors import UserError
-from audioinv.core.probes import fit_readout
-from audioinv.core.randomness import generator
-from audioinv.modality import build_frontend
+from audioinv.data.modality import build_frontend
+from audioinv.tasks.adapt import Mixture
+from audioinv.tasks.adapted import Adapted, load_adapted, save_adapted
+from audioinv.tasks.readout import fit_readout
+from audioinv.training.state import load_latest, save_checkpoint
 
 SOURCES = [
     path

@@ -12,16 +12,16 @@ import pytest
 import soundfile
 from PIL import Image
 
-from audioinv.core.adapted import load_adapted
-from audioinv.core.checkpoint import load_latest, save_checkpoint
+from audioinv.audio import io as audio_io
+from audioinv.base.errors import UserError
 from audioinv.core.descriptor import DescriptorSpace
-from audioinv.core.errors import UserError
-from audioinv.data import audio_io
 from audioinv.data.manifest import Corpus, read_manifest
 from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack, open_pack
 from audioinv.data.task import Task
-from vision.data import image_io
+from audioinv.tasks.adapted import load_adapted
+from audioinv.training.state import load_latest, save_checkpoint
+from vision import io as image_io
 
 CORPUS: dict[str, Any] = {
     "name": "n", "title": "t", "source": "s", "licence": "l", "root": ".", "sample_rate": 8000,

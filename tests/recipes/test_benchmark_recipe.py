@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from audioinv.audio.corpora import CORPORA
+from audioinv.audio.io import write_wav
 from audioinv.cli import main
-from audioinv.corpora import CORPORA
-from audioinv.data.audio_io import write_wav
 from vision.corpora import CORPORA as OF_IMAGES
 
 RECIPES = Path(__file__).parents[2] / "recipes"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audioinv.data.audio_io import write_wav
+from audioinv.audio.io import write_wav
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from audioinv.commands.compose import compose_config
+from audioinv.audio.corpora import CORPORA
+from audioinv.audio.io import write_wav
+from audioinv.conf.compose import compose_config
 from audioinv.conf.schema import Config
-from audioinv.corpora import CORPORA
-from audioinv.data.audio_io import write_wav
 from vision.corpora import CORPORA as OF_IMAGES
 
 RECIPES = Path(__file__).parents[2] / "recipes"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audioinv.data import audio_io
+from audioinv.audio import io as audio_io
 from audioinv.report import write_report
 
 COMPONENTS = ("pitch_shift", "time_shift", "white_noise")

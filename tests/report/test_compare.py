@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import save_file
 from scipy.stats import rankdata
 
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
 from audioinv.report.collect import Result, read_experiment
 from audioinv.report.compare import beside, comparisons, join, paired, published, ranks, tidy
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
 from audioinv.report import results_table, write_report
 from audioinv.report.collect import read_experiment
 from audioinv.report.curves import lines, protocols_with_curves

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
 from audioinv.report import write_report
 from audioinv.report.collect import read_experiment
 from audioinv.report.page import facts

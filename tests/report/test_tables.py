@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
 from audioinv.report import results_table, write_report
 from audioinv.report.tables import BEGIN, END, write_results
 

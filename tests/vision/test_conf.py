@@ -8,12 +8,13 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from audioinv.commands.compose import compose_config
+from audioinv.base.randomness import generator
+from audioinv.conf.compose import compose_config
 from audioinv.core.backbone import build_backbone
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.penalty import PenaltySampler
-from audioinv.core.pretrain import PretrainConfig, make_optimiser
-from audioinv.core.randomness import generator
+from audioinv.training.loop import PretrainConfig
+from audioinv.training.optimiser import make_optimiser
 from vision.augment import build_bank
 from vision.frontend import Pixels
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from audioinv.core.errors import UserError
-from audioinv.modality import build_frontend
+from audioinv.base.errors import UserError
+from audioinv.data.modality import build_frontend
 from vision.frontend import Pixels
 
 

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from lightning.fabric import Fabric
 from torch import Tensor
 
+from audioinv.base.randomness import generator, seeded
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.core.invariance import measure_invariance
-from audioinv.core.pretrain import PretrainConfig, pretrain
-from audioinv.core.randomness import generator, seeded
+from audioinv.tasks.measure import measure_invariance
+from audioinv.training.loop import PretrainConfig, pretrain
 from vision.augment import build_bank
 from vision.frontend import Pixels
 

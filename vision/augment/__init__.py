@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from audioinv.core import augmenting
-from audioinv.core.bank import Augmentation, AugmentationBank
+from audioinv.core.augmentation import Augmentation
+from audioinv.core.bank import AugmentationBank
 from vision.augment.blur import Blur
 from vision.augment.colour_jitter import ColourJitter
 from vision.augment.crop import Crop

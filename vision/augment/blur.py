@@ -7,8 +7,7 @@ import math
 from kornia.filters import filter2d_separable, get_gaussian_kernel1d
 from torch import Tensor
 
-from audioinv.core.augmenting import check_range, restore, working
-from audioinv.core.bank import Augmentation, Parameter
+from audioinv.core.augmentation import Augmentation, Parameter, check_range, restore, working
 
 REACH = 4  # standard deviations to either side of the kernel; what is left out is below 1e-4
 

@@ -9,8 +9,7 @@ from kornia.enhance import (
 )
 from torch import Tensor
 
-from audioinv.core.augmenting import check_range, restore, working
-from audioinv.core.bank import Augmentation, Parameter
+from audioinv.core.augmentation import Augmentation, Parameter, check_range, restore, working
 from vision.augment.hue import shift_hue
 
 

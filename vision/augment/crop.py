@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from audioinv.core.augmenting import check_range, restore, working
-from audioinv.core.bank import Augmentation, Parameter
+from audioinv.core.augmentation import Augmentation, Parameter, check_range, restore, working
 
 TRIES = 10  # as many as torchvision's RandomResizedCrop makes
 

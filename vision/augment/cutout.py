@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from audioinv.core.augmenting import check_range
-from audioinv.core.bank import Augmentation, Parameter
+from audioinv.core.augmentation import Augmentation, Parameter, check_range
 
 GREY = 0.5
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from kornia.color import rgb_to_grayscale
 from torch import Tensor
 
-from audioinv.core.augmenting import check_range, working
-from audioinv.core.bank import Augmentation, Parameter
+from audioinv.core.augmentation import Augmentation, Parameter, check_range, working
 
 
 class Grayscale(Augmentation):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from audioinv.core.bank import Augmentation, Parameter
+from audioinv.core.augmentation import Augmentation, Parameter
 
 
 class HorizontalFlip(Augmentation):

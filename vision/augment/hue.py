@@ -7,8 +7,7 @@ import math
 from kornia.enhance import adjust_hue
 from torch import Tensor
 
-from audioinv.core.augmenting import check_range, restore, working
-from audioinv.core.bank import Augmentation, Parameter
+from audioinv.core.augmentation import Augmentation, Parameter, check_range, restore, working
 
 
 class Hue(Augmentation):

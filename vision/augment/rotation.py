@@ -5,8 +5,7 @@ from __future__ import annotations
 from kornia.geometry.transform import rotate
 from torch import Tensor
 
-from audioinv.core.augmenting import check_range, restore, working
-from audioinv.core.bank import Augmentation, Parameter
+from audioinv.core.augmentation import Augmentation, Parameter, check_range, restore, working
 
 
 class Rotation(Augmentation):

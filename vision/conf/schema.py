@@ -31,7 +31,7 @@ class Config(schema.Config):
 
 @dataclass
 class SpirographFrontendConfig(FrontendConfig):
-    """Factors to maps; see `vision.spirograph_clips.Spirograph`.
+    """Factors to maps; see `vision.spirograph.Spirograph`.
 
     Args:
         name: spirograph.

@@ -3,6 +3,6 @@ that has a NAME."""
 
 from __future__ import annotations
 
-from audioinv.corpora import find_corpora
+from audioinv.data.corpus import find_corpora
 
 CORPORA = find_corpora(__name__)

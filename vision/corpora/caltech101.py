@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from audioinv.core.errors import UserError
-from audioinv.corpora.download import Download
-from audioinv.corpora.table import locate
-from audioinv.corpora.unpack import unpack
+from audioinv.base.errors import UserError
+from audioinv.data.download import Download
 from audioinv.data.later import pandas as pd
+from audioinv.data.lists import locate
 from audioinv.data.manifest import keyed_hash, stratified_validation
 from audioinv.data.task import Task
+from audioinv.data.unpack import unpack
 from vision.corpora.images import VALID_FRACTION, write_images
 
 NAME = "caltech101"

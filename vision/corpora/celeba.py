@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from audioinv.core.errors import UserError
-from audioinv.corpora.download import Download
-from audioinv.corpora.table import files_of, locate, read_lines
+from audioinv.base.errors import UserError
+from audioinv.data.download import Download
 from audioinv.data.later import pandas as pd
+from audioinv.data.lists import files_of, locate, read_lines
 from audioinv.data.task import Task
 from vision.corpora.images import joined, write_images
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from audioinv.corpora.download import Download
-from audioinv.corpora.table import locate, read_lines
+from audioinv.data.download import Download
 from audioinv.data.later import pandas as pd
+from audioinv.data.lists import locate, read_lines
 from audioinv.data.manifest import stratified_validation
 from audioinv.data.task import Task
+from vision import io as image_io
 from vision.corpora.images import VALID_FRACTION, named, records, write_images
-from vision.data import image_io
 
 NAME = "cifar100"
 TITLE = "CIFAR-100"

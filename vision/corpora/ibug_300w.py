@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from audioinv.core.errors import UserError
-from audioinv.corpora.download import Download
-from audioinv.corpora.table import choice, locate
+from audioinv.base.errors import UserError
+from audioinv.data.download import Download
 from audioinv.data.later import pandas as pd
+from audioinv.data.lists import choice, locate
 from audioinv.data.manifest import stratified_validation
 from audioinv.data.task import Task
 from vision.corpora.images import VALID_FRACTION, landmarks, write_images
-from vision.data.image_io import ENDINGS
+from vision.io import ENDINGS
 
 NAME = "ibug_300w"
 TITLE = "300-W: 68 facial landmarks"

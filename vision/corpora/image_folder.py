@@ -10,11 +10,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from audioinv.corpora.download import Download
-from audioinv.corpora.table import files_of
-from audioinv.corpora.tree import label_tasks, read_tree
+from audioinv.data.download import Download
+from audioinv.data.lists import files_of
+from audioinv.data.tree import label_tasks, read_tree
 from vision.corpora.images import write_images
-from vision.data.image_io import ENDINGS, probe_all
+from vision.io import ENDINGS, probe_all
 
 NAME = "image_folder"
 TITLE = "A folder of images"

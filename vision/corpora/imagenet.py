@@ -9,14 +9,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from audioinv.core.errors import UserError
-from audioinv.corpora.download import Download
-from audioinv.corpora.table import locate, read_lines
+from audioinv.base.errors import UserError
+from audioinv.data.download import Download
 from audioinv.data.later import pandas as pd
+from audioinv.data.lists import locate, read_lines
 from audioinv.data.manifest import stratified_validation
 from audioinv.data.task import Task
 from vision.corpora.images import write_images
-from vision.data.image_io import ENDINGS
+from vision.io import ENDINGS
 
 NAME = "imagenet"
 TITLE = "ImageNet (ILSVRC 2012)"

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audioinv.core.errors import UserError
-from audioinv.corpora.table import files_of, write_table
+from audioinv.base.errors import UserError
 from audioinv.data.later import pandas as pd
+from audioinv.data.lists import files_of, write_table
 from audioinv.data.manifest import Corpus
 from audioinv.data.task import Task
+from vision import io as image_io
 from vision.corpora.derived import DERIVED_TASKS
-from vision.data import image_io
 
 VALID_FRACTION = 0.1  # of the training images, where no validation part is published
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from audioinv.core.errors import UserError
-from audioinv.corpora.download import Download
-from audioinv.corpora.table import locate
+from audioinv.base.errors import UserError
+from audioinv.data.download import Download
 from audioinv.data.later import pandas as pd
+from audioinv.data.lists import locate
 from audioinv.data.manifest import stratified_validation
 from audioinv.data.task import Task
 from vision.corpora.images import VALID_FRACTION, landmarks, read_mat, write_images

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from audioinv.corpora.download import Download
-from audioinv.corpora.drawn import add_sizes, write_drawn
+from audioinv.data.download import Download
+from audioinv.data.drawn import add_sizes, write_drawn
 from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import FACTORS, Corpus
 from audioinv.data.task import Task
@@ -69,9 +69,9 @@ def prepare(
 
 def _part(split: str, n: int, seed: int) -> pd.DataFrame:
     """A split's factors, and the four targets once more as one label."""
-    from audioinv.core.randomness import generator
-    from audioinv.factors import draw
-    from vision import spirograph
+    from audioinv.base.randomness import generator
+    from audioinv.data.factors import draw
+    from vision import drawing as spirograph
 
     drawn = draw(spirograph.FACTORS, n, generator(seed, NAME, split))
     factors = pd.DataFrame({name: drawn[name].double().numpy() for name in FACTORS[NAME]}).round(6)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from audioinv.core.errors import UserError
-from audioinv.corpora.download import Download
-from audioinv.corpora.table import choice, locate, read_lines
+from audioinv.base.errors import UserError
+from audioinv.data.download import Download
 from audioinv.data.later import pandas as pd
+from audioinv.data.lists import choice, locate, read_lines
 from audioinv.data.manifest import stratified_validation
 from audioinv.data.task import Task
+from vision import io as image_io
 from vision.corpora.images import VALID_FRACTION, named, records, write_images
-from vision.data import image_io
 
 NAME = "stl10"
 TITLE = "STL-10"

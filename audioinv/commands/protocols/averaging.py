@@ -15,16 +15,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audioinv.commands.build import modes_of
+from audioinv.base.errors import UserError
 from audioinv.commands.features import TaskFeatures
 from audioinv.commands.protocols import Context, Rows
 from audioinv.commands.protocols.linear import adapted_folder, scored
-from audioinv.core.adapt import Labelled, fit, with_few_labels
-from audioinv.core.adapted import Adapted
-from audioinv.core.errors import UserError
-from audioinv.core.features import FeatureCache
-from audioinv.data.folds import find_tasks
 from audioinv.data.task import Task
+from audioinv.runs.build import modes_of
+from audioinv.tasks.adapt import fit
+from audioinv.tasks.adapted import Adapted
+from audioinv.tasks.features import FeatureCache
+from audioinv.tasks.folds import find_tasks
+from audioinv.tasks.labelled import Labelled, with_few_labels
 
 ID = "averaging-v1"
 FeaturesOf = Callable[[Task, int, Tensor], Tensor]

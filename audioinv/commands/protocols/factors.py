@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audioinv.commands.build import encoder_clips, is_amortised
+from audioinv.base.randomness import generator
 from audioinv.commands.protocols import Context, Rows
-from audioinv.commands.run_folder import task_folder
-from audioinv.core.adapt import Labelled, with_few_labels
-from audioinv.core.bank import Parameter
-from audioinv.core.features import embed, maps_of
-from audioinv.core.probes import fit_readout
-from audioinv.core.randomness import generator
-from audioinv.core.scores import score_outputs
-from audioinv.data.dataset import test_rows, training_rows
+from audioinv.core.augmentation import Parameter
+from audioinv.data.rows import test_rows, training_rows
+from audioinv.runs.build import encoder_clips, is_amortised
+from audioinv.runs.folder import task_folder
+from audioinv.tasks.features import embed, maps_of
+from audioinv.tasks.labelled import Labelled, with_few_labels
+from audioinv.tasks.readout import fit_readout
+from audioinv.tasks.scores import score_outputs
 
 ID = "factors-v1"
 NOT_PROBED = ("offset", "shape", "fill")  # seeds and categories, which have no order

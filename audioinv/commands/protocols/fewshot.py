@@ -16,14 +16,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audioinv.commands.build import is_amortised
+from audioinv.base.errors import UserError
 from audioinv.commands.protocols import Context, Rows
-from audioinv.commands.run_folder import task_folder
-from audioinv.core import modes
-from audioinv.core.adapt import Labelled, Mixture, choose
-from audioinv.core.errors import UserError
-from audioinv.core.features import FeatureCache
-from audioinv.core.fewshot import (
+from audioinv.data.rows import test_rows, training_rows
+from audioinv.data.task import Task
+from audioinv.runs.build import is_amortised
+from audioinv.runs.folder import task_folder
+from audioinv.tasks import modes
+from audioinv.tasks.adapt import Mixture, choose
+from audioinv.tasks.episodes import (
     Episodes,
     FewShotConfig,
     Windows,
@@ -33,9 +34,9 @@ from audioinv.core.fewshot import (
     interval,
     split_classes,
 )
-from audioinv.data.dataset import test_rows, training_rows
-from audioinv.data.folds import find_tasks, task_targets
-from audioinv.data.task import Task
+from audioinv.tasks.features import FeatureCache
+from audioinv.tasks.folds import find_tasks, task_targets
+from audioinv.tasks.labelled import Labelled
 
 log = logging.getLogger(__name__)
 N_CHOOSING = 500

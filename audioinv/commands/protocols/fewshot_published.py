@@ -11,12 +11,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from audioinv.base.errors import UserError
 from audioinv.commands.features import TaskFeatures
 from audioinv.commands.protocols import Context, Rows
 from audioinv.commands.protocols.fewshot import EpisodesOf, rows_of
-from audioinv.core.adapt import Mixture
-from audioinv.core.errors import UserError
-from audioinv.core.features import FeatureCache
+from audioinv.tasks.adapt import Mixture
+from audioinv.tasks.features import FeatureCache
 
 
 def rows(context: Context) -> Rows:

@@ -9,16 +9,16 @@ from typing import Any
 
 from torch import Tensor
 
-from audioinv.commands.build import modes_of
+from audioinv.base.errors import UserError
 from audioinv.commands.protocols import Context, Rows
 from audioinv.commands.protocols.linear import adapted_folder, scored
-from audioinv.core.adapt import Labelled
-from audioinv.core.adapted import Adapted
-from audioinv.core.errors import UserError
-from audioinv.core.features import FeatureCache, first_windows
-from audioinv.core.finetune import finetune, predict
-from audioinv.data.folds import find_tasks
 from audioinv.data.task import Task
+from audioinv.runs.build import modes_of
+from audioinv.tasks.adapted import Adapted
+from audioinv.tasks.features import FeatureCache, first_windows
+from audioinv.tasks.finetune import finetune, predict
+from audioinv.tasks.folds import find_tasks
+from audioinv.tasks.labelled import Labelled
 
 ID = "finetune-v1"
 

@@ -8,16 +8,16 @@ from typing import Any
 
 from torch import Tensor
 
-from audioinv.commands.build import modes_of
 from audioinv.commands.protocols import Context, Rows
 from audioinv.commands.protocols.linear import adapted_folder, scored
 from audioinv.conf.schema import KnnConfig
-from audioinv.core.adapt import Labelled
-from audioinv.core.adapted import Adapted
-from audioinv.core.features import FeatureCache
-from audioinv.core.neighbours import knn_scores
-from audioinv.data.folds import find_tasks
 from audioinv.data.task import Task
+from audioinv.runs.build import modes_of
+from audioinv.tasks.adapted import Adapted
+from audioinv.tasks.features import FeatureCache
+from audioinv.tasks.folds import find_tasks
+from audioinv.tasks.labelled import Labelled
+from audioinv.tasks.neighbours import knn_scores
 
 ID = "knn-v1"
 

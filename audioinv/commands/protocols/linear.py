@@ -10,17 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from audioinv.base.errors import UserError
 from audioinv.commands.adapt import FEATURES_BY, already_adapted
-from audioinv.commands.build import modes_of
 from audioinv.commands.protocols import Context, Rows
-from audioinv.commands.run_folder import task_folder
-from audioinv.core.adapt import Labelled, only
-from audioinv.core.adapted import Adapted, load_adapted
-from audioinv.core.errors import UserError
-from audioinv.core.features import FeatureCache
-from audioinv.core.scores import score_outputs
-from audioinv.data.folds import find_tasks, folds
 from audioinv.data.task import Task
+from audioinv.runs.build import modes_of
+from audioinv.runs.folder import task_folder
+from audioinv.tasks.adapt import only
+from audioinv.tasks.adapted import Adapted, load_adapted
+from audioinv.tasks.features import FeatureCache
+from audioinv.tasks.folds import find_tasks, folds
+from audioinv.tasks.labelled import Labelled
+from audioinv.tasks.scores import score_outputs
 
 ID = "linear-v1"
 OutputsOf = Callable[[Adapted, FeatureCache, Labelled, Tensor], Tensor]

@@ -14,18 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from audioinv.commands.build import modes_of
+from audioinv.base.errors import UserError
+from audioinv.base.randomness import generator
 from audioinv.commands.protocols import Context, Rows
 from audioinv.commands.protocols.linear import adapted_folder, scored_on
-from audioinv.core.adapt import Labelled
-from audioinv.core.adapted import Adapted
-from audioinv.core.errors import UserError
-from audioinv.core.features import FeatureCache, embed, maps_of, pool_windows
-from audioinv.core.randomness import generator
-from audioinv.data.dataset import sample_rows
-from audioinv.data.folds import find_tasks, folds
+from audioinv.data.modality import modality_of
+from audioinv.data.rows import sample_rows
 from audioinv.data.task import Task
-from audioinv.modality import modality_of
+from audioinv.runs.build import modes_of
+from audioinv.tasks.adapted import Adapted
+from audioinv.tasks.features import FeatureCache, embed, maps_of, pool_windows
+from audioinv.tasks.folds import find_tasks, folds
+from audioinv.tasks.labelled import Labelled
 
 ID = "robustness-v1"
 TOGETHER = "all together"

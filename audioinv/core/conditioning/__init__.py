@@ -16,11 +16,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from audioinv.base.errors import UserError
 from audioinv.core.conditioning.hyper import HyperConditioning
 from audioinv.core.conditioning.norm import NormConditioning
 from audioinv.core.conditioning.per_example import PerExample
 from audioinv.core.conditioning.prompt import PromptConditioning
-from audioinv.core.errors import UserError
 
 __all__ = [
     "CONDITIONINGS",

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from audioinv.base.errors import UserError
+from audioinv.core.bases import Bases, combine
 from audioinv.core.conditioning.per_example import Hook, PerExample, low_rank, takes_low_rank
-from audioinv.core.errors import UserError
-from audioinv.core.rank_one import Bases, combine
 
 
 class HyperConditioning(nn.Module):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from audioinv.base.errors import UserError
 from audioinv.core.conditioning.per_example import PerExample, affine, takes_affine
-from audioinv.core.errors import UserError
 
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 

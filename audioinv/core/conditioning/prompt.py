@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from audioinv.base.errors import UserError
 from audioinv.core.backbone import Vit
 from audioinv.core.conditioning.per_example import PerExample
-from audioinv.core.errors import UserError
 
 
 class PromptConditioning(nn.Module):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from audioinv.base.errors import UserError
 from audioinv.core.bank import AugmentationBank
-from audioinv.core.errors import UserError
 from vision.augment import AUGMENTATIONS, GROUPS, build_bank
 
 Pictures = Callable[..., Tensor]

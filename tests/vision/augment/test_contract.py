@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from audioinv.core.bank import Augmentation
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
+from audioinv.core.augmentation import Augmentation
 from vision.augment import build_bank
 
 Pictures = Callable[..., Tensor]

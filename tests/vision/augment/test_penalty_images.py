@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from audioinv.base.randomness import generator, seeded
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.penalty import PenaltySampler, gradient_penalty, twice_differentiable
-from audioinv.core.randomness import generator, seeded
 from vision.augment import build_bank
 from vision.frontend import Pixels
 

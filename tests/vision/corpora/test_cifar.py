@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
 from audioinv.data.manifest import Manifest, read_manifest
+from vision import io as image_io
 from vision.corpora import cifar10, cifar100
-from vision.data import image_io
 
 Read = Callable[[Path], Manifest]
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
 from audioinv.data.manifest import Manifest, read_manifest
 from vision.corpora import caltech101, dtd, oxford_flowers, oxford_pets
 

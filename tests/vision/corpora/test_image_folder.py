@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
 from audioinv.data.manifest import Manifest, read_manifest
 from audioinv.data.validate import validate
 from vision.corpora import image_folder, imagenet

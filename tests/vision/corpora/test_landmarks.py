@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
 from audioinv.data.manifest import Manifest, read_manifest
 from vision.corpora import celeba, ibug_300w, leeds_sports_pose
 

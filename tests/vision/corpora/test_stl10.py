@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audioinv.core.errors import UserError
+from audioinv.base.errors import UserError
 from audioinv.data.manifest import Manifest
 from vision.corpora import stl10
 

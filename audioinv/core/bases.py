@@ -1,0 +1,64 @@
+"""Bases of generated weights, whose gradient is kept as two factors of an outer product."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+
+class Bases(nn.Parameter):
+    """Bases (J, N) of one weight.
+
+    `factors` is None (the gradient goes to `.grad`, as with any parameter), or what a
+    `RankOneAdam` makes of it: a list that gets (h, dL/d(h B)) at each backward pass.
+    """
+
+    factors: list[tuple[Tensor, Tensor]] | None = None
+
+
+def combine(h: Tensor, bases: Tensor) -> Tensor:
+    """h B, (N,), of coefficients `h` (J,) and `bases` (J, N)."""
+    factors = getattr(bases, "factors", None)
+    if factors is None or not bases.requires_grad:
+        return h @ bases
+    combined: Tensor = _Combine.apply(h, bases.detach(), factors)
+    return combined
+
+
+def release(module: nn.Module) -> None:
+    """Makes the bases of `module` ordinary again: backward passes fill their `.grad`."""
+    for parameter in module.parameters():
+        if isinstance(parameter, Bases):
+            parameter.factors = None
+
+
+class _Combine(torch.autograd.Function):
+    """h B; its gradient by B is left behind as two factors. Always in B's own precision."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, bases: Tensor, factors: list[tuple[Tensor, Tensor]]) -> Tensor:
+        ctx.save_for_backward(h, bases)
+        ctx.factors = factors
+        with torch.autocast(h.device.type, enabled=False):
+            return h.to(bases.dtype) @ bases
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        h, bases = ctx.saved_tensors
+        ctx.factors.append((h.to(bases.dtype), gradient))
+        return (bases @ gradient).to(h.dtype), None, None
+
+
+def joined(factors: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Factors of all backward passes, (R, J) and (R, N); the mean over processes of the latter.
+
+    Processes share the descriptor, so their h are equal and only the other factor differs.
+    """
+    h, g = (torch.stack(parts) for parts in zip(*factors, strict=True))
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(g)
+        g /= distributed.get_world_size()
+    return h, g

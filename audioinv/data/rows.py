@@ -1,0 +1,31 @@
+"""Which rows of a pack are for what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from audioinv.base.randomness import generator
+from audioinv.data.pack import Pack
+
+
+def training_rows(pack: Pack) -> list[int]:
+    """Rows to learn from without labels: all but the test split (all, where there are folds)."""
+    if "split" not in pack.frame:
+        return list(range(len(pack)))
+    return np.flatnonzero(pack.frame["split"] != "test").tolist()
+
+
+def test_rows(pack: Pack) -> list[int]:
+    """Rows of the test split (all, where there are folds)."""
+    if "split" not in pack.frame:
+        return list(range(len(pack)))
+    return np.flatnonzero(pack.frame["split"] == "test").tolist()
+
+
+def sample_rows(rows: Sequence[int], n: int, seed: int, purpose: str) -> list[int]:
+    """At most `n` of `rows`, drawn by (seed, purpose)."""
+    order = torch.randperm(len(rows), generator=generator(seed, purpose))[:n]
+    return [rows[k] for k in order.tolist()]

@@ -1,0 +1,252 @@
+"""Settings -> the objects that they describe."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from inspect import signature
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.strategies import DDPStrategy
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from torch import Tensor, nn
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from audioinv.audio.hear import TRUSTED_MODULES
+from audioinv.base.errors import UserError
+from audioinv.base.files import read_json
+from audioinv.base.randomness import seeded
+from audioinv.conf.schema import Config
+from audioinv.core.backbone import OTHERS, load_trunk
+from audioinv.core.bank import AugmentationBank, ClipSource
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.data.media import media_of
+from audioinv.data.modality import build_frontend, modality_of, settings_of
+from audioinv.data.pack import Pack, open_pack
+from audioinv.data.rows import training_rows
+from audioinv.data.shards import open_shards
+from audioinv.tasks import modes
+
+log = logging.getLogger(__name__)
+
+
+def need(value: str | None, key: str, example: str) -> Path:
+    """The path that a key must give.
+
+    Raises:
+        UserError: it was not given.
+    """
+    if not value:
+        raise UserError(f"give {key}=PATH, for example {key}={example}")
+    return Path(value)
+
+
+def run_of(config: Config) -> Path:
+    """The run folder that `run=` names."""
+    return need(config.run, "run", "exp/demo/amortised_s0")
+
+
+def pack_of(config: Config) -> Pack:
+    """The pack that `pack=` names.
+
+    Raises:
+        UserError: there is none, or it is of another modality.
+    """
+    pack = open_pack(need(config.pack, "pack", "packs/fsdd"))
+    if pack.corpus.modality != config.modality:
+        raise UserError(
+            f"{config.pack} is of modality {pack.corpus.modality}, not {config.modality}; "
+            f"give modality={pack.corpus.modality}"
+        )
+    return pack
+
+
+def source_of(config: Config) -> Pack:
+    """What to pre-train on: the pack that `pack=` names, or the shards that `shards=` does.
+
+    Raises:
+        UserError: neither or both are given, or `open_pack` and `open_shards` say why.
+    """
+    if config.shards is None:
+        return pack_of(config)
+    if config.pack is not None:
+        raise UserError(f"pack={config.pack} and shards={config.shards} are given; give one")
+    rate, side = (getattr(config.frontend, name, None) for name in ("sample_rate", "image_size"))
+    media = media_of(config.modality, rate, side)
+    return open_shards(config.shards, media, config.modality, config.on_error)
+
+
+def frontend_of(config: Config) -> nn.Module:
+    """The front end, with the statistics of `statistics=` if that is given."""
+    frontend: Any = build_frontend(asdict(config.frontend))
+    if config.statistics:
+        values = read_json(config.statistics)
+        try:
+            frontend.set_statistics(values["mean"], values["std"])
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"{config.statistics} holds no mean and std; run audioinv statistics"
+            ) from error
+    return frontend
+
+
+def encoder_of(config: Config, bank: AugmentationBank) -> AmortisedEncoder:
+    """A new encoder, its weights drawn by the seed.
+
+    Raises:
+        UserError: settings that no encoder can be made of.
+    """
+    if config.method == "timm" and config.init_weights is None:
+        raise UserError("method=timm judges given weights; give init_weights=FILE")
+    TRUSTED_MODULES.update(config.trusted_modules)
+    backbone: dict[str, Any] = asdict(config.backbone)
+    parts: list[AmortisedEncoder] = []
+    if config.backbone.name == "concat":
+        parts = sibling_encoders(config)
+        backbone = {"name": "concat", "parts": [part.config["backbone"] for part in parts]}
+    elif config.backbone.name in OTHERS:
+        accepted = signature(OTHERS[config.backbone.name]).parameters
+        own = {k: v for k, v in config.backbone.options.items() if k in accepted}
+        backbone = {"name": config.backbone.name, **own}
+    with seeded(config.seed, "encoder"):
+        encoder = AmortisedEncoder(
+            frontend_of(config), backbone, asdict(config.conditioning), bank.space
+        )
+    for network, part in zip(getattr(encoder.backbone, "parts", []), parts, strict=True):
+        network.load_state_dict(part.backbone.state_dict())
+    if config.init_weights:
+        log.info(
+            "%d tensors from %s",
+            load_trunk(encoder.backbone, config.init_weights),
+            config.init_weights,
+        )
+    return encoder
+
+
+def training_bank(bank: AugmentationBank, encoder: AmortisedEncoder) -> AugmentationBank:
+    """What makes views for the encoder: `bank`, unless its front end has a way of its own."""
+    own = getattr(encoder.frontend, "training_bank", None)
+    return own(bank) if own else bank
+
+
+def sibling_encoders(config: Config) -> list[AmortisedEncoder]:
+    """The finished runs METHOD_sSEED beside this run, of the methods in `backbone.options.parts`.
+
+    Raises:
+        UserError: one is not finished, or is conditioned: a descriptor would have to be chosen.
+    """
+    run = run_of(config)
+    found = []
+    for method in config.backbone.options.get("parts", []):
+        folder = run.with_name(f"{method}_s{config.seed}") / "encoder"
+        if not (folder / "encoder.json").exists():
+            raise UserError(
+                f"{run} joins encoders and {folder} is not there; pre-train {method} first"
+            )
+        encoder = AmortisedEncoder.load(folder, build_frontend)
+        if encoder.is_conditioned:
+            raise UserError(f"{folder} is conditioned; only plain encoders can be joined")
+        found.append(encoder)
+    if not found:
+        raise UserError("backbone concat needs backbone.options.parts, a list of methods")
+    return found
+
+
+def load_run(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, Pack]:
+    """A finished run's encoder and bank, and the pack to use them on."""
+    run = run_of(config)
+    if not (run / "encoder" / "encoder.json").exists():
+        raise UserError(f"{run} holds no encoder; run audioinv pretrain run={run} first")
+    TRUSTED_MODULES.update(config.trusted_modules)
+    encoder = AmortisedEncoder.load(run / "encoder", build_frontend)
+    saved = saved_config(run)
+    config.modality = saved.modality
+    pack = pack_of(config)
+    modality = modality_of(saved.modality)
+    modality.check(pack, encoder.frontend)
+    return encoder, modality.bank(saved.bank, pack), pack
+
+
+def results_of(config: Config) -> Path:
+    """The folder that tasks and results go to."""
+    return Path(config.out) if config.out else run_of(config)
+
+
+def encoder_clips(encoder: AmortisedEncoder, pack: Pack, rows: Sequence[int]) -> Tensor:
+    """Clips (n, ...) as the encoder's front end wants them."""
+    return modality_of(pack.corpus.modality).clips(encoder.frontend, pack, rows)
+
+
+def training_clips(encoder: AmortisedEncoder, pack: Pack) -> ClipSource:
+    """The clips of a pack to pre-train on, as the encoder's front end wants them."""
+    return modality_of(pack.corpus.modality).crops(encoder.frontend, pack, training_rows(pack))
+
+
+def saved_config(run: Path) -> Config:
+    """The settings that a run was pre-trained with.
+
+    Raises:
+        UserError: config.yaml is missing, damaged or of another version.
+    """
+    path = run / "config.yaml"
+    try:
+        loaded = OmegaConf.load(path)
+        schema = settings_of(str(OmegaConf.select(loaded, "modality", default="audio"))).schema
+        saved = OmegaConf.merge(OmegaConf.structured(schema), loaded)
+        return cast(Config, OmegaConf.to_object(saved))
+    except (OSError, OmegaConfBaseException, YAMLError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+
+
+def is_amortised(config: Config) -> bool:
+    """Whether the run's encoder knows more corners than one."""
+    saved = saved_config(run_of(config))
+    return saved.conditioning.name != "none" and saved.pretrain.corners == "space"
+
+
+def modes_of(config: Config) -> list[str]:
+    """The modes to adapt with: those asked for, or all-on where the run knows no other corner.
+
+    Raises:
+        UserError: one that there is not.
+    """
+    wanted = [modes.check(mode) for mode in config.adapt.modes]
+    return wanted if is_amortised(config) else ["fixed:all"]
+
+
+def fabric_of(config: Config) -> Fabric:
+    """Lightning Fabric for the configured devices and precision; starts the other processes.
+
+    Raises:
+        UserError: settings that Fabric refuses, or the other processes do not come.
+    """
+    torch.set_float32_matmul_precision("high")
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before CUDA is first used
+    torch.use_deterministic_algorithms(config.deterministic)
+    # Heads of corners that a step does not draw get no gradient.
+    patience = timedelta(seconds=config.timeout_s)
+    ddp = DDPStrategy(find_unused_parameters=True, timeout=patience)
+    try:
+        fabric = Fabric(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            num_nodes=config.nodes,
+            strategy=ddp if config.devices * config.nodes > 1 else "auto",
+            precision=config.precision,  # type: ignore[arg-type]  # Fabric checks it
+        )
+        fabric.launch()
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        raise UserError(
+            f"accelerator={config.accelerator} devices={config.devices} nodes={config.nodes} "
+            f"precision={config.precision}: {error}"
+        ) from error
+    return fabric

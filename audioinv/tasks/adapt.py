@@ -1,0 +1,237 @@
+"""Adaptation: a task learns its descriptor together with a readout, from one frozen encoder.
+
+A mode turns training features into a `Mixture`, a few corners (or one descriptor) with weights:
+
+    fixed:NAMES    the given corner: all, none, a+b (only these), -a+b (all but these)
+    search         the corner of highest evidence; search:validation, of highest validation score
+    soft           q, a product distribution over corners, learnt by evidence, cut to the top ones
+    paper          i in [0,1]^K by gradient descent, with a softmax head (Chavhan et al., ICLR 2023)
+    surrogate      the same on features interpolated between corners, in seconds (`tasks.surrogate`)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from audioinv.base.errors import UserError
+from audioinv.base.randomness import generator, seeded
+from audioinv.core.descriptor import DescriptorSpace, flip
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.tasks import modes
+from audioinv.tasks.evidence import (
+    best_noise,
+    centre_targets,
+    corner_weights,
+    kernel,
+    learn_soft_descriptor,
+)
+from audioinv.tasks.features import FeatureCache, first_windows
+from audioinv.tasks.labelled import Labelled, evidence_rows
+from audioinv.tasks.readout import Readout, fit_readout
+from audioinv.tasks.scores import score, task_loss
+from audioinv.tasks.settings.adapt import AdaptConfig
+
+FeaturesAt = Callable[[Tensor], Tensor]
+MOST_TRIED = 32
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+"""Inverse L2 of a logistic readout to choose from."""
+
+
+@dataclass
+class Mixture:
+    """Descriptors (M, K), weights (M,) that sum to at most 1, and what is reported as learnt."""
+
+    descriptors: Tensor
+    weights: Tensor
+    reported: Tensor
+
+    @classmethod
+    def single(cls, descriptor: Tensor) -> Mixture:
+        """One descriptor (K,)."""
+        return cls(descriptor[None], torch.ones(1), descriptor)
+
+    def features(self, features_at: FeaturesAt) -> Tensor:
+        """Concatenated features (n, M d)."""
+        return torch.cat([features_at(descriptor) for descriptor in self.descriptors], dim=1)
+
+    def scales(self, features: int) -> Tensor:
+        """sqrt(w_m) for each of the M d features, of mean square 1: the readout's metric."""
+        m = len(self.weights)
+        return (self.weights * m).sqrt().repeat_interleave(features // m)
+
+
+def choose(
+    mode: str,
+    space: DescriptorSpace,
+    features_at: FeaturesAt,
+    data: Labelled,
+    config: AdaptConfig,
+    seed: int = 0,
+) -> Mixture:
+    """The descriptor or mixture that `mode` picks, from training and validation rows only.
+
+    Args:
+        features_at: descriptor (K,) -> features (n, d) of all rows at it.
+
+    Raises:
+        UserError: unknown mode, one that descends gradients, or a corner of no component.
+    """
+    mode = modes.check(mode)
+    if corner := modes.corner_of(mode):
+        return Mixture.single(space.parse(corner))
+    if mode == "search:validation":
+        return search_by_validation(space, features_at, data, config.readout)
+    if mode == "search":
+        return search_by_evidence(space.corners, features_at, data, config, seed)
+    if mode == "soft":
+        return soft(space.corners, features_at, data, config, seed)
+    raise UserError(f"mode '{mode}' needs the encoder and cannot do with its features")
+
+
+def fit(mixture: Mixture, features_at: FeaturesAt, data: Labelled, config: AdaptConfig) -> Readout:
+    """The final readout on the features of a mixture, fitted to training and validation rows.
+
+    The L2 of a logistic readout is `config.l2`, or the one that does best on validation rows when
+    fitted to training rows; ridge chooses its own by leave-one-out.
+    """
+    rows = data.fit_rows
+    features = mixture.features(features_at)
+    scales = mixture.scales(features.shape[1])
+    logistic = config.readout == "logistic" or data.kind == "multilabel"
+    strength = 1.0
+    if logistic and not config.l2 and data.kind != "regression" and len(data.valid):
+        strength = max(
+            STRENGTHS, key=lambda c: validation_score(features, data, "logistic", c, scales)
+        )
+    return fit_readout(
+        features[rows],
+        data.targets[rows],
+        data.kind,
+        data.classes,
+        config.readout,
+        strength,
+        scales,
+        config.l2,
+    )
+
+
+def search_by_validation(
+    space: DescriptorSpace, features_at: FeaturesAt, data: Labelled, readout: str
+) -> Mixture:
+    """The corner whose readout, fitted on training rows, scores best on validation rows.
+
+    Among up to 32 corners by trying all; among more by flipping, from all-on, the component that
+    gains most, until none does.
+
+    Raises:
+        UserError: there are no validation rows.
+    """
+    if len(data.valid) == 0:
+        raise UserError("search:validation needs validation clips; the task has none, use search")
+    known: dict[tuple[float, ...], float] = {}
+
+    def value(corner: Tensor) -> float:
+        key = tuple(corner.tolist())
+        if key not in known:
+            known[key] = validation_score(features_at(corner), data, readout)
+        return known[key]
+
+    if len(space.corners) <= MOST_TRIED:
+        return Mixture.single(max(space.corners, key=value))
+    best = space.all_on()
+    while True:
+        flips = [flip(best, k) for k in range(space.size)]
+        candidate = max((c for c in flips if c.sum() >= space.min_active), key=value)
+        if value(candidate) <= value(best):
+            return Mixture.single(best)
+        best = candidate
+
+
+def validation_score(
+    features: Tensor,
+    data: Labelled,
+    readout: str,
+    strength: float = 1.0,
+    scales: Tensor | None = None,
+) -> float:
+    """Score on validation rows of a readout fitted on training rows of `features` (n, d)."""
+    x, y = features[data.train], data.targets[data.train]
+    fitted = fit_readout(x, y, data.kind, data.classes, readout, strength, scales)
+    return score(fitted.scores(features[data.valid]), data.targets[data.valid], data.kind)
+
+
+def search_by_evidence(
+    corners: Tensor, features_at: FeaturesAt, data: Labelled, config: AdaptConfig, seed: int
+) -> Mixture:
+    """The corner under which the targets have the highest Gaussian-process evidence."""
+    rows = evidence_rows(data, config.max_labels, seed)
+    y = centre_targets(data.targets[rows], data.kind, len(data.classes))
+    few = only(features_at, rows)
+    values = [best_noise(kernel(few(c)).double(), y)[0] for c in corners]
+    return Mixture.single(corners[int(torch.stack(values).argmax())])
+
+
+def soft(
+    corners: Tensor, features_at: FeaturesAt, data: Labelled, config: AdaptConfig, seed: int
+) -> Mixture:
+    """A product distribution over corners learnt by evidence, cut to its most likely corners."""
+    rows = evidence_rows(data, config.max_labels, seed)
+    y = centre_targets(data.targets[rows], data.kind, len(data.classes))
+    few = only(features_at, rows)
+    kernels = torch.stack([kernel(few(c)) for c in corners])
+    q, _ = learn_soft_descriptor(kernels, corners, y, config.evidence_steps)
+    weights = corner_weights(q, corners)
+    top = weights.topk(min(config.top_corners, len(corners))).indices
+    return Mixture(corners[top], (weights[top] / weights[top].sum()).float(), q.float())
+
+
+def only(features_at: FeaturesAt, rows: Tensor) -> FeaturesAt:
+    """`features_at` of `rows` (r,) alone; a cache does not compute the others' features for it."""
+    if isinstance(features_at, FeatureCache):
+        return partial(features_at.some, clips=rows)
+    return lambda descriptor: features_at(descriptor)[rows]
+
+
+def learn_jointly(
+    encoder: AmortisedEncoder,
+    features: FeatureCache,
+    data: Labelled,
+    config: AdaptConfig,
+    seed: int = 0,
+) -> Mixture:
+    """The paper's way: i starts at 0.5, Adam on i and on a linear head over the same batches.
+
+    i is clamped to [0, 1] after each step, the head is discarded: like every other mode, this one
+    is scored with the final readout. The encoder is frozen. BatchNorm statistics are those that i
+    is judged under: recomputed where i stands, at the start of each epoch, and held until the next.
+
+    Of a clip's windows it sees the first.
+
+    Args:
+        features: of all rows; its front-end maps, `layers` and BatchNorm statistics are used.
+    """
+    encoder.eval().requires_grad_(False)
+    maps, layers = features.maps[first_windows(features.owner)], features.layers
+    descriptor = torch.full((encoder.space.size,), 0.5, requires_grad=True)
+    with seeded(seed, "paper head"):
+        head = torch.nn.LazyLinear(data.n_outputs)
+        head(encoder.run(maps[:1], descriptor.detach(), layers))
+    optimiser = torch.optim.Adam([descriptor, *head.parameters()], lr=config.lr)
+    for epoch in range(config.epochs):
+        statistics = features.statistics(descriptor.detach())
+        order = torch.randperm(len(data.train), generator=generator(seed, "paper order", epoch))
+        for rows in data.train[order].split(config.batch_size):
+            seen = encoder.run(maps[rows], descriptor, layers, statistics)
+            loss = task_loss(head(seen), data.targets[rows], data.kind)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            with torch.no_grad():
+                descriptor.clamp_(0, 1)
+    learnt = descriptor.detach().clone()
+    return Mixture.single(encoder.space.round(learnt) if config.rounding else learnt)

@@ -1,0 +1,127 @@
+"""A task on a pack: targets, and which rows are trained, chosen and tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audioinv.base.errors import UserError
+from audioinv.base.randomness import generator
+from audioinv.core.augmentation import Augmentation
+from audioinv.data.pack import Pack
+from audioinv.data.task import Task
+from audioinv.tasks.labelled import Labelled
+
+MOST_GROUP_FOLDS = 3
+
+
+def find_tasks(pack: Pack, names: list[str] | None) -> list[Task]:
+    """The named tasks of the pack's corpus; None means all.
+
+    Raises:
+        UserError: no such task, or a corpus without any.
+    """
+    known = {task.name: task for task in pack.corpus.tasks}
+    if not known:
+        raise UserError(f"corpus {pack.corpus.name} has no labels to make a task of")
+    unknown = [name for name in names or [] if name not in known]
+    if unknown:
+        raise UserError(f"unknown task {', '.join(unknown)}; the pack has {', '.join(known)}")
+    return [known[name] for name in names or known]
+
+
+def task_parameters(task: Task, augmentation: Augmentation, n: int) -> Tensor:
+    """Parameters (n, P) of a task over an augmentation, one row a clip.
+
+    They are keyed by the task alone: every method sees the same clips. The target is the column of
+    `target_index`.
+    """
+    return augmentation.sample(n, generator(0, "task", task.name))
+
+
+def target_index(task: Task, augmentation: Augmentation) -> int:
+    """Which parameter of its augmentation a task predicts: the one it names, else the first."""
+    names = [parameter.name for parameter in augmentation.parameters]
+    return names.index(task.label) if task.label in names else 0
+
+
+def folds(
+    pack: Pack, task: Task, drawn: Tensor | None, score_on: str = "test"
+) -> Iterator[tuple[Labelled, Tensor]]:
+    """The folds of a task: what may be learnt from, and the test rows.
+
+    One fold by the manifest's split; one a fold number, where the manifest has folds; or, with
+    `task.groups`, at most three folds over its values, each tested on values never trained on.
+    Validation rows are held out in the same way as test rows: the next fold's.
+
+    Args:
+        drawn: targets (n,) of a task over an augmentation, else None.
+        score_on: "valid" hides the test rows and scores on the validation rows instead, which then
+            choose nothing: for settings that are tuned by hand.
+
+    Raises:
+        UserError: a fold without training or scored clips, or another `score_on`.
+    """
+    if score_on not in ("test", "valid"):
+        raise UserError(f"score_on is '{score_on}'; give test or valid")
+    targets, classes = task_targets(pack, task, drawn)
+    for train, valid, test in _parts(pack, task):
+        if score_on == "valid":
+            valid, test = np.zeros_like(valid), valid
+        labelled = Labelled(targets, task.kind, classes, _rows(train), _rows(valid))
+        if len(labelled.train) == 0 or not test.any():
+            raise UserError(f"task {task.name}: a fold has no training or no {score_on} clips")
+        yield labelled, _rows(test)
+
+
+def task_targets(pack: Pack, task: Task, drawn: Tensor | None) -> tuple[Tensor, list[str]]:
+    """Targets of every clip and the names of the classes.
+
+    Class indices (n,), 0/1 labels (n, classes), or values: (n,), or (n, D) where there are several.
+    """
+    if drawn is not None:
+        return drawn, []
+    column = pack.frame[task.label]
+    if task.kind == "regression":
+        values = torch.tensor([[float(v) for v in str(row).split(";")] for row in column])
+        return values.squeeze(1), []
+    if task.kind == "multilabel":
+        sets = [set(str(value).split(";")) - {""} for value in column]
+        classes = sorted(set().union(*sets))
+        return torch.tensor([[float(c in s) for c in classes] for s in sets]), classes
+    classes = sorted(column.astype(str).unique())
+    index = {name: k for k, name in enumerate(classes)}
+    return torch.tensor([index[str(value)] for value in column]), classes
+
+
+def _parts(pack: Pack, task: Task) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Boolean masks (train, valid, test) of each fold."""
+    if task.groups is None and "split" in pack.frame:
+        split = pack.frame["split"].to_numpy()
+        yield split == "train", split == "valid", split == "test"
+        return
+    column = task.groups or "fold"
+    number, count = _fold_numbers(pack.frame[column].astype(str).to_numpy(), task)
+    for k in range(count):
+        test, valid = number == k, number == (k + 1) % count
+        yield ~(test | valid), valid, test
+
+
+def _fold_numbers(values: np.ndarray, task: Task) -> tuple[np.ndarray, int]:
+    """Fold of each row: a group value keeps together, values are dealt out in sorted order."""
+    distinct = sorted(set(values.tolist()))
+    if len(distinct) < 3:
+        raise UserError(
+            f"task {task.name} needs 3 groups to train, choose and test on, got {distinct}"
+        )
+    most = MOST_GROUP_FOLDS if task.groups else len(distinct)
+    count = min(most, len(distinct))
+    place = {value: k % count for k, value in enumerate(distinct)}
+    return np.array([place[value] for value in values]), count
+
+
+def _rows(mask: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.flatnonzero(mask))

@@ -1,0 +1,80 @@
+"""Measured invariance: how little features move between a clip and its augmented self."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from audioinv.base.errors import UserError
+from audioinv.base.randomness import generator
+from audioinv.core.bank import AugmentationBank
+from audioinv.core.descriptor import flip
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.tasks.features import embed, maps_of
+
+
+def centred_cosine(clean: Tensor, augmented: Tensor) -> float:
+    """Mean cosine of features (n, d) of clips and augmented clips, centred by the clean mean."""
+    centre = clean.mean(0)
+    return float(F.cosine_similarity(clean - centre, augmented - centre, dim=1).mean())
+
+
+@torch.no_grad()
+def augmented_copies(bank: AugmentationBank, x: Tensor, seed: int) -> dict[str, Tensor]:
+    """Augmentation name -> `x` (B, ...) with that augmentation alone, drawn at its full range."""
+    copies = {}
+    for name, augmentation in bank.augmentations.items():
+        params = augmentation.sample(len(x), generator(seed, "measure", name))
+        copies[name] = augmentation.apply(x, params.to(x.device))
+    return copies
+
+
+def measure_invariance(
+    encoder: AmortisedEncoder, bank: AugmentationBank, x: Tensor, calibration: Tensor, seed: int = 0
+) -> dict[str, Any]:
+    """On- and off-cosine of every component, and the whole matrix descriptors x augmentations.
+
+    "on" is the all-on descriptor; "off" flips one component of it to 0. A component that governs
+    several augmentations is given their mean.
+
+    Args:
+        x: clips (n, ...) that the encoder was not trained on.
+        calibration: clips from which BatchNorm statistics are recomputed at each descriptor.
+
+    Raises:
+        UserError: fewer than two clips: the features of one, centred, are zero.
+    """
+    if len(x) < 2:
+        raise UserError(f"invariance is measured on 2 test clips or more, there are {len(x)}")
+    space = bank.space
+    clean = maps_of(encoder, x)
+    copies = {name: maps_of(encoder, y) for name, y in augmented_copies(bank, x, seed).items()}
+    batches = maps_of(encoder, calibration).split(256) if len(calibration) else ()
+    descriptors = [space.all_on()] + [flip(space.all_on(), k) for k in range(space.size)]
+    matrix = []
+    for descriptor in descriptors:
+        network = encoder.at(descriptor, batches).backbone
+        features = embed(network, clean)
+        matrix.append({n: centred_cosine(features, embed(network, y)) for n, y in copies.items()})
+    on = {name: _mean(matrix[0], space.groups[name]) for name in space.names}
+    off = {n: _mean(matrix[1 + k], space.groups[n]) for k, n in enumerate(space.names)}
+    return {
+        "names": list(space.names),
+        "n_clips": len(x),
+        "seed": seed,
+        "on": on,
+        "off": off,
+        "gap": {name: on[name] - off[name] for name in space.names},
+        "matrix": {
+            "rows": ["all on"] + [f"{name} off" for name in space.names],
+            "columns": list(copies),
+            "cosine": [list(row.values()) for row in matrix],
+        },
+    }
+
+
+def _mean(row: dict[str, float], names: Any) -> float:
+    return sum(row[name] for name in names) / len(names)

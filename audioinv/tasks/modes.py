@@ -1,0 +1,90 @@
+"""The modes that choose a descriptor: names, what tables call them, and which of them learn.
+
+All that parses, labels or sorts modes asks here. Nothing heavy is imported: reports need no more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from audioinv.base.errors import UserError
+
+FIXED = "fixed:"
+_ALIASES = {"search:evidence": "search"}
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A mode that learns, and what rows are called where it learnt.
+
+    Args:
+        of_tasks: from a task's own labels. of_episodes: for few-shot episodes. "" where it cannot.
+    """
+
+    name: str
+    of_tasks: str = ""
+    of_episodes: str = ""
+
+    def label(self, episodes: bool) -> str:
+        """What rows are called; "" where the mode cannot learn."""
+        return self.of_episodes if episodes else self.of_tasks
+
+
+LEARNT = {
+    mode.name: mode
+    for mode in (
+        Mode("soft", "soft descriptor", "soft descriptor of training classes"),
+        Mode("search", "best corner by evidence", "corner by evidence on training classes"),
+        Mode("search:validation", "best corner by validation"),
+        Mode("surrogate", "learnt by gradient on a surrogate"),
+        Mode("paper", "learnt by gradient (paper)"),
+        Mode("validation", of_episodes="corner by episodes of training classes"),
+        Mode("episode", of_episodes="corner by each episode's evidence"),
+    )
+}
+"""In the order in which reports show them."""
+
+
+def check(name: str, episodes: bool = False) -> str:
+    """The mode called `name`, under its first name.
+
+    Args:
+        episodes: of few-shot episodes, not of tasks.
+
+    Raises:
+        UserError: there is no such mode there.
+    """
+    name = _ALIASES.get(name, name)
+    if corner_of(name) or (name in LEARNT and LEARNT[name].label(episodes)):
+        return name
+    known = ", ".join(mode.name for mode in LEARNT.values() if mode.label(episodes))
+    what = "a mode of fewshot.modes" if episodes else "mode"
+    raise UserError(f"{what} is '{name}'; give {FIXED}CORNER, {known}")
+
+
+def corner_of(name: str) -> str:
+    """The CORNER of fixed:CORNER; "" of other modes."""
+    return name.removeprefix(FIXED) if name.startswith(FIXED) else ""
+
+
+def is_learnt(name: str) -> bool:
+    """Whether the mode learns its descriptor from labels."""
+    return _ALIASES.get(name, name) in LEARNT
+
+
+def order(name: str) -> int:
+    """The place of a mode that learns, in reports."""
+    return list(LEARNT).index(_ALIASES.get(name, name))
+
+
+def label(name: str, episodes: bool = False) -> str:
+    """What a table calls a row of the mode, after the method's name; an unknown mode by its own."""
+    corner = corner_of(name)
+    if corner == "all":
+        return "all on"
+    if corner.startswith("-"):
+        return f"{corner[1:].replace('_', ' ')} off"
+    if corner:
+        return f"only {corner.replace('_', ' ').replace('+', ', ')}"
+    mode = LEARNT.get(_ALIASES.get(name, name), Mode(name))
+    return mode.label(episodes) or name

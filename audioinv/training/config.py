@@ -1,0 +1,149 @@
+"""Settings of pre-training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from audioinv.base.errors import UserError
+from audioinv.training.loop import SCHEDULES
+
+
+@dataclass
+class PretrainConfig:
+    """How long, how fast, and with what loss to pre-train.
+
+    Args:
+        steps: batches to train on. batch_size: clips of a batch, of each process.
+        lr: peak learning rate. weight_decay: of weights; norms and biases have none.
+        warmup_steps: over which the learning rate rises.
+        schedule: its half cosine to zero is over the steps after the warm-up (cosine_after_warmup),
+            or over all of them, the warm-up then bounding it (cosine_from_start: InvCLR's, which
+            never quite reaches the peak).
+        optimiser: "adamw", "adam", "sgd" (momentum 0.9) or "lars".
+        objective: "simclr", "moco_v2" or "moco_v3". temperature: of its loss.
+        momentum: of MoCo's copy of the network; with moco_v3 it rises to 1.
+        queue_size: keys a corner, of moco_v2; a multiple of the batch over all processes.
+        projector: none, shared, per_descriptor, conditioned, or parameters (CASSLE).
+        projector_layers: linear layers; MoCo-v3 has 3 on a ViT.
+        projector_hidden, projector_dim: units of its hidden layers, and of its output.
+        projector_norm: end in a BatchNorm without scale and offset, as InvCLR's critic; with
+            moco_v3 it always does.
+        projector_batch_norm: a BatchNorm between layers; MoCo-v2 has none.
+        dropout: share of the features that the projector does not see, drawn for each process.
+        corners: "space" draws among the space's allowed corners; "leave_one_out" among all-on and
+            those with one component off; "all" (plain SimCLR's all-on) or any corner in the
+            notation of `DescriptorSpace.parse` trains that one only.
+        predict: a second loss on the views' parameters: "none", "differences" (AugSelf), "applied"
+            (MT-SLVR) or "embeddings" (EquiMod). predict_weight: of that loss.
+        predict_temperature: of EquiMod's loss.
+        penalty: lambda of InvCLR's gradient penalty (`core.penalty`); 0 is off.
+        penalty_draws: fresh parameters an example.
+        penalty_clamp: what the penalty counts at most, as published.
+        penalty_longest: what each draw counts at most; not in the paper.
+        penalty_on: the augmentations to penalise; null takes those whose gradient tells what a draw
+            does.
+        descriptors: "same" gives all processes one corner a step; "per_process" draws one for
+            each, which then contrasts within its own clips.
+        sync_batch_norm: normalise by statistics of the clips of all processes.
+        not_finite: what a loss or gradient that is not finite does: "stop", or "skip" the step.
+        skip_limit: how many steps in a row may be skipped.
+        read_ahead: batches that are read before they are needed, by as many threads.
+        checkpoint_every: steps from one checkpoint to the next.
+        keep_checkpoints: how many of the newest stay.
+        log_every: steps from one line of metrics.jsonl to the next.
+        log_gradient_norm: whether these lines have the gradient's norm.
+    """
+
+    steps: int = 1000
+    batch_size: int = 128
+    lr: float = 2e-3
+    weight_decay: float = 1e-4
+    warmup_steps: int = 50
+    schedule: str = "cosine_after_warmup"
+    optimiser: str = "adamw"
+    objective: str = "simclr"
+    temperature: float = 0.2
+    momentum: float = 0.99
+    queue_size: int = 65536
+    projector: str = "shared"
+    projector_layers: int = 2
+    projector_hidden: int = 256
+    projector_dim: int = 128
+    projector_norm: bool = False
+    projector_batch_norm: bool = True
+    dropout: float = 0.0
+    corners: str = "space"
+    predict: str = "none"
+    predict_weight: float = 1.0
+    predict_temperature: float = 0.2
+    penalty: float = 0.0
+    penalty_draws: int = 100
+    penalty_clamp: float = 1.0
+    penalty_longest: float = math.inf
+    penalty_on: list[str] | None = None
+    descriptors: str = "same"
+    sync_batch_norm: bool = False
+    not_finite: str = "stop"
+    skip_limit: int = 10
+    read_ahead: int = 0
+    checkpoint_every: int = 200
+    keep_checkpoints: int = 2
+    log_every: int = 10
+    log_gradient_norm: bool = False
+
+
+OBJECTIVES = ("simclr", "moco_v2", "moco_v3")
+
+
+def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
+    """Raises a UserError for settings that cannot work."""
+    lowest = {"steps": 0, "batch_size": 2, "warmup_steps": 0, "skip_limit": 1, "read_ahead": 0}
+    every = {"checkpoint_every": 1, "keep_checkpoints": 1, "log_every": 1}
+    for name, least in {**lowest, **every}.items():
+        if getattr(config, name) < least:
+            raise UserError(f"pretrain.{name} is {getattr(config, name)}; give {least} or more")
+    if not 0 < config.lr < math.inf:
+        raise UserError(f"pretrain.lr is {config.lr}; give a number above 0")
+    if config.schedule not in SCHEDULES:
+        raise UserError(
+            f"pretrain.schedule is '{config.schedule}'; give one of {', '.join(SCHEDULES)}"
+        )
+    total = config.batch_size * processes
+    if n_clips < total:
+        raise UserError(
+            f"{n_clips} training clips cannot fill a batch of {total}; lower pretrain.batch_size"
+        )
+    if config.descriptors not in ("same", "per_process"):
+        raise UserError(f"pretrain.descriptors is '{config.descriptors}'; give same or per_process")
+    check_objective(config, total)
+
+
+def check_objective(config: PretrainConfig, total: int) -> None:
+    """Raises a UserError for an objective that cannot work with batches of `total` clips."""
+    if config.objective not in OBJECTIVES:
+        raise UserError(
+            f"pretrain.objective is '{config.objective}'; give one of {', '.join(OBJECTIVES)}"
+        )
+    mixing = config.sync_batch_norm or config.objective == "moco_v2"
+    if config.descriptors == "per_process" and mixing:
+        raise UserError(
+            "pretrain.descriptors=per_process keeps corners apart; sync_batch_norm and moco_v2's "
+            "queues would join them: give descriptors=same"
+        )
+    if config.objective == "simclr":
+        return
+    if not 0 <= config.momentum <= 1:
+        raise UserError(f"pretrain.momentum is {config.momentum}; give a value in [0, 1]")
+    if config.projector == "parameters":
+        raise UserError("pretrain.projector is 'parameters'; it needs objective=simclr")
+    if config.predict != "none" or config.penalty:
+        which = "penalty" if config.penalty else "predict"
+        raise UserError(
+            f"pretrain.{which} is {getattr(config, which)!r}; it needs objective=simclr"
+        )
+    size = config.queue_size
+    if config.objective == "moco_v2" and (size < total or size % total):
+        raise UserError(
+            f"pretrain.queue_size is {size}; give a multiple of the {total} clips of a batch"
+        )
