@@ -1,25 +1,69 @@
-"""audioinv: one self-supervised audio encoder, many invariances."""
+"""audioinv: one self-supervised encoder, many invariances.
+
+    import audioinv as ai
+
+    encoder = ai.load_encoder("exp/mine/amortised_s0/encoder")
+    plain = encoder.at("-pitch_shift")  # sensitive to pitch, invariant to the rest
+
+The names below are the public face. Each is imported when it is first used, so that
+`import audioinv` waits for nothing.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from audioinv.base.version import __version__
 
 if TYPE_CHECKING:
-    from audioinv.core.encoder import AmortisedEncoder
+    from audioinv.core.augmentation import Augmentation, Parameter
+    from audioinv.core.backbone import build_backbone as backbone
+    from audioinv.core.backbone import register_backbone
+    from audioinv.core.bank import AugmentationBank as Bank
+    from audioinv.core.descriptor import DescriptorSpace
+    from audioinv.core.encoder import AmortisedEncoder as Encoder
+    from audioinv.data.modality import load_encoder
+    from audioinv.data.modality import modality_of as modality
+    from audioinv.data.pack import open_pack
 
-__version__ = "0.1.0"
-__all__ = ["__version__", "load_encoder"]
+# name -> the module that has it, and what it is called there
+_FACE = {
+    "Augmentation": ("core.augmentation", "Augmentation"),
+    "Bank": ("core.bank", "AugmentationBank"),
+    "DescriptorSpace": ("core.descriptor", "DescriptorSpace"),
+    "Encoder": ("core.encoder", "AmortisedEncoder"),
+    "Parameter": ("core.augmentation", "Parameter"),
+    "backbone": ("core.backbone", "build_backbone"),
+    "load_encoder": ("data.modality", "load_encoder"),
+    "modality": ("data.modality", "modality_of"),
+    "open_pack": ("data.pack", "open_pack"),
+    "register_backbone": ("core.backbone", "register_backbone"),
+}
+
+__all__ = [
+    "Augmentation",
+    "Bank",
+    "DescriptorSpace",
+    "Encoder",
+    "Parameter",
+    "__version__",
+    "backbone",
+    "load_encoder",
+    "modality",
+    "open_pack",
+    "register_backbone",
+]
 
 
-def load_encoder(folder: str | Path) -> AmortisedEncoder:
-    """The encoder in a run's `encoder/` folder, in evaluation mode; runs no code from the files.
+def __getattr__(name: str) -> Any:
+    if name not in _FACE:
+        raise AttributeError(f"module 'audioinv' has no attribute '{name}'")
+    module, called = _FACE[name]
+    value = getattr(import_module(f"audioinv.{module}"), called)
+    globals()[name] = value
+    return value
 
-    Raises:
-        UserError: a file is missing, damaged, or of an unknown format.
-    """
-    # Here, so that `import audioinv` and `audioinv --help` do not wait for torch.
-    from audioinv.core.encoder import AmortisedEncoder
-    from audioinv.data.modality import build_frontend
 
-    return AmortisedEncoder.load(folder, build_frontend)
+def __dir__() -> list[str]:
+    return __all__

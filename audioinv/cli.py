@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import audioinv
 from audioinv.base.errors import UserError
+from audioinv.base.version import __version__
 from audioinv.training.signals import STOPPED_STATUS, Stopped
 
 EPILOGUE = """\
@@ -85,7 +85,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=audioinv.__version__)
+    parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_download(commands)
     _add_prepare(commands)
@@ -110,11 +110,10 @@ class _CorpusParser(argparse.ArgumentParser):
 
 
 def _corpora() -> dict[str, Any]:
-    """Those of audio and those of images."""
-    from audioinv.audio.corpora import CORPORA
-    from vision.corpora import CORPORA as OF_IMAGES
+    """Those of every modality."""
+    from audioinv.data.modality import known_modalities
 
-    return {**CORPORA, **OF_IMAGES}
+    return {name: c for modality in known_modalities() for name, c in modality.corpora().items()}
 
 
 def _corpus_parsers(command: Any, function: str) -> Iterator[_CorpusParser]:
@@ -218,15 +217,8 @@ def _add_pack(commands: Any) -> None:
     )
     command.add_argument("manifest", type=Path, help="its table, or the folder that prepare wrote")
     command.add_argument("--out", required=True, type=Path, help="folder of the pack")
-    command.add_argument("--sample_rate", type=int, help="of a pack of sounds, in Hz")
-    command.add_argument("--image_size", type=int, help="of a pack of images, in pixels a side")
-    command.add_argument(
-        "--image_fit",
-        choices=("crop", "squash"),
-        default="crop",
-        help="of images that are not square: their centre, or the whole in other proportions, "
-        "which leaves positions as fractions of width and height true (default crop)",
-    )
+    for name, settings in _media_options().items():
+        command.add_argument(f"--{name}", **settings)
     _add_folders(command)
     _add_engine(command)
     command.add_argument(
@@ -238,15 +230,26 @@ def _add_pack(commands: Any) -> None:
     command.set_defaults(run=_pack)
 
 
+def _media_options() -> dict[str, dict[str, Any]]:
+    """Sizes and further options of all modalities' packs -> settings of their arguments."""
+    from audioinv.data.modality import known_modalities
+
+    found: dict[str, dict[str, Any]] = {}
+    for modality in known_modalities():
+        found.setdefault(modality.size, {"type": int, "help": modality.size_help})
+        for option in modality.media_options:
+            found[option.name] = {"choices": option.choices, "help": option.help}
+    return found
+
+
 def _pack(options: argparse.Namespace) -> int:
     from audioinv.data.manifest import read_manifest
-    from audioinv.data.media import media_of
+    from audioinv.data.modality import media_of
     from audioinv.data.pack import build_pack
 
     manifest = read_manifest(options.manifest, options.root, also=options.also_inside)
-    media = media_of(
-        manifest.corpus.modality, options.sample_rate, options.image_size, options.image_fit
-    )
+    given = {name: getattr(options, name) for name in _media_options()}
+    media = media_of(manifest.corpus.modality, given)
     build_pack(manifest, options.out, media, _engine(options), options.on_error)
     return 0
 
@@ -266,7 +269,7 @@ def _add_engine(command: argparse.ArgumentParser) -> None:
 
 
 def _engine(options: argparse.Namespace) -> Any:
-    from audioinv.data.parallel import engine_of
+    from audioinv.data.engines import engine_of
 
     return engine_of(options.engine, options.nj, options.ray_address)
 

@@ -16,6 +16,7 @@ import torch
 
 from audioinv.audio.clips import RandomCrops
 from audioinv.audio.io import write_wav
+from audioinv.audio.media import Sounds
 from audioinv.base.randomness import generator
 from audioinv.data.manifest import (
     Corpus,
@@ -23,7 +24,6 @@ from audioinv.data.manifest import (
     stratified_validation,
     write_manifest,
 )
-from audioinv.data.media import Sounds
 from audioinv.data.pack import Pack, _Clips, build_pack, open_pack
 from audioinv.data.rows import sample_rows, training_rows
 from audioinv.data.task import Task

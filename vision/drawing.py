@@ -16,12 +16,14 @@ those that it crosses.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
 from audioinv.data.factors import Factor
+from vision.frontend import Pixels
 
 POINTS = 40
 EXTENT = 6.0  # the image shows [-6, 6] x [-6, 6]
@@ -93,3 +95,35 @@ def pixel_weights(x: Tensor, y: Tensor, sigma: Tensor, image_size: int) -> Tenso
     )
     weight = along_y.transpose(1, 2) @ along_x / POINTS
     return weight / (weight.amax(1, keepdim=True) + FAINTEST)
+
+
+class Spirograph(Pixels):
+    """Factors (B, 10) -> normalised images (B, 3, image_size, image_size).
+
+    Args:
+        image_size: height and width in pixels.
+        drawing: which generator the images are of. Encoders and settings that do not say are of
+            before there was a second: 1.
+
+    Raises:
+        UserError: `image_size` below 1, or a generator that is not there any more.
+    """
+
+    name = "spirograph"
+
+    def __init__(self, image_size: int = 32, drawing: int = 1) -> None:
+        super().__init__(image_size)
+        if drawing != DRAWING:
+            raise UserError(
+                f"frontend.drawing is {drawing}; give {DRAWING}, the published generator. Encoders "
+                "of an earlier one saw other images: pre-train anew"
+            )
+        self.config["drawing"] = drawing
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Draws factors `x` (B, 10) and takes the statistics away; differentiable in `x`."""
+        return super().forward(render(x, self.output_size[1]))
+
+    def fit(self, batches: Iterable[Tensor]) -> dict[str, list[float]]:
+        """Statistics of the images that `batches` of factors draw."""
+        return super().fit(render(x, self.output_size[1]) for x in batches)

@@ -71,6 +71,3 @@ class Pixels(nn.Module):
         self.mean.copy_(torch.tensor(mean))
         self.std.copy_(torch.tensor(std))
         return {"mean": mean, "std": std}
-
-
-FRONTENDS: dict[str, type[nn.Module]] = {"pixels": Pixels}

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from audioinv.audio.io import FULL_SCALE
 from audioinv.core.bank import ALL
-from audioinv.data.media import FULL_SCALE, Samples
+from audioinv.data.media import Samples
 from audioinv.data.pack import Pack
 
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 import torchaudio
 from torch import Tensor, nn
 
+import audioinv.audio.hear  # noqa: F401  # makes the backbone known
 from audioinv.audio.augment import kernels
 from audioinv.audio.augment.fused import FusedBank
 from audioinv.base.errors import UserError
@@ -328,14 +329,6 @@ class Waveform(Frontend):
     def fit(self, batches: Iterable[Tensor]) -> dict[str, float]:
         """Nothing to normalise: mean 0, deviation 1."""
         return self.set_statistics(0.0, 1.0)
-
-
-FRONTENDS: dict[str, type[Frontend]] = {
-    "log_mel": LogMel,
-    "log_frequency": LogFrequency,
-    "waveform": Waveform,
-    "log_mel_stft": LogMelStft,
-}
 
 
 def _blocks(filters: Tensor) -> list[tuple[slice, slice]]:

@@ -22,7 +22,6 @@ import soxr  # type: ignore[import-untyped]
 
 from audioinv.base.errors import FileError, UserError
 from audioinv.base.files import atomic_path
-from audioinv.data.media import FULL_SCALE
 from audioinv.data.parallel import probe_files
 
 Samples = npt.NDArray[np.float32]
@@ -31,6 +30,7 @@ Pcm = npt.NDArray[np.int16]
 LOUDEST = 256.0  # 48 dB above full scale: integers written as floats, or damage
 LENGTH_TOLERANCE_S = 0.01  # manifests round their seconds, and mp3 encoders pad
 # Endings found when a folder is searched; raw has no header to read.
+FULL_SCALE = 32768.0  # of the int16 that packs of sounds hold
 ENDINGS = frozenset(
     {f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW"}
     | {".aif", ".oga", ".opus"}

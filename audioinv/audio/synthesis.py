@@ -25,6 +25,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from audioinv.audio.augment.noise_bank import OFFSETS, read_noise
+from audioinv.audio.frontend import LogFrequency
 from audioinv.base.errors import UserError
 from audioinv.data import factors as factors_of_clips
 from audioinv.data.factors import Factor, check_names
@@ -194,3 +196,28 @@ def _table(factors: Mapping[str, Tensor]) -> Tensor:
     if len(shapes) > 1 or len(next(iter(shapes))) != 1:
         raise UserError(f"factors are tensors (n,) of one length, got the shapes {sorted(shapes)}")
     return torch.stack([factors[name] for name in FACTORS], 1)
+
+
+PLACE = Factor(
+    "place", "place in the noise bank", 0.0, OFFSETS - 1.0, 0.0,
+    differentiable=False, quantity=False,
+)  # fmt: skip
+PLACED: dict[str, Factor] = {**FACTORS, "place": PLACE}
+"""The factors of a clip of the modality `sonograph`: phases and noise are a place in a bank."""
+
+
+class Sonograph(LogFrequency):
+    """Factors (B, 15) -> normalised log spectra (B, 1, bins, frames) of the tones."""
+
+    name = "sonograph"
+
+    def synthesise(self, x: Tensor) -> Tensor:
+        """Tones (B, n_samples) of factors `x` (B, 15); differentiable in all but the place."""
+        place, width = x[:, -1], 1 + N_HARMONICS
+        drawn = read_noise(place, width + self.n_samples, x.dtype)
+        phases, noise = torch.special.ndtr(drawn[:, :width]), drawn[:, width:]
+        return render(x[:, :-1], phases, noise, self.config["sample_rate"])
+
+    def decibels(self, x: Tensor) -> Tensor:
+        """Log spectra in dB before normalisation: factors (B, 15) -> (B, bins, frames)."""
+        return super().decibels(self.synthesise(x))

@@ -90,7 +90,7 @@ class TaskFeatures:
         if task.augmentation is None:
             return None, None
         modality = modality_of(self.pack.corpus.modality)
-        augmentation = modality.task_augmentation(task.augmentation, self.pack)
+        augmentation = modality.task_augmentation(task.augmentation, self.pack.size)
         return augmentation, task_parameters(task, augmentation, len(self.pack))
 
     def _maps(self, change: Change, repeat: bool) -> tuple[Tensor, Tensor]:

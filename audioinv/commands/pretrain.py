@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from audioinv import __version__
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, remove_abandoned, write_json, write_text
 from audioinv.base.lock import locked
+from audioinv.base.version import __version__
 from audioinv.commands.progress import training_progress
 from audioinv.conf.schema import Config
 from audioinv.core.bank import AugmentationBank
@@ -55,7 +56,7 @@ def main(config: Config) -> None:
     config.pretrain = own_settings(config)
     pack = source_of(config)
     modality = modality_of(config.modality)
-    bank = modality.bank(config.bank, pack)
+    bank = modality.bank(pack.size, **asdict(config.bank))
     encoder = encoder_of(config, bank)
     modality.check(pack, encoder.frontend)
     views = training_bank(bank, encoder)

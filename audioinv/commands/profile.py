@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from audioinv.training.profile import profile
 def main(config: Config, steps: int, out: Path | None) -> None:
     """Prints a table of the parts of a step; writes it as JSON to `out`, if that is given."""
     pack, modality = source_of(config), modality_of(config.modality)
-    bank = modality.bank(config.bank, pack)
+    bank = modality.bank(pack.size, **asdict(config.bank))
     encoder = encoder_of(config, bank)
     modality.check(pack, encoder.frontend)
     clips, settings = training_clips(encoder, pack), own_settings(config)

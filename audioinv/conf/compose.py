@@ -20,7 +20,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from audioinv.base.errors import UserError
 from audioinv.conf.keys import keys_of
 from audioinv.conf.schema import Config
-from audioinv.data.modality import settings_of
+from audioinv.data.modality import registered
 
 GROUPS = ("frontend", "bank", "backbone", "conditioning", "method", "experiment")
 
@@ -49,18 +49,18 @@ def compose_keys(overrides: Sequence[str], config_dir: str | None = None) -> Dic
     Raises:
         UserError: as `compose_config`.
     """
-    settings = settings_of(_last(overrides, "modality", "audio"))
-    ConfigStore.instance().store(name="schema", node=settings.schema)
+    modality = registered(_last(overrides, "modality", "audio"))
+    ConfigStore.instance().store(name="schema", node=modality.schema)
     path = _search_path(config_dir)
-    keys = keys_of(settings.schema)
+    keys = keys_of(modality.schema)
     opened = [key.name for key in keys.values() if key.is_open]
     added = [word for word in overrides if _within(word, opened) is not None]
     others = [word for word in overrides if word not in added]
     for name in (word.lstrip("+").partition("=")[0] for word in others if word.startswith("+")):
         if name not in (*keys, *GROUPS):
             raise UserError(f"there is no key {name}. Run the command with --help to see every key")
-    with _explained(), initialize_config_module(settings.package, version_base="1.3"):
-        composed = compose(settings.defaults, [path, *_at_corners(others)])
+    with _explained(), initialize_config_module(modality.conf, version_base="1.3"):
+        composed = compose(modality.defaults, [path, *_at_corners(others)])
     for word in added:
         with _explained(f"{word}: "):
             _add(composed, word, str(_within(word, opened)))
@@ -69,9 +69,9 @@ def compose_keys(overrides: Sequence[str], config_dir: str | None = None) -> Dic
 
 def choices(overrides: Sequence[str], config_dir: str | None = None) -> dict[str, list[str]]:
     """Group -> what it offers in the modality that the overrides choose."""
-    settings = settings_of(_last(overrides, "modality", "audio"))
+    modality = registered(_last(overrides, "modality", "audio"))
     path = _search_path(config_dir)
-    with initialize_config_module(settings.package, version_base="1.3"):
+    with initialize_config_module(modality.conf, version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         return {g: loader.get_group_options(g, overrides=[path]) for g in GROUPS}
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from audioinv.conf.compose import choices, compose_keys
 from audioinv.conf.keys import keys_of
-from audioinv.data.modality import settings_of
+from audioinv.data.modality import registered
 
 COLUMN, WIDTH = 36, 100
 
@@ -43,7 +43,7 @@ def describe_keys(overrides: Sequence[str], config_dir: str | None = None) -> st
 def key_lines(composed: DictConfig) -> list[str]:
     """An entry a key: KEY=VALUE as it can be given, the method's own if it has one, and what it
     means."""
-    schema = settings_of(composed.modality).schema
+    schema = registered(composed.modality).schema
     plain: Any = OmegaConf.to_container(composed, resolve=False)
     plain["pretrain"] |= plain["method_pretrain"].get(plain["method"], {})
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -197,14 +198,83 @@ class Concat(nn.Module):
         return torch.cat([part(x, layers) for part in self.parts], dim=1)
 
 
+class OwnNetwork(nn.Module):
+    """Somebody's own network as a backbone.
+
+    Args:
+        network: maps (B, C, H, W) -> features (B, d). It may take `layers` as a second argument, as
+            `Backbone` does; otherwise its output stands for all layers.
+
+    Raises:
+        UserError: it does not give features (B, d) of maps of `input_size`.
+    """
+
+    def __init__(self, network: nn.Module, input_size: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.network = network
+        self.takes_layers = "layers" in inspect.signature(network.forward).parameters
+        self.config = {"name": OWN, "class": type(network).__qualname__}
+        training = network.training
+        with torch.no_grad():
+            found = self.eval()(torch.zeros(2, *input_size))
+        self.train(training)
+        if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != 2:
+            shape = tuple(getattr(found, "shape", ())) or type(found).__name__
+            raise UserError(
+                f"{self.config['class']} gives {shape} of maps {(2, *input_size)}; "
+                "a backbone gives features (B, d): pool and flatten its maps"
+            )
+        self.dim = found.shape[1]
+
+    def forward(self, x: Tensor, layers: str = "last") -> Tensor:
+        """Features (B, d) of maps `x` (B, C, H, W)."""
+        features: Tensor = self.network(x, layers) if self.takes_layers else self.network(x)
+        return features
+
+
+OWN = "own"
 OTHERS: dict[str, type[nn.Module]] = {"statistics": Statistics, "concat": Concat}
 """Backbones that timm does not have, by name; a modality may add its own."""
 
 
+def register_backbone(name: str, kind: type[nn.Module]) -> None:
+    """Makes `kind` known as the backbone `name`, for settings and for saved encoders.
+
+    Args:
+        kind: called as kind(input_size=(C, H, W), **options); maps (B, C, H, W) and `layers` ->
+            features (B, dim), with an attribute `dim`.
+
+    Raises:
+        UserError: the name is taken.
+    """
+    if OTHERS.get(name, kind) is not kind or name in timm.list_models():
+        raise UserError(f"there is a backbone '{name}' already; give yours another name")
+    OTHERS[name] = kind
+
+
 def build_backbone(name: str, input_size: tuple[int, int, int], **options: Any) -> nn.Module:
-    """The backbone called `name`: a timm model, or one of `OTHERS` with its own options."""
+    """The backbone called `name`: a timm model, or one of `OTHERS` with its own options.
+
+    Its `config` are the name and the options, from which it can be built again.
+
+    Raises:
+        UserError: an unknown name or option.
+    """
+    if name == OWN:
+        raise UserError("the encoder has a network of its maker's own: load it with backbone=")
     kind = Vit if timm.models.is_model_in_modules(name, VITS) else Backbone
-    return OTHERS.get(name, partial(kind, name))(input_size=input_size, **options)
+    built: Any = OTHERS.get(name, partial(kind, name))(input_size=input_size, **options)
+    built.config = {"name": name, **options}
+    return cast(nn.Module, built)
+
+
+def network_of(
+    backbone: Mapping[str, Any] | nn.Module, input_size: tuple[int, int, int]
+) -> nn.Module:
+    """The backbone that options or a network say; a network without `config` is one's own."""
+    if not isinstance(backbone, nn.Module):
+        return build_backbone(input_size=input_size, **backbone)
+    return backbone if hasattr(backbone, "config") else OwnNetwork(backbone, input_size)
 
 
 def load_trunk(backbone: nn.Module, path: str | Path) -> int:

@@ -80,6 +80,19 @@ class DescriptorSpace:
             return 1 - self.corner(text[1:].split("+"))
         return self.corner(text.split("+"))
 
+    def of(self, value: str | Mapping[str, float] | Tensor) -> Tensor:
+        """The descriptor, (K,) or (B, K), that a text, a mapping or a tensor says.
+
+        Args:
+            value: as `parse` reads it ("-pitch_shift"), as `from_dict` does, or the tensor itself.
+
+        Raises:
+            UserError: an unknown component, a missing value, or one outside [0, 1].
+        """
+        if isinstance(value, str):
+            return self.parse(value)
+        return self.check(value) if isinstance(value, Tensor) else self.from_dict(value)
+
     def from_dict(self, values: Mapping[str, float]) -> Tensor:
         """The descriptor (K,) with the given value of every component; `to_dict` undoes it."""
         self._check_names(values)

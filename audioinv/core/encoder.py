@@ -16,13 +16,16 @@ from torch.optim.swa_utils import update_bn
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, write_json
 from audioinv.base.tensors import save_tensors
-from audioinv.core.backbone import build_backbone
+from audioinv.core.backbone import network_of
 from audioinv.core.conditioning import build_conditioning
 from audioinv.core.conditioning.per_example import hooked
 from audioinv.core.descriptor import DescriptorSpace
 
-FORMAT = 1
+FORMAT = 2
+READ = (1, 2)  # format 1 does not name its modality
 BuildFrontend = Callable[[Mapping[str, Any]], nn.Module]
+Descriptor = str | Mapping[str, float] | Tensor
+"""What names a descriptor: "-pitch_shift", component -> value, or a tensor (K,)."""
 
 
 class AmortisedEncoder(nn.Module):
@@ -31,9 +34,13 @@ class AmortisedEncoder(nn.Module):
     Args:
         frontend: input batch -> maps (B, C, H, W); has `output_size`, (C, H, W) of a clip, and
             `config`.
-        backbone: options of `build_backbone`, with "name".
-        conditioning: options of `build_conditioning`, with "name".
+        backbone: options of `build_backbone`, with "name"; or any network, maps (B, C, H, W) ->
+            features (B, d).
+        conditioning: a name, or options of `build_conditioning` with "name".
         space: what the descriptor's components mean.
+
+    Raises:
+        UserError: settings that no encoder can be made of.
     """
 
     frontend: Any  # modules with attributes of their own, which nn.Module's types do not know
@@ -43,15 +50,17 @@ class AmortisedEncoder(nn.Module):
     def __init__(
         self,
         frontend: nn.Module,
-        backbone: Mapping[str, Any],
-        conditioning: Mapping[str, Any],
+        backbone: Mapping[str, Any] | nn.Module,
+        conditioning: Mapping[str, Any] | str,
         space: DescriptorSpace,
     ) -> None:
         super().__init__()
-        self.config = {"backbone": dict(backbone), "conditioning": dict(conditioning)}
+        if isinstance(conditioning, str):
+            conditioning = {"name": conditioning}
         self.space = space
         self.frontend = frontend
-        self.backbone = build_backbone(input_size=self.frontend.output_size, **backbone)
+        self.backbone = network_of(backbone, self.frontend.output_size)
+        self.config = {"backbone": self.backbone.config, "conditioning": dict(conditioning)}
         self.conditioning = build_conditioning(
             backbone=self.backbone, size=space.size, **conditioning
         )
@@ -114,17 +123,18 @@ class AmortisedEncoder(nn.Module):
         return {name: base[name] + added for name, added in self.conditioning(descriptor).items()}
 
     @torch.no_grad()
-    def at(self, descriptor: Tensor, calibration: Sequence[Tensor] = ()) -> PlainEncoder:
-        """A plain network with the weights of one descriptor (K,).
+    def at(self, descriptor: Descriptor, calibration: Sequence[Tensor] = ()) -> PlainEncoder:
+        """A plain network with the weights of one descriptor.
 
         Args:
+            descriptor: (K,), or a text or mapping that says one ("-pitch_shift").
             calibration: batches of maps (outputs of `frontend`) from which BatchNorm statistics are
                 recomputed at this descriptor. The running statistics of pre-training mix all
                 descriptors and all augmentations, and fit none of them; without batches they are
                 kept as they are.
         """
         backbone = copy.deepcopy(self.backbone).requires_grad_(False)
-        for name, weight in self.weights(self.space.check(descriptor)).items():
+        for name, weight in self.weights(self.space.of(descriptor)).items():
             backbone.get_parameter(name).copy_(weight)
         if calibration:
             update_bn(calibration, backbone)
@@ -135,6 +145,7 @@ class AmortisedEncoder(nn.Module):
         folder = Path(folder)
         description = {
             "format": FORMAT,
+            "modality": getattr(self.frontend, "modality", None),
             "frontend": self.frontend.config,
             **self.config,
             "space": self.space.to_json(),
@@ -144,8 +155,19 @@ class AmortisedEncoder(nn.Module):
         write_json(folder / "encoder.json", description)
 
     @classmethod
-    def load(cls, folder: str | Path, build_frontend: BuildFrontend) -> AmortisedEncoder:
+    def load(
+        cls,
+        folder: str | Path,
+        build_frontend: BuildFrontend,
+        backbone: nn.Module | None = None,
+    ) -> AmortisedEncoder:
         """The encoder that `save` wrote, in evaluation mode; runs no code from the files.
+
+        Args:
+            build_frontend: "name" and options of a front end, and "modality" where the file tells
+                one -> the front end.
+            backbone: the network, of an encoder that was made with one of the user's own: its code
+                is not in the files.
 
         Raises:
             UserError: a file is missing, damaged, or of an unknown format.
@@ -153,13 +175,14 @@ class AmortisedEncoder(nn.Module):
         folder = Path(folder)
         described = read_json(folder / "encoder.json")
         found = described.get("format") if isinstance(described, dict) else None
-        if found != FORMAT:
+        if found not in READ:
             path = folder / "encoder.json"
             raise UserError(f"{path} has format {found!r}; this version reads {FORMAT}")
         try:
+            named = {"modality": described["modality"]} if described.get("modality") else {}
             encoder = cls(
-                build_frontend(described["frontend"]),
-                described["backbone"],
+                build_frontend({**described["frontend"], **named}),
+                backbone if backbone is not None else described["backbone"],
                 described["conditioning"],
                 DescriptorSpace.from_json(described["space"]),
             )

@@ -16,9 +16,9 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-import audioinv
 from audioinv.base.errors import UserError
 from audioinv.base.files import write_text
+from audioinv.base.version import __version__
 from audioinv.data.paths import path_inside
 from audioinv.data.unpack import unpack
 
@@ -140,7 +140,7 @@ def _transfer(url: str, part: Path, progress: Callable[[int, int], None]) -> Non
         UserError: it is not.
     """
     start = _size(part)
-    request = Request(url, headers={"User-Agent": f"audioinv/{audioinv.__version__}"})
+    request = Request(url, headers={"User-Agent": f"audioinv/{__version__}"})
     if start:
         request.add_header("Range", f"bytes={start}-")
     try:

@@ -1,7 +1,7 @@
 """The manifest: one row an example (a clip or an image), and the corpus it belongs to.
 
 `<dir>/manifest.csv` (small, readable in a diff) or `.parquet` (large), beside `<dir>/corpus.json`.
-Columns: id, path (posix, relative to the corpus' root), what `NUMBERS` has for the modality, split
+Columns: id, path (posix, relative to the corpus' root), the numbers that its modality wants, split
 (train, valid or test) or fold, and one column per label.
 
 Of audio the numbers are start and duration in seconds and sample_rate in Hz; of images, index: the
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,24 +24,12 @@ from audioinv.base.checked import checked
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, write_json
 from audioinv.data.later import pandas as pd
+from audioinv.data.modality import registered
 from audioinv.data.paths import leaves_root, path_inside
+from audioinv.data.rules import Rule, number
 from audioinv.data.table import as_text, read_table, write_table
 from audioinv.data.task import Task
 
-FACTORS = {
-    "spirograph": (
-        *("m", "b", "h", "sigma", "foreground_red", "foreground_green", "foreground_blue"),
-        *("background_red", "background_green", "background_blue"),
-    ),
-    "sonograph": (
-        *("pitch", "tilt", "even_level", "emphasis", "emphasised_harmonic", "vibrato_depth"),
-        *("vibrato_rate", "pulse_rate", "pulse_depth", "attack", "decay", "onset", "level", "snr"),
-        "place",
-    ),
-}
-"""Modalities whose clips are rendered from factors: their names, which come without torch here."""
-NUMBERS = {"audio": ("start", "duration", "sample_rate"), "image": ("index",), **FACTORS}
-WHOLE = {"sample_rate", "index"}
 SPLITS = ("train", "valid", "test")
 SHOWN_PROBLEMS = 20
 
@@ -59,7 +47,7 @@ class Corpus:
             or absolute.
         sample_rate: in Hz, of the audio as published; 0 of images.
         tasks: what can be learnt from the labels.
-        modality: one of `NUMBERS`.
+        modality: its name.
 
     Raises:
         UserError: another modality.
@@ -75,9 +63,10 @@ class Corpus:
     modality: str = "audio"
 
     def __post_init__(self) -> None:
-        if self.modality not in NUMBERS:
-            known = ", ".join(NUMBERS)
-            raise UserError(f"corpus {self.name}: modality is '{self.modality}'; give {known}")
+        try:
+            registered(self.modality)
+        except UserError as error:
+            raise UserError(f"corpus {self.name}: {error}") from error
 
     def to_json(self) -> dict[str, Any]:
         """The fields as a dictionary."""
@@ -200,7 +189,7 @@ def table_problems(frame: pd.DataFrame, corpus: Corpus, may_leave: bool = False)
         may_leave: paths may leave the root; where they end is seen when they are opened.
     """
     text = as_text(frame)
-    wanted = ["id", "path", *NUMBERS[corpus.modality], *_label_columns(corpus)]
+    wanted = ["id", "path", *registered(corpus.modality).columns, *_label_columns(corpus)]
     missing = [name for name in wanted if name not in text]
     reserved = [name for name in ("samples", "n_samples") if name in text]
     if "split" not in text and "fold" not in text:
@@ -210,10 +199,10 @@ def table_problems(frame: pd.DataFrame, corpus: Corpus, may_leave: bool = False)
     if len(text) == 0:
         problems.append(Problem("", "", "empty", "the table has no rows"))
     else:
-        for column, kind, is_bad, advice in [*_rules(corpus, may_leave), *_label_rules(corpus)]:
-            if column in text:
-                rows = text[is_bad(text[column]).astype(bool)]
-                problems += [_problem(row, column, kind, advice) for _, row in rows.iterrows()]
+        for rule in [*_rules(corpus, may_leave), *_label_rules(corpus)]:
+            if rule.column in text:
+                rows = text[rule.is_bad(text[rule.column]).astype(bool)]
+                problems += [_problem(row, rule) for _, row in rows.iterrows()]
     return problems
 
 
@@ -263,62 +252,34 @@ def _regression_columns(corpus: Corpus) -> list[str]:
     return [t.label for t in corpus.tasks if t.kind == "regression" and t.augmentation is None]
 
 
-def _problem(row: pd.Series, column: str, kind: str, advice: str) -> Problem:
+def _problem(row: pd.Series, rule: Rule) -> Problem:
     name = row.get("id") or f"row {row.name}"
-    return Problem(
-        str(name), str(row.get("path", "")), kind, f"{column} is '{row[column]}'; {advice}"
-    )
+    message = f"{rule.column} is '{row[rule.column]}'; {rule.advice}"
+    return Problem(str(name), str(row.get("path", "")), rule.kind, message)
 
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _not(good: Callable[[float], bool]) -> Callable[[pd.Series], pd.Series]:
-    """A rule on a column of texts: true where it is no finite number for which `good` holds."""
-    return lambda column: column.map(
-        lambda text: not (math.isfinite(_number(text)) and good(_number(text)))
-    )
-
-
-# (column, kind, what is bad, what to give)
-Rule = tuple[str, str, "Callable[[pd.Series], pd.Series]", str]
 RULES: tuple[Rule, ...] = (
-    ("id", "id", lambda c: c == "", "give every row an id"),
-    ("id", "duplicate id", lambda c: c.duplicated() & (c != ""), "another row has it"),
-    ("path", "path", lambda c: (c == "") | c.str.contains("\0"), "give a path"),
-    ("split", "split", lambda c: ~c.isin(SPLITS), f"give {', '.join(SPLITS)}"),
-    ("fold", "fold", lambda c: c == "", "give every row a fold"),
+    Rule("id", "id", lambda c: c == "", "give every row an id"),
+    Rule("id", "duplicate id", lambda c: c.duplicated() & (c != ""), "another row has it"),
+    Rule("path", "path", lambda c: (c == "") | c.str.contains("\0"), "give a path"),
+    Rule("split", "split", lambda c: ~c.isin(SPLITS), f"give {', '.join(SPLITS)}"),
+    Rule("fold", "fold", lambda c: c == "", "give every row a fold"),
 )
-INSIDE: Rule = ("path", "path", lambda c: c.map(leaves_root), "give a path inside the root")
-NUMBER_RULES: tuple[Rule, ...] = (
-    ("start", "number", _not(lambda v: v >= 0), "give seconds, 0 or more"),
-    ("duration", "number", _not(lambda v: v > 0), "give seconds, more than 0"),
-    ("sample_rate", "number", _not(lambda v: v > 0 and v == int(v)), "give a whole number of Hz"),
-    ("index", "number", _not(lambda v: v >= 0 and v == int(v)), "give a whole number, 0 or more"),
-    *(
-        (name, "number", _not(lambda v: True), "give a finite number")
-        for name in dict.fromkeys(name for names in FACTORS.values() for name in names)
-    ),
-)
+INSIDE = Rule("path", "path", lambda c: c.map(leaves_root), "give a path inside the root")
 
 
 def _rules(corpus: Corpus, may_leave: bool) -> list[Rule]:
     """Of the columns that every manifest of the modality has."""
-    numbers = [rule for rule in NUMBER_RULES if rule[0] in NUMBERS[corpus.modality]]
-    return [*RULES, *([] if may_leave else [INSIDE]), *numbers]
+    return [*RULES, *([] if may_leave else [INSIDE]), *registered(corpus.modality).rules]
 
 
 def readable(manifest: Manifest) -> pd.DataFrame:
     """The rows whose path and numbers allow an attempt to read them, the numbers as numbers."""
-    frame, numbers = as_text(manifest.frame), NUMBERS[manifest.corpus.modality]
+    frame, numbers = as_text(manifest.frame), registered(manifest.corpus.modality).columns
     good = pd.Series(True, frame.index)
-    for column, _, is_bad, _ in _rules(manifest.corpus, bool(manifest.also)):
-        if column == "path" or column in numbers:
-            good &= ~is_bad(frame[column]).astype(bool)
+    for rule in _rules(manifest.corpus, bool(manifest.also)):
+        if rule.column == "path" or rule.column in numbers:
+            good &= ~rule.is_bad(frame[rule.column]).astype(bool)
     return frame[good].assign(**{name: frame.loc[good, name].map(float) for name in numbers})
 
 
@@ -329,17 +290,10 @@ def _label_rules(corpus: Corpus) -> list[Rule]:
     """
     regression = _regression_columns(corpus)
     multilabel = {task.label for task in corpus.tasks if task.kind == "multilabel"}
-    rules: list[Rule] = [
-        (
-            name,
-            "label",
-            _is_no_vector,
-            "a regression task needs a number (or several joined by ';', as many in every row)",
-        )
-        for name in regression
-    ]
+    advice = "a regression task needs a number (or several joined by ';', as many in every row)"
+    rules = [Rule(name, "label", _is_no_vector, advice) for name in regression]
     return rules + [
-        (name, "label", lambda c: c == "", "a task needs it for every clip")
+        Rule(name, "label", lambda c: c == "", "a task needs it for every clip")
         for name in _label_columns(corpus)
         if name not in multilabel and name not in regression
     ]
@@ -347,7 +301,7 @@ def _label_rules(corpus: Corpus) -> list[Rule]:
 
 def _is_no_vector(column: pd.Series) -> pd.Series:
     """True where a text is not finite numbers joined by ";", as many as most rows have."""
-    finite = column.map(lambda text: all(math.isfinite(_number(v)) for v in text.split(";")))
+    finite = column.map(lambda text: all(math.isfinite(number(v)) for v in text.split(";")))
     counts = column.str.count(";")
     return ~finite | (counts != counts.mode()[0])
 
@@ -363,10 +317,11 @@ def _refuse(path: Path, problems: Sequence[Problem]) -> None:
 def _typed(text: pd.DataFrame, corpus: Corpus) -> pd.DataFrame:
     """Columns of numbers as numbers; one with a bad value (`strict` let it through) stays text."""
     typed = text.copy()
-    for name in (*NUMBERS[corpus.modality], *_regression_columns(corpus)):
-        numbers = text[name].map(_number) if name in text else pd.Series(math.nan)
+    modality = registered(corpus.modality)
+    for name in (*modality.columns, *_regression_columns(corpus)):
+        numbers = text[name].map(number) if name in text else pd.Series(math.nan)
         if np.isfinite(numbers.astype("float64")).all():
-            typed[name] = numbers.astype("int64" if name in WHOLE else "float64")
+            typed[name] = numbers.astype("int64" if name in modality.whole else "float64")
     return typed
 
 

@@ -1,130 +1,279 @@
-"""Sounds or images: what the commands must know of either, in one place.
+"""What clips are made of: a modality is one object, and nothing outside it knows.
 
-The modality `audio` is the module `audioinv.audio.modality`, `image` is `vision.modality`; all
-what `Modality` lists. Everything else in `audioinv.commands` and `audioinv.core` is the same.
+`audio`, `sonograph`, `image` and `spirograph` come with the house. A package adds its own by an
+entry point of the group `audioinv.modalities`, NAME = "package.module:OBJECT". Modules of that kind
+import no torch: commands list modalities in their help, and processes that build packs start fast.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from audioinv.base.errors import UserError
+from audioinv.data.media import Media
+from audioinv.data.rules import Rule
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from audioinv.core.augmentation import Augmentation
     from audioinv.core.bank import AugmentationBank, ClipSource
+    from audioinv.core.encoder import AmortisedEncoder
+    from audioinv.data.corpus import CorpusModule
     from audioinv.data.pack import Pack
 
-MODALITIES = {
-    "audio": "audioinv.audio.modality",
-    "image": "vision.modality",
-    "spirograph": "vision.spirograph",
-    "sonograph": "audioinv.audio.sonograph",
-}
-# name -> (module of the schema, class of all settings, file beside it that chooses among groups)
-_SETTINGS = {
-    "audio": ("audioinv.conf.schema", "Config", "config"),
-    "image": ("vision.conf.schema", "Config", "config"),
-    "spirograph": ("vision.conf.schema", "SpirographConfig", "spirograph"),
-    "sonograph": ("audioinv.conf.schema", "SonographConfig", "sonograph"),
-}
+GROUP = "audioinv.modalities"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Where a modality's settings are: without torch, which its module needs.
+class MediaOption:
+    """An option of `audioinv pack` beside the size: passed on to `Modality.media`."""
 
-    `schema` is the dataclass of all of them, `package` the one with its Hydra groups, `defaults`
-    the file in it that chooses among them.
+    name: str
+    default: str
+    choices: tuple[str, ...]
+    help: str
+
+
+class Modality(ABC):
+    """One kind of clips, and all that the house must know of it.
+
+    A clip is an array of any shape. `clips` and `windows` give batches of them, which the bank
+    transforms and a front end turns into maps.
+
+    Attributes:
+        name: as in `modality=NAME`.
+        size: the number that all clips of a pack share, such as "sample_rate": an option of
+            `audioinv pack` and a key of the front ends. size_help: what it is, with its unit.
+        columns: numbers that a row of a manifest has beside id and path; `rules` says what is wrong
+            with them, `whole` names those without fractions.
+        endings: of the files that hold clips, in lower case; none where clips have no file.
+        whole_file: the numbers of a row that mean all of a file, for shards that have no manifest.
+        frontends: name -> "package.module:Class".
+        conf: the package of its Hydra groups. defaults: the file in it that chooses among them.
+        requires: packages that it cannot do without. extra: what to install audioinv with for them.
+        media_options: further options of `media`.
     """
 
-    schema: type[Any]
-    package: str
-    defaults: str
+    name: str
+    size: str
+    size_help: str
+    columns: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    whole: frozenset[str] = frozenset()
+    whole_file: ClassVar[Mapping[str, Any]] = {}
+    frontends: ClassVar[Mapping[str, str]]
+    conf: str
+    defaults: str = "config"
+    corpora_in: str = ""
+    requires: tuple[str, ...] = ()
+    extra: str = ""
+    media_options: tuple[MediaOption, ...] = ()
+
+    @property
+    def endings(self) -> Collection[str]:
+        """Endings of the files that hold clips, in lower case."""
+        return ()
+
+    @property
+    @abstractmethod
+    def schema(self) -> type[Any]:
+        """The dataclass of all settings of a run."""
+
+    @abstractmethod
+    def media(self, size: int, **options: str) -> Media:
+        """How a pack of this size holds clips; `options` are those of `media_options`."""
+
+    @abstractmethod
+    def examine(self, path: Path, *numbers: float) -> tuple[str, UserError | None]:
+        """Reads what a row promises, for `audioinv validate`.
+
+        Args:
+            numbers: the row's `columns`.
+
+        Returns:
+            a hash of the content, and what is wrong though it can be read.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+
+    @abstractmethod
+    def bank(self, *size: Any, **options: Any) -> AugmentationBank:
+        """The bank for clips of a pack's size; `options` as in the group `bank`."""
+
+    @abstractmethod
+    def task_augmentation(self, name: str, size: int) -> Augmentation:
+        """An augmentation that a task is over and the bank may lack, at its default ranges."""
+
+    @abstractmethod
+    def crops(self, frontend: Any, pack: Pack, rows: Sequence[int]) -> ClipSource:
+        """The clips to pre-train on, of the given rows."""
+
+    @abstractmethod
+    def clips(self, frontend: Any, pack: Pack, rows: Sequence[int]) -> Tensor:
+        """One clip of each row, (n, ...), the same in every command."""
+
+    @abstractmethod
+    def windows(
+        self, frontend: Any, pack: Pack, hop_s: float, repeat: bool = True
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of windows (b, ...) of every clip, and the clip of each, (b,).
+
+        Args:
+            hop_s: seconds from one window of a clip to the next; 0 takes the first alone.
+            repeat: whether short clips may be filled up by repetition.
+        """
+
+    @abstractmethod
+    def write_example(
+        self, augmentation: Augmentation, frontend: Any, pack: Pack, folder: Path
+    ) -> dict[str, Any]:
+        """Shows one augmentation by files in `folder`; gives what examples.json says of it."""
+
+    def frontend(self, name: str, **options: Any) -> nn.Module:
+        """The front end `name` with keyword arguments of its class.
+
+        Raises:
+            UserError: an unknown one, or options that it does not take.
+        """
+        if name not in self.frontends:
+            raise UserError(f"frontend is '{name}'; give one of {', '.join(self.frontends)}")
+        made: Any = resolve_name(self.frontends[name])(**options)
+        made.modality = self.name  # a saved encoder tells it
+        return cast("nn.Module", made)
+
+    def check(self, pack: Pack, frontend: Any) -> None:
+        """Raises a UserError unless a pack has the size that the front end wants."""
+        options = frontend.config
+        if pack.size != options[self.size]:
+            raise UserError(
+                f"the pack is at {self.size} {pack.size} and the front end wants "
+                f"{options[self.size]}; pack again with --{self.size} {options[self.size]}"
+            )
+
+    def corpora(self) -> dict[str, CorpusModule]:
+        """The corpora of this modality that `audioinv prepare` knows, by name."""
+        from audioinv.data.corpus import find_corpora
+
+        return find_corpora(self.corpora_in) if self.corpora_in else {}
 
 
-FRONTENDS = {
-    "log_mel": "audio",
-    "log_frequency": "audio",
-    "waveform": "audio",
-    "log_mel_stft": "audio",
-    "pixels": "image",
-    "spirograph": "spirograph",
-    "sonograph": "sonograph",
-}
-"""Front end -> the modality that has it: a saved encoder names its front end only, and needs the
-packages of that modality alone."""
+@cache
+def _entries() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in sorted(entry_points(group=GROUP))}
 
 
-class Modality(Protocol):
-    """What a modality's module offers.
+def known_modalities() -> list[Modality]:
+    """Every modality that is registered and whose module is there, in the order of their names.
 
-    Clips are whatever its bank and its front ends take: (n, ...).
+    What its `requires` names may still be missing.
     """
-
-    FRONTENDS: Mapping[str, type[nn.Module]]
-    bank: Callable[[Any, Pack], AugmentationBank]
-    """Settings of the bank, and the pack -> the bank."""
-    task_augmentation: Callable[[str, Pack], Augmentation]
-    """An augmentation that a task is over and the bank may lack, at its default ranges."""
-    check: Callable[[Pack, nn.Module], None]
-    """Raises a UserError unless the front end fits the pack."""
-    crops: Callable[[nn.Module, Pack, Sequence[int]], ClipSource]
-    """The clips to pre-train on, of the given rows."""
-    clips: Callable[[nn.Module, Pack, Sequence[int]], Tensor]
-    """One clip of each row, (n, ...), the same in every command."""
-    windows: Callable[[nn.Module, Pack, float, bool], Iterator[tuple[Tensor, Tensor]]]
-    """Front end, pack, seconds between windows, whether the clips may be filled up by repetition ->
-    batches of windows (b, ...) and the clip of each, (b,)."""
-    write_example: Callable[[Augmentation, nn.Module, Pack, Path], dict[str, Any]]
-    """Shows one augmentation by files in a folder; gives what examples.json says of it."""
+    found = []
+    for entry in _entries().values():
+        try:
+            found.append(entry.load())
+        except ModuleNotFoundError:  # a part of the house that was left out
+            continue
+    return found
 
 
 def modality_of(name: str) -> Modality:
-    """The module of a modality.
+    """The modality `name`, with all that it needs.
 
     Raises:
-        UserError: an unknown one, or its package is not installed.
+        UserError: an unknown one, or packages that it needs are not installed.
     """
-    return cast(Modality, _import(name, MODALITIES.get(name, "")))
-
-
-def settings_of(name: str) -> Settings:
-    """The settings of a modality.
-
-    Raises:
-        UserError: as `modality_of`.
-    """
-    module, schema, defaults = _SETTINGS.get(name, ("", "", ""))
-    return Settings(getattr(_import(name, module), schema), module.rpartition(".")[0], defaults)
-
-
-def _import(name: str, module: str) -> Any:
-    if name not in MODALITIES:
-        raise UserError(f"modality is '{name}'; give one of {', '.join(MODALITIES)}")
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
+    modality = registered(name)
+    missing = [package for package in modality.requires if find_spec(package) is None]
+    if missing:
         raise UserError(
-            f"modality {name} needs {error.name}; install audioinv with its extra: "
-            "pip install 'audioinv[vision]'"
-        ) from error
+            f"modality {name} needs {', '.join(missing)}; install audioinv with its extra: "
+            f"pip install 'audioinv[{modality.extra}]'"
+        )
+    return modality
+
+
+def registered(name: str) -> Modality:
+    """The modality `name`, whose packages may be missing: enough for its manifests.
+
+    Raises:
+        UserError: an unknown one.
+    """
+    if name not in _entries():
+        raise UserError(f"modality is '{name}'; give one of {', '.join(_entries())}")
+    try:
+        modality: Modality = _entries()[name].load()
+    except ModuleNotFoundError as error:
+        raise UserError(f"modality {name} needs {error.name}, which is not installed") from error
+    return modality
+
+
+def media_of(name: str, given: Mapping[str, Any]) -> Media:
+    """How the clips of a modality are packed.
+
+    Args:
+        given: option -> value, None where it was not given; sizes and `media_options` of any
+            modality.
+
+    Raises:
+        UserError: the size that this modality needs was not given, or an option of another was.
+    """
+    modality = modality_of(name)
+    own = [option.name for option in modality.media_options]
+    others = [o for o, v in given.items() if v is not None and o not in (modality.size, *own)]
+    size = given.get(modality.size)
+    if size is None or others:
+        instead = f", not --{', --'.join(others)}" if others else ""
+        raise UserError(f"the manifest is of modality {name}; give --{modality.size}{instead}")
+    return modality.media(size, **{o: given[o] for o in own if given.get(o) is not None})
+
+
+def modality_of_frontend(name: str) -> Modality:
+    """The modality that has a front end `name`: encoders of format 1 do not tell theirs.
+
+    Raises:
+        UserError: none has it.
+    """
+    modalities = known_modalities()
+    for modality in modalities:
+        if name in modality.frontends:
+            return modality_of(modality.name)
+    names = ", ".join(name for modality in modalities for name in modality.frontends)
+    raise UserError(f"frontend is '{name}'; give one of {names}")
 
 
 def build_frontend(config: Mapping[str, Any]) -> nn.Module:
-    """The front end described by `config`: "name" and its keyword arguments, of any modality.
+    """The front end described by `config`: "name" and its keyword arguments, and its "modality".
+
+    Without the last, as in encoders of format 1, it is looked for in all modalities.
 
     Raises:
-        UserError: unknown name, or the packages of its modality are not installed.
+        UserError: unknown name.
     """
     options = dict(config)
-    name = options.pop("name", None)
-    if name not in FRONTENDS:
-        raise UserError(f"frontend is '{name}'; give one of {', '.join(FRONTENDS)}")
-    return modality_of(FRONTENDS[name]).FRONTENDS[name](**options)
+    name, modality = str(options.pop("name", None)), options.pop("modality", None)
+    found = modality_of(modality) if modality else modality_of_frontend(name)
+    return found.frontend(name, **options)
+
+
+def load_encoder(folder: str | Path, backbone: nn.Module | None = None) -> AmortisedEncoder:
+    """The encoder in a run's `encoder/` folder, in evaluation mode; runs no code from the files.
+
+    Args:
+        backbone: the network, of an encoder that was made with one of your own.
+
+    Raises:
+        UserError: a file is missing, damaged, or of an unknown format.
+    """
+    from audioinv.core.encoder import AmortisedEncoder
+
+    return AmortisedEncoder.load(folder, build_frontend, backbone)

@@ -14,9 +14,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import audioinv
 from audioinv.base.errors import UserError
 from audioinv.base.files import write_text
+from audioinv.base.version import __version__
 from audioinv.data.parallel import Item, Result
 
 RETRIES = 3  # of a piece whose worker died; an error of ours is not tried again
@@ -59,7 +59,7 @@ class OnRay:
             waiting: dict[Any, int] = {}
             while True:
                 for number, item in islice(left, self.workers - len(waiting)):
-                    waiting[task.remote(function, item, token, audioinv.__version__)] = number
+                    waiting[task.remote(function, item, token, __version__)] = number
                 if not waiting:
                     return
                 ready, _ = ray.wait(list(waiting))
@@ -75,9 +75,9 @@ def _ray() -> Any:
 
 def _work(function: Callable[[Item], Result], item: Item, token: Path | None, version: str) -> Any:
     """On a worker: `function(item)`, if the worker sees and is what it must."""
-    if audioinv.__version__ != version:
+    if __version__ != version:
         raise UserError(
-            f"{platform.node()} has audioinv {audioinv.__version__}, the machine that asks "
+            f"{platform.node()} has audioinv {__version__}, the machine that asks "
             f"{version}; install the same on both"
         )
     if token is not None and not token.exists():

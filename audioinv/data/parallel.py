@@ -25,7 +25,6 @@ from audioinv.base.errors import FileError, UserError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-ENGINES = ("local", "ray")
 LINE_EVERY_S = 10.0
 PROBE_THREADS = 8
 
@@ -82,23 +81,6 @@ class Local:
 
 
 SERIAL = Local()
-
-
-def engine_of(name: str, workers: int, address: str | None = None) -> Engine:
-    """The engine `name` with so many workers; `address` is that of a Ray cluster.
-
-    Raises:
-        UserError: no such engine, Ray is not installed, or an address without Ray.
-    """
-    if name not in ENGINES:
-        raise UserError(f"engine is '{name}'; give one of {', '.join(ENGINES)}")
-    if name == "local":
-        if address is not None:
-            raise UserError(f"ray_address is {address}; give engine ray with it")
-        return Local(workers)
-    from audioinv.data.on_ray import OnRay
-
-    return OnRay(workers, address)
 
 
 def map_all(

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -24,12 +24,11 @@ import pandas as pd
 from audioinv.base.errors import FileError, UserError
 from audioinv.data.manifest import Corpus
 from audioinv.data.media import Media, Samples
+from audioinv.data.modality import modality_of, registered
 from audioinv.data.pack import ON_ERROR, Pack
 from audioinv.data.paths import leaves_root
 
 LARGEST_BYTES = 1 << 30  # of one file; a worker holds it
-READERS = {"audio": "audioinv.audio.io", "image": "vision.io"}
-WHOLE: Mapping[str, Any] = {"start": 0.0, "duration": None, "index": 0}
 SHOWN = 5
 log = logging.getLogger(__name__)
 
@@ -79,7 +78,7 @@ class Shards(Pack):
         tar, offset, size = (int(column[number]) for column in self._where)
         with _file_of(_read(self.tars[tar], offset, size)) as path:
             try:
-                return self.media.read(path, WHOLE)
+                return self.media.read(path, registered(self.corpus.modality).whole_file)
             except FileError as error:
                 raise FileError(error.kind, str(error).replace(str(path), name)) from None
 
@@ -106,15 +105,17 @@ def open_shards(
     """
     if on_error not in ON_ERROR:
         raise UserError(f"on_error is '{on_error}'; give {' or '.join(ON_ERROR)}")
-    if modality not in READERS:
-        raise UserError(f"shards hold {' or '.join(READERS)} files, not {modality}; give a pack")
+    kind = modality_of(modality)
+    if not kind.endings:
+        raise UserError(f"clips of modality {modality} are no files that shards hold; give a pack")
     tars = [Path(name) for name in _expand(names)]
-    endings = import_module(READERS[modality]).ENDINGS
     found = [
-        (number, *member) for number, tar in enumerate(tars) for member in _members(tar, endings)
+        (number, *member)
+        for number, tar in enumerate(tars)
+        for member in _members(tar, kind.endings)
     ]
     if not found:
-        raise UserError(f"{names}: no {modality} files ({', '.join(sorted(endings))}) in it")
+        raise UserError(f"{names}: no {modality} files ({', '.join(sorted(kind.endings))}) in it")
     number, name, offset, size = zip(*found, strict=True)
     ids = [f"{tars[n].name}/{member}" for n, member in zip(number, name, strict=True)]
     digest = hashlib.sha256(repr((modality, *zip(ids, offset, size, strict=True))).encode())
@@ -146,7 +147,7 @@ def _expand(names: str) -> list[str]:
         raise UserError(f"shards={names}: {error}") from error
 
 
-def _members(tar: Path, endings: frozenset[str]) -> Iterator[tuple[str, int, int]]:
+def _members(tar: Path, endings: Collection[str]) -> Iterator[tuple[str, int, int]]:
     """Name, offset and size of every file of a tar that has one of the endings, in its order.
 
     Raises:

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 from audioinv.base.errors import FileError, UserError
-from audioinv.data.manifest import NUMBERS, Manifest, Problem, readable, table_problems
+from audioinv.data.manifest import Manifest, Problem, readable, table_problems
+from audioinv.data.modality import registered
 from audioinv.data.parallel import Local, map_all
 from audioinv.data.paths import path_inside
 
 __all__ = ["Problem", "validate"]
 
 CHUNK = 16
-# modality -> module with `check(path, *numbers)`: (hash of the content, what is wrong or None)
-READERS = {
-    "audio": "audioinv.audio.io",
-    "image": "vision.io",
-    "spirograph": "audioinv.data.vectors",
-    "sonograph": "audioinv.data.vectors",
-}
 
 
 @dataclass(frozen=True)
@@ -55,7 +48,7 @@ def validate(manifest: Manifest, workers: int = 1, *, files: bool = True) -> lis
     if any(problem.kind == "column" for problem in problems) or len(manifest) == 0:
         return problems
     modality, table = manifest.corpus.modality, readable(manifest)
-    numbers = table[list(NUMBERS[modality])].itertuples(index=False, name=None)
+    numbers = table[list(registered(modality).columns)].itertuples(index=False, name=None)
     rows = [
         _Row(modality, manifest.root, manifest.also, *row)
         for row in zip(table["id"], table["path"], numbers, strict=True)
@@ -72,8 +65,8 @@ def validate(manifest: Manifest, workers: int = 1, *, files: bool = True) -> lis
 def _check(row: _Row) -> tuple[list[Problem], str]:
     """A row's problems, and the hash of its content ("" if it cannot be read)."""
     try:
-        check = import_module(READERS[row.modality]).check
-        digest, error = check(path_inside(row.root, row.path, row.also), *row.numbers)
+        path = path_inside(row.root, row.path, row.also)
+        digest, error = registered(row.modality).examine(path, *row.numbers)
     except UserError as unreadable:
         digest, error = "", unreadable
     if error is None:

@@ -28,8 +28,7 @@ from audioinv.conf.schema import Config
 from audioinv.core.backbone import OTHERS, load_trunk
 from audioinv.core.bank import AugmentationBank, ClipSource
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.data.media import media_of
-from audioinv.data.modality import build_frontend, modality_of, settings_of
+from audioinv.data.modality import build_frontend, modality_of, registered
 from audioinv.data.pack import Pack, open_pack
 from audioinv.data.rows import training_rows
 from audioinv.data.shards import open_shards
@@ -79,8 +78,8 @@ def source_of(config: Config) -> Pack:
         return pack_of(config)
     if config.pack is not None:
         raise UserError(f"pack={config.pack} and shards={config.shards} are given; give one")
-    rate, side = (getattr(config.frontend, name, None) for name in ("sample_rate", "image_size"))
-    media = media_of(config.modality, rate, side)
+    modality = modality_of(config.modality)
+    media = modality.media(getattr(config.frontend, modality.size))
     return open_shards(config.shards, media, config.modality, config.on_error)
 
 
@@ -172,7 +171,7 @@ def load_run(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, Pack]:
     pack = pack_of(config)
     modality = modality_of(saved.modality)
     modality.check(pack, encoder.frontend)
-    return encoder, modality.bank(saved.bank, pack), pack
+    return encoder, modality.bank(pack.size, **asdict(saved.bank)), pack
 
 
 def results_of(config: Config) -> Path:
@@ -199,7 +198,7 @@ def saved_config(run: Path) -> Config:
     path = run / "config.yaml"
     try:
         loaded = OmegaConf.load(path)
-        schema = settings_of(str(OmegaConf.select(loaded, "modality", default="audio"))).schema
+        schema = registered(str(OmegaConf.select(loaded, "modality", default="audio"))).schema
         saved = OmegaConf.merge(OmegaConf.structured(schema), loaded)
         return cast(Config, OmegaConf.to_object(saved))
     except (OSError, OmegaConfBaseException, YAMLError) as error:

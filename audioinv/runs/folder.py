@@ -13,7 +13,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-import audioinv
+from audioinv.base.version import __version__
 
 RECORDED = ("torch", "torchaudio", "timm", "scikit-learn")
 
@@ -47,7 +47,7 @@ def command_line() -> str:
 def versions() -> dict[str, str]:
     """Versions of what computes the figures."""
     return {
-        "audioinv": audioinv.__version__,
+        "audioinv": __version__,
         "python": platform.python_version(),
         **{name: version(name) for name in RECORDED},
     }

@@ -13,12 +13,13 @@ from audioinv import load_encoder
 from audioinv.audio.augment.noise_bank import read_noise
 from audioinv.audio.corpora.sonograph_factors import TARGETS, prepare
 from audioinv.audio.frontend import LogFrequency
-from audioinv.audio.sonograph import FACTORS, Sonograph
+from audioinv.audio.sonograph import SONOGRAPH
 from audioinv.audio.synthesis import FACTORS as OF_SYNTHESIS
+from audioinv.audio.synthesis import PLACED as FACTORS
+from audioinv.audio.synthesis import Sonograph
 from audioinv.base.randomness import generator
 from audioinv.cli import main
 from audioinv.data.factors import draw, redraws
-from audioinv.data.manifest import FACTORS as NAMES
 from audioinv.data.manifest import read_manifest
 from audioinv.data.modality import modality_of
 from audioinv.data.pack import open_pack
@@ -52,7 +53,7 @@ def drawn(n: int, **fixed: float) -> Tensor:
 
 
 def test_columns_are_those_of_the_synthesis_and_a_place_in_the_noise() -> None:
-    assert tuple(FACTORS) == NAMES["sonograph"] == (*OF_SYNTHESIS, "place")
+    assert tuple(FACTORS) == SONOGRAPH.columns == (*OF_SYNTHESIS, "place")
     assert [name for name, factor in FACTORS.items() if not factor.quantity] == ["place"]
     assert not redraws(FACTORS)["place"]().parameters[0].quantity
 

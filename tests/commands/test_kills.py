@@ -17,9 +17,9 @@ import pytest
 import torch
 
 from audioinv.audio.clips import RandomCrops
+from audioinv.audio.media import Sounds
 from audioinv.base import files
 from audioinv.data.manifest import read_manifest
-from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack
 from audioinv.training import state as checkpoint
 from audioinv.training.rank_one import RankOneAdam

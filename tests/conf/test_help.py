@@ -12,7 +12,7 @@ import pytest
 
 from audioinv.cli import HYDRA, main
 from audioinv.conf.keys import keys_of, meanings
-from audioinv.data.modality import MODALITIES, settings_of
+from audioinv.data.modality import known_modalities, registered
 
 REPOSITORY = Path(__file__).parents[2]
 HEAVY = ("torch", "kornia", "lightning", "timm", "pandas", "matplotlib", "sklearn", "torchvision")
@@ -70,6 +70,9 @@ assert light < 0.1, light
     assert done.returncode == 0, done.stderr
 
 
+MODALITIES = [modality.name for modality in known_modalities()]
+
+
 @pytest.mark.parametrize("words", ["adapt --help", "pretrain pretrain.stpes=3", "prepare --help"])
 def test_help_and_mistyped_words_take_little_time(words: str) -> None:
     """Of the processor: 0.7 s on two quiet cores, where importing torch alone takes 2 s."""
@@ -84,7 +87,7 @@ def test_help_and_mistyped_words_take_little_time(words: str) -> None:
 
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_every_key_has_a_meaning(modality: str) -> None:
-    keys = keys_of(settings_of(modality).schema)
+    keys = keys_of(registered(modality).schema)
     assert len(keys) > 100
     assert [name for name, key in keys.items() if not key.meaning] == []
 

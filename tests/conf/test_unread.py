@@ -18,7 +18,9 @@ from audioinv.conf.schema import ConditioningConfig
 from audioinv.conf.unread import CONDITIONS, refuse_unread
 from audioinv.core.backbone import OTHERS
 from audioinv.core.conditioning import CONDITIONINGS
-from audioinv.data.modality import MODALITIES, settings_of
+from audioinv.data.modality import known_modalities, registered
+
+MODALITIES = [modality.name for modality in known_modalities()]
 
 UNREAD = [
     (["conditioning=norm", "conditioning.rank=4"], "conditioning.rank=4", "name=hyper"),
@@ -122,7 +124,7 @@ def test_every_option_of_a_network_of_our_own_is_known() -> None:
 
 
 def test_conditions_are_about_keys_that_exist() -> None:
-    known = {name for modality in MODALITIES for name in keys_of(settings_of(modality).schema)}
+    known = {name for modality in MODALITIES for name in keys_of(registered(modality).schema)}
     for condition in CONDITIONS:
         patterns = (condition.keys, condition.keys.replace(r"\..*", r"\.any"))
         assert any(re.fullmatch(p, k) for p in patterns for k in [*known, "backbone.options.any"])

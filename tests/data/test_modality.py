@@ -1,145 +1,90 @@
-"""All modalities offer the same, and no part of the house reaches where it should not."""
+"""What every modality owes the house, and how one is found."""
 
 from __future__ import annotations
 
-import ast
-import os
-import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from pkgutil import resolve_name
 
+import pandas as pd
 import pytest
 
 from audioinv.base.errors import UserError
-from audioinv.core.descriptor import DescriptorSpace
-from audioinv.core.encoder import AmortisedEncoder
+from audioinv.data import modality as registry
 from audioinv.data.modality import (
-    FRONTENDS,
-    MODALITIES,
     Modality,
     build_frontend,
+    known_modalities,
+    media_of,
     modality_of,
-    settings_of,
+    registered,
 )
 
-REPOSITORY = Path(__file__).parents[2]
-CORE = sorted((REPOSITORY / "audioinv" / "core").rglob("*.py"))
-OF_SOUND_OR_SIGHT = re.compile(
-    r"\b(audio|waves?|waveforms?|sounds?|images?|pixels?|spectr\w+|mels?|photo\w*)\b", re.I
-)
+MODALITIES = known_modalities()
+NEEDED = {name: {"min_hz": 55.0} for name in ("log_frequency", "sonograph")}
+each = pytest.mark.parametrize("modality", MODALITIES, ids=lambda modality: modality.name)
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Every module that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{name.name}" for name in node.names)
+@each
+def test_it_is_found_by_its_name(modality: Modality) -> None:
+    assert modality_of(modality.name) is modality is registered(modality.name)
+    assert modality.schema().modality == modality.name
 
 
-def within(name: str, package: str) -> bool:
-    return name == package or name.startswith(f"{package}.")
+@each
+def test_its_front_ends_have_its_size(modality: Modality) -> None:
+    for name, place in modality.frontends.items():
+        made = build_frontend({"name": name, **NEEDED.get(name, {})})
+        assert type(made) is resolve_name(place)
+        assert modality.size in made.config  # type: ignore[operator]
+        assert len(made.output_size) == 3  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", MODALITIES)
-def test_every_modality_offers_all(name: str) -> None:
-    module = modality_of(name)
-    wanted = Modality.__annotations__
-    assert set(wanted) >= {"FRONTENDS", "bank", "windows"}
-    assert not [attribute for attribute in wanted if not hasattr(module, attribute)]
-    assert settings_of(name).schema().modality == name
+@each
+def test_its_rules_are_for_its_columns(modality: Modality) -> None:
+    assert {rule.column for rule in modality.rules} == set(modality.columns)
+    assert modality.whole <= set(modality.columns)
+    for rule in modality.rules:
+        assert rule.is_bad(pd.Series(["", "x", "nan", "inf", "1"])).tolist() == [True] * 4 + [False]
+
+
+@each
+def test_its_packs_have_one_size_by_its_name(modality: Modality) -> None:
+    media = media_of(modality.name, {modality.size: 32})
+    assert (media.size, media.unit) == (32, modality.size)
+    with pytest.raises(UserError, match=f"give --{modality.size}"):
+        media_of(modality.name, {})
+    for other in MODALITIES:
+        if other.size != modality.size:
+            with pytest.raises(UserError, match=f"not --{other.size}"):
+                media_of(modality.name, {modality.size: 32, other.size: 32})
+
+
+@each
+def test_its_corpora_say_what_they_are(modality: Modality) -> None:
+    for name, corpus in modality.corpora().items():
+        assert name == corpus.NAME
+        assert corpus.TITLE and corpus.LICENCE and corpus.ACCESS
+
+
+def test_modalities_are_listed_without_torch() -> None:
+    code = (
+        "import sys; from audioinv.data.modality import known_modalities as known;"
+        "assert len(known()) >= 2; print(*(m for m in ('torch', 'kornia') if m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_an_unknown_modality_or_front_end_is_explained() -> None:
-    with pytest.raises(UserError, match="give one of audio, image, spirograph, sonograph"):
+    with pytest.raises(UserError, match=r"smell.*audio, image"):
         modality_of("smell")
-    with pytest.raises(UserError, match="log_mel, log_frequency, waveform, log_mel_stft, pixels"):
+    with pytest.raises(UserError, match=r"nose.*log_mel"):
         build_frontend({"name": "nose"})
 
 
-def test_every_front_end_is_found_in_its_modality() -> None:
-    offered = [(name, m) for m in MODALITIES for name in modality_of(m).FRONTENDS]
-    assert sorted(offered) == sorted(FRONTENDS.items())
-
-
-LOADING_WITHOUT = """
-import sys
-
-class Without:
-    # Nothing finds what is not installed, neither a module nor a distribution.
-    def __init__(self, finder):
-        self.finder = finder
-    def find_spec(self, name, *rest):
-        return None if name.partition(".")[0] in absent else self.finder.find_spec(name, *rest)
-    def find_distributions(self, context):
-        found = getattr(self.finder, "find_distributions", lambda context: ())(context)
-        return [one for one in found if one.name not in absent]
-
-names, absent = (argument.split() for argument in sys.argv[1:])
-sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
-from audioinv import load_encoder
-print(*(load_encoder(name).frontend.name for name in names))
-assert not set(absent) & set(sys.modules)
-"""
-
-
-@pytest.mark.parametrize(
-    ("names", "absent"),
-    [
-        ("log_mel sonograph", "kornia vision"),  # torchvision comes with timm
-        ("pixels spirograph", "audiomentations librosa soundfile soxr torchaudio"),
-    ],
-)
-def test_an_encoder_loads_without_the_packages_of_other_modalities(
-    names: str, absent: str, tmp_path: Path
-) -> None:
-    space = DescriptorSpace.single(["a", "b"])
-    for name in names.split():
-        more = {"sonograph": {"min_hz": 50.0}, "spirograph": {"drawing": 2}}.get(name, {})
-        frontend = build_frontend({"name": name, **more})
-        backbone = {"name": "resnet10t", "width": 0.25}
-        AmortisedEncoder(frontend, backbone, {"name": "norm"}, space).save(tmp_path / name)
-    ran = subprocess.run(
-        [sys.executable, "-c", LOADING_WITHOUT, names, absent],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.split() == names.split()
-
-
-@pytest.mark.parametrize("path", CORE, ids=lambda path: path.stem)
-def test_the_core_knows_neither_sounds_nor_images(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    found = [line for line in text.splitlines() if OF_SOUND_OR_SIGHT.search(line)]
-    assert not found
-    outside = (
-        "audioinv.audio.augment",
-        "audioinv.data",
-        "audioinv.audio.corpora",
-        "audioinv.audio.modality",
-        "vision",
-    )
-    assert not [n for n in imports(path) if any(within(n, package) for package in outside)]
-    ours = [n for n in imports(path) if within(n, "audioinv")]
-    assert all(within(n, "audioinv.core") for n in ours), ours
-
-
-def test_vision_never_imports_the_audio_bank() -> None:
-    for path in (REPOSITORY / "vision").rglob("*.py"):
-        audio = (
-            "audioinv.audio.augment",
-            "audioinv.audio.frontend",
-            "audioinv.audio.modality",
-            "audioinv.audio.io",
-        )
-        assert not [n for n in imports(path) if any(within(n, package) for package in audio)], path
-
-
-def test_audio_is_opened_in_one_place() -> None:
-    paths = [*(REPOSITORY / "audioinv").rglob("*.py"), *(REPOSITORY / "vision").rglob("*.py")]
-    opening = [p.name for p in paths if any(within(n, "soundfile") for n in imports(p))]
-    assert opening == ["audio_io.py"]
+def test_missing_packages_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "find_spec", lambda package: None)
+    with pytest.raises(UserError, match=r"image needs kornia.*pip install 'audioinv\[vision\]'"):
+        modality_of("image")
+    assert registered("image").columns  # its manifests can be read all the same

@@ -20,21 +20,22 @@ import pytest
 
 import audioinv
 from audioinv.audio.io import write_wav
+from audioinv.audio.media import Sounds
 from audioinv.base.errors import UserError
 from audioinv.data import on_ray, pack
+from audioinv.data.engines import engine_of
 from audioinv.data.manifest import Corpus, Manifest, write_manifest
-from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack
-from audioinv.data.parallel import Local, engine_of, map_all
+from audioinv.data.parallel import Local, map_all
 
 RATE = 8000
 CLIPS, SHARD_CLIPS = 600, 10
 PACKING = f"""
 import sys
 from audioinv.data.manifest import read_manifest
-from audioinv.data.media import Sounds
+from audioinv.audio.media import Sounds
 from audioinv.data.pack import build_pack
-from audioinv.data.parallel import engine_of
+from audioinv.data.engines import engine_of
 table, root, out, address = sys.argv[1:]
 engine = engine_of("ray", 2, address)
 build_pack(read_manifest(table, root), out, Sounds({RATE}), engine, shard_clips={SHARD_CLIPS})

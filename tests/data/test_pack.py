@@ -18,10 +18,10 @@ import torch
 
 from audioinv.audio.clips import waveforms
 from audioinv.audio.io import write_wav
+from audioinv.audio.media import Sounds
 from audioinv.base.errors import UserError
 from audioinv.data import pack as pack_module
 from audioinv.data.manifest import Corpus, Manifest
-from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack, open_pack
 from audioinv.data.parallel import Local
 from audioinv.data.task import Task

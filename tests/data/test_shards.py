@@ -15,10 +15,10 @@ import soundfile
 import torch
 
 from audioinv.audio.clips import RandomCrops, fixed_clips
+from audioinv.audio.media import Sounds
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator
 from audioinv.data import shards
-from audioinv.data.media import Sounds
 from audioinv.data.shards import Shards, open_shards
 from vision.media import Images
 
@@ -237,7 +237,7 @@ def test_where_none_can_be_decoded_or_a_shard_is_gone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ((Sounds(RATE), "sonograph"), "audio or image files, not sonograph"),
+        ((Sounds(RATE), "sonograph"), "sonograph.*give a pack"),
         ((Sounds(RATE), "audio", "ignore"), "give fail or skip"),
     ],
 )

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from audioinv.audio.io import check, probe, read_pcm
+from audioinv.audio.media import Sounds
 from audioinv.base.errors import UserError
 from audioinv.data.manifest import read_manifest
-from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack, open_pack
 from audioinv.data.task import Task
 from audioinv.data.validate import validate

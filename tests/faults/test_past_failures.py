@@ -13,10 +13,10 @@ import soundfile
 from PIL import Image
 
 from audioinv.audio import io as audio_io
+from audioinv.audio.media import Sounds
 from audioinv.base.errors import UserError
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.data.manifest import Corpus, read_manifest
-from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack, open_pack
 from audioinv.data.task import Task
 from audioinv.tasks.adapted import load_adapted

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from audioinv.audio import clips as dataset
 from audioinv.audio.augment import build_bank
+from audioinv.audio.media import Sounds
 from audioinv.base.errors import UserError
 from audioinv.core.augmentation import Augmentation, Parameter
 from audioinv.data.manifest import Corpus, Manifest, read_manifest, write_manifest
-from audioinv.data.media import Sounds
 from audioinv.data.pack import Pack, build_pack
 from audioinv.data.rows import training_rows
 from audioinv.data.task import Task

@@ -12,7 +12,7 @@ from PIL import Image
 
 from audioinv.base.errors import UserError
 from audioinv.data.manifest import Corpus, Manifest
-from audioinv.data.media import media_of
+from audioinv.data.modality import media_of
 from audioinv.data.pack import build_pack
 from vision.clips import TrainingImages, batches, pixels
 from vision.media import Images
@@ -78,11 +78,11 @@ def test_scaling_down_does_not_alias() -> None:
     assert np.abs(small - 127.5).max() < 12
 
 
-def test_each_modality_is_asked_for_its_own_size() -> None:
-    assert media_of("image", None, 32, "squash") == Images(32, "squash")
-    with pytest.raises(UserError, match="give --image_size, not --sample_rate"):
-        media_of("image", 8000, None)
-    with pytest.raises(UserError, match="give --sample_rate, not --image_size"):
-        media_of("audio", None, 32)
+def test_how_other_proportions_fit_is_an_option_of_the_pack() -> None:
+    given = {"image_size": 32, "image_fit": "squash", "sample_rate": None}
+    assert media_of("image", given) == Images(32, "squash")
+    assert media_of("image", {**given, "image_fit": None}) == Images(32, "crop")
+    with pytest.raises(UserError, match="not --image_fit"):
+        media_of("audio", {"sample_rate": 8000, "image_fit": "squash"})
     with pytest.raises(UserError, match="give crop or squash"):
         Images(8, "stretch")

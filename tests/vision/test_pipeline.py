@@ -128,7 +128,7 @@ def test_a_plain_network_is_embedded_exported_and_loaded_alike(world: Path) -> N
     ("command", "said"),
     [
         (["pack", "{data}", "--out", "{new}", "--sample_rate", "8000"], "give --image_size"),
-        (["pretrain", *SMALL, "pack={pack}", "run={new}", "frontend.image_size=8"], "16 pixels"),
+        (["pretrain", *SMALL, "pack={pack}", "run={new}", "frontend.image_size=8"], "size 16"),
         (["pretrain", *SMALL, "pack={pack}", "run={new}", "frontend.clip_s=1"], "clip_s"),
         (["pretrain", "modality=smell", "pack={pack}", "run={new}"], "give one of audio, image"),
         (["statistics", "pack={pack}", "statistics={new}"], "modality image"),

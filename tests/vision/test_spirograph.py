@@ -12,13 +12,13 @@ import torch
 from audioinv import load_encoder
 from audioinv.base.errors import UserError
 from audioinv.cli import main
-from audioinv.data.manifest import FACTORS as NAMES
 from audioinv.data.manifest import read_manifest
 from audioinv.data.modality import build_frontend, modality_of
 from audioinv.data.pack import open_pack
 from audioinv.data.validate import validate
 from vision.corpora.spirograph import prepare
 from vision.drawing import FACTORS, TARGETS, render
+from vision.spirograph import SPIROGRAPH
 
 SMALL = (
     "modality=spirograph",
@@ -62,7 +62,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_manifest_is_the_factors_and_depends_on_the_seed_alone(tmp_path: Path) -> None:
-    assert tuple(FACTORS) == NAMES["spirograph"]
+    assert tuple(FACTORS) == SPIROGRAPH.columns
     few = read_manifest(prepare("", tmp_path / "few", 3, 10, 5, 5)).frame
     more = read_manifest(prepare("", tmp_path / "more", 3, 12, 6, 5)).frame
     test = [frame[frame["split"] == "test"].reset_index(drop=True) for frame in (few, more)]
@@ -76,7 +76,7 @@ def test_the_manifest_is_the_factors_and_depends_on_the_seed_alone(tmp_path: Pat
 def test_a_clip_in_two_splits_is_found(tmp_path: Path) -> None:
     manifest = read_manifest(prepare("", tmp_path, 0, 4, 2, 2))
     assert validate(manifest) == []
-    names = list(NAMES["spirograph"])
+    names = list(SPIROGRAPH.columns)
     manifest.frame.loc[7, names] = manifest.frame.loc[0, names]
     assert [problem.kind for problem in validate(manifest)] == ["leakage"]
 

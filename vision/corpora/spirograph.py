@@ -11,7 +11,7 @@ from pathlib import Path
 from audioinv.data.download import Download
 from audioinv.data.drawn import add_sizes, write_drawn
 from audioinv.data.later import pandas as pd
-from audioinv.data.manifest import FACTORS, Corpus
+from audioinv.data.manifest import Corpus
 from audioinv.data.task import Task
 
 NAME = "spirograph"
@@ -71,9 +71,9 @@ def _part(split: str, n: int, seed: int) -> pd.DataFrame:
     """A split's factors, and the four targets once more as one label."""
     from audioinv.base.randomness import generator
     from audioinv.data.factors import draw
-    from vision import drawing as spirograph
+    from vision.drawing import FACTORS, TARGETS
 
-    drawn = draw(spirograph.FACTORS, n, generator(seed, NAME, split))
-    factors = pd.DataFrame({name: drawn[name].double().numpy() for name in FACTORS[NAME]}).round(6)
-    targets = factors[list(spirograph.TARGETS)].astype(str).agg(";".join, axis=1)
+    drawn = draw(FACTORS, n, generator(seed, NAME, split))
+    factors = pd.DataFrame({name: drawn[name].double().numpy() for name in FACTORS}).round(6)
+    targets = factors[list(TARGETS)].astype(str).agg(";".join, axis=1)
     return factors.assign(targets=targets)

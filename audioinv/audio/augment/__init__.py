@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from audioinv.audio.augment.adapter import AudiomentationsAugmentation
+from audioinv.audio.augment.adapter import AudiomentationsAugmentation, transform_of
 from audioinv.audio.augment.coloured_noise import ColouredNoise
 from audioinv.audio.augment.fade import Fade
 from audioinv.audio.augment.pitch_shift import PitchShift
@@ -61,6 +62,7 @@ def build_bank(
     ranges: Mapping[str, Mapping[str, float]] | None = None,
     acting: str = "independent",
     order: str = "bank",
+    audiomentations: Sequence[Any] = (),
     extra: Sequence[Augmentation] = (),
 ) -> AugmentationBank:
     """The bank of the audio augmentations and the descriptor space over them.
@@ -70,11 +72,15 @@ def build_bank(
         names: which of `AUGMENTATIONS`.
         groups: component -> names of the augmentations it switches, for example `GROUPS`.
         ranges: name -> arguments of its constructor, as {"pitch_shift": {"max_semitones": 5}}.
+        audiomentations: transforms of that library, or their settings, {"_target_":
+            "audiomentations.X", ...}: they run after ours.
         The others: see `audioinv.core.augmenting.build_bank`.
 
     Raises:
         UserError: an unknown name or option, or groups that do not cover the names.
     """
+    transforms = [transform_of(t) if isinstance(t, dict) else t for t in audiomentations]
+    adapted = [AudiomentationsAugmentation(t, sample_rate) for t in transforms]
     return augmenting.build_bank(
         AUGMENTATIONS,
         names=names,
@@ -86,6 +92,6 @@ def build_bank(
         ranges=ranges,
         acting=acting,
         order=order,
-        extra=extra,
+        extra=[*adapted, *extra],
         common={"sample_rate": sample_rate},
     )

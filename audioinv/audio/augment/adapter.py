@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from hydra.errors import HydraException
+from hydra.utils import instantiate
 from torch import Tensor
 
 from audioinv.audio.augment.signal import check_sample_rate
@@ -92,3 +94,29 @@ def _seeded(seed: int) -> Iterator[None]:
 
 def _snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def transform_of(entry: dict[str, Any]) -> Any:
+    """The audiomentations transform that a Hydra entry describes.
+
+    Raises:
+        UserError: a target that is no audiomentations transform (a saved run's settings must not
+            run other code), or arguments that it refuses.
+    """
+    for target in _targets(entry) or [""]:
+        if not re.fullmatch(r"audiomentations\.[A-Z]\w*", target):
+            raise UserError(
+                f"bank.audiomentations takes _target_: audiomentations.X, got '{target}'"
+            )
+    try:
+        return instantiate(entry)
+    except HydraException as error:
+        raise UserError(f"bank.audiomentations: {error}") from error
+
+
+def _targets(value: Any) -> list[str]:
+    """Every `_target_` in a nested entry."""
+    if isinstance(value, dict):
+        own = [str(value["_target_"])] if "_target_" in value else []
+        return own + [target for part in value.values() for target in _targets(part)]
+    return [t for part in value for t in _targets(part)] if isinstance(value, list) else []

@@ -12,7 +12,7 @@ from pathlib import Path
 from audioinv.data.download import Download
 from audioinv.data.drawn import add_sizes, write_drawn
 from audioinv.data.later import pandas as pd
-from audioinv.data.manifest import FACTORS, Corpus
+from audioinv.data.manifest import Corpus
 from audioinv.data.task import Task
 
 NAME = "sonograph_factors"
@@ -74,14 +74,13 @@ def prepare(
 
 def _part(split: str, n: int, seed: int) -> pd.DataFrame:
     """A split's factors, and the targets' places in their ranges."""
-    from audioinv.audio import sonograph as sonograph_clips
+    from audioinv.audio.synthesis import PLACED as factors
     from audioinv.base.randomness import generator
     from audioinv.data.factors import draw
 
-    factors = sonograph_clips.FACTORS
     varied = [name for name in factors if name not in CONSTANT]
     drawn = draw(factors, n, generator(seed, NAME, split), varied)
-    table = pd.DataFrame({name: drawn[name].double().numpy() for name in FACTORS[MODALITY]})
+    table = pd.DataFrame({name: drawn[name].double().numpy() for name in factors})
     places = {f"{k}_in_range": factors[k].to_uniform(drawn[k]).double().numpy() for k in TARGETS}
     labels = pd.DataFrame(places).round(6)
     labels["targets"] = labels.astype(str).agg(";".join, axis=1)

@@ -10,9 +10,9 @@ import pytest
 
 from audioinv.audio.corpora import CORPORA, fsdd
 from audioinv.audio.io import write_wav
+from audioinv.audio.media import Sounds
 from audioinv.base.errors import UserError
 from audioinv.data.manifest import read_manifest
-from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack
 
 

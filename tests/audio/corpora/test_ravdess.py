@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from audioinv.audio.corpora import ravdess
+from audioinv.audio.media import Sounds
 from audioinv.base.errors import UserError
 from audioinv.data.manifest import Manifest
-from audioinv.data.media import Sounds
 from audioinv.data.pack import build_pack
 from audioinv.tasks.folds import folds
 

@@ -1,0 +1,34 @@
+"""Sounds as packs hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioinv.audio.io import read_pcm
+from audioinv.data.media import Samples
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """16-bit mono at a sample rate (Hz)."""
+
+    size: int
+    unit: str = "sample_rate"
+    dtype: Any = np.int16
+
+    def n_bytes(self, frame: pd.DataFrame) -> NDArray[Any]:
+        """Two for each sample."""
+        return frame["duration"].to_numpy() * self.size * 2
+
+    def read(self, path: Path, row: Mapping[str, Any]) -> Samples:
+        """The row's stretch of the file, mixed to mono and resampled, (n,) int16."""
+        return read_pcm(path, self.size, row["start"], row["duration"])
