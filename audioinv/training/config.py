@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from audioinv.base.errors import UserError
-from audioinv.training.loop import SCHEDULES
+
+SCHEDULES = ("cosine_after_warmup", "cosine_from_start")
 
 
 @dataclass

@@ -45,8 +45,6 @@ from audioinv.training.resume import resume, training_state, where
 from audioinv.training.signals import Stopped
 from audioinv.training.state import save_checkpoint
 
-SCHEDULES = ("cosine_after_warmup", "cosine_from_start")
-
 
 def pretrain(
     encoder: AmortisedEncoder,

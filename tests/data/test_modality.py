@@ -21,7 +21,8 @@ from audioinv.data.modality import (
 )
 
 MODALITIES = known_modalities()
-NEEDED = {name: {"min_hz": 55.0} for name in ("log_frequency", "sonograph")}
+LOG = {"min_hz": 55.0}
+NEEDED = {"log_frequency": LOG, "sonograph": LOG, "spirograph": {"drawing": 2}}
 each = pytest.mark.parametrize("modality", MODALITIES, ids=lambda modality: modality.name)
 
 

@@ -71,19 +71,12 @@ class HyperConditioning(nn.Module):
                 f"hyper conditioning has start='{start}' and rank={rank}; "
                 "give scaled, or paper with rank=0"
             )
-        weights = {
-            name: weight
-            for name, weight in backbone.named_parameters()
-            if weight.ndim >= 2 and name.endswith("weight") and not name.startswith(tuple(skip))
-        }
-        if not weights:
-            raise UserError("hyper conditioning found no weight to modulate in this backbone")
+        weights = _modulated(backbone, tuple(skip))
         self.signed = signed
         self.names = list(weights)
         self.blocks = [_block(name) for name in self.names]
-        keys = [key for key in dict.fromkeys(self.blocks)]
         self.embeddings = nn.ModuleDict(
-            {key: nn.Linear(size, embedding, bias=False) for key in keys}
+            {key: nn.Linear(size, embedding, bias=False) for key in dict.fromkeys(self.blocks)}
         )
         self.modulations = nn.ModuleList(
             _Modulation(weight, embedding, bases, rank, gain) for weight in weights.values()
@@ -144,6 +137,18 @@ class HyperConditioning(nn.Module):
             nn.init.kaiming_normal_(hidden.weight, mode="fan_out", nonlinearity="relu")
             modulation.set_spread(math.sqrt(2 / weight.numel()))
             nn.init.uniform_(weight, -(hidden.out_features**-0.5), hidden.out_features**-0.5)
+
+
+def _modulated(backbone: nn.Module, skip: tuple[str, ...]) -> dict[str, nn.Parameter]:
+    """The weights and kernels of a backbone by name, but those whose name begins with `skip`."""
+    weights = {
+        name: weight
+        for name, weight in backbone.named_parameters()
+        if weight.ndim >= 2 and name.endswith("weight") and not name.startswith(skip)
+    }
+    if not weights:
+        raise UserError("hyper conditioning found no weight to modulate in this backbone")
+    return weights
 
 
 class _Modulation(nn.Module):
