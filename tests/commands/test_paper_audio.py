@@ -33,7 +33,8 @@ def test_its_channels_go_through_every_command(packed: Any, tmp_path: Path, meth
     modes = "adapt.modes=[fixed:all,paper]"
     for command in ("statistics", "pretrain", "adapt", "evaluate", "measure"):
         assert main([command, *settings, modes]) == 0, command
-    assert main(["embed", "--out", str(tmp_path / "features.parquet"), *settings]) == 0
+    table = ["--out", str(tmp_path / "features.parquet"), "features.hop_s=0"]
+    assert main(["embed", *settings, *table]) == 0
     encoder = load_encoder(run / "encoder")
     assert encoder.frontend.output_size == (3, 24, 16)
     assert encoder.backbone.trunk.conv1[0].in_channels == 3
