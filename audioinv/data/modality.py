@@ -208,6 +208,11 @@ def registered(name: str) -> Modality:
     Raises:
         UserError: an unknown one.
     """
+    if not _entries():
+        raise UserError(
+            "no modality is registered: this audioinv was installed before it had any, or not at "
+            "all; install it again (make install, or pip install -e .)"
+        )
     if name not in _entries():
         raise UserError(f"modality is '{name}'; give one of {', '.join(_entries())}")
     try:
