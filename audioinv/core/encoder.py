@@ -17,7 +17,7 @@ from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, write_json
 from audioinv.base.tensors import save_tensors
 from audioinv.core.backbone import network_of
-from audioinv.core.conditioning import build_conditioning
+from audioinv.core.conditioning import build_conditioning, preset
 from audioinv.core.conditioning.per_example import hooked
 from audioinv.core.descriptor import DescriptorSpace
 
@@ -36,7 +36,8 @@ class AmortisedEncoder(nn.Module):
             `config`.
         backbone: options of `build_backbone`, with "name"; or any network, maps (B, C, H, W) ->
             features (B, d).
-        conditioning: a name, or options of `build_conditioning` with "name".
+        conditioning: a name of `conditioning.PRESETS`, or options of `build_conditioning`, "name"
+            among them.
         space: what the descriptor's components mean.
 
     Raises:
@@ -56,7 +57,7 @@ class AmortisedEncoder(nn.Module):
     ) -> None:
         super().__init__()
         if isinstance(conditioning, str):
-            conditioning = {"name": conditioning}
+            conditioning = preset(conditioning)
         self.space = space
         self.frontend = frontend
         self.backbone = network_of(backbone, self.frontend.output_size)

@@ -136,3 +136,8 @@ def test_numbers_out_of_range_are_refused(option: dict[str, float]) -> None:
 def test_a_start_that_there_is_not_is_refused(option: dict[str, object]) -> None:
     with pytest.raises(UserError, match=f"start='{option['start']}'.*give scaled, or paper with"):
         hyper(**option)
+
+
+def test_an_option_that_no_conditioning_knows_is_refused() -> None:
+    with pytest.raises(UserError, match=r"rnk.*bases.*rank"):
+        build_conditioning("hyper", backbone(), K, rnk=4)

@@ -24,11 +24,13 @@ from audioinv.core.conditioning.prompt import PromptConditioning
 
 __all__ = [
     "CONDITIONINGS",
+    "PRESETS",
     "HyperConditioning",
     "NoConditioning",
     "NormConditioning",
     "PromptConditioning",
     "build_conditioning",
+    "preset",
 ]
 
 
@@ -54,6 +56,30 @@ CONDITIONINGS: dict[str, type[nn.Module]] = {
     "none": NoConditioning,
 }
 
+PRESETS: dict[str, dict[str, Any]] = {
+    "hyper": {"name": "hyper", "bases": 8, "signed": True},
+    "hyper_light": {"name": "hyper", "bases": 8, "rank": 2, "gain": 3.0, "signed": True},
+    "hyper_paper": {
+        "name": "hyper", "bases": 32, "embedding": 16, "signed": False, "start": "paper"
+    },
+    "none": {"name": "none"},
+    "norm": {"name": "norm", "scale": 0.5},
+    "prompt": {"name": "prompt", "signed": True},
+    "prompt_paper": {"name": "prompt", "mlps": 256, "signed": False, "start": "paper"},
+}  # fmt: skip
+"""The named settings: those of the command line's group `conditioning`."""
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The options of `build_conditioning` that go by one name.
+
+    Raises:
+        UserError: unknown name.
+    """
+    if name not in PRESETS:
+        raise UserError(f"conditioning is '{name}'; give one of {', '.join(PRESETS)}")
+    return dict(PRESETS[name])
+
 
 def build_conditioning(name: str, backbone: nn.Module, size: int, **options: Any) -> nn.Module:
     """The conditioning called `name` for `backbone` and descriptors of `size` components.
@@ -62,10 +88,18 @@ def build_conditioning(name: str, backbone: nn.Module, size: int, **options: Any
         options: of any conditioning; each takes those that it knows.
 
     Raises:
-        UserError: unknown name.
+        UserError: unknown name, or an option that no conditioning knows.
     """
     if name not in CONDITIONINGS:
         raise UserError(f"conditioning is '{name}'; give one of {', '.join(CONDITIONINGS)}")
+    every = {key for kind in CONDITIONINGS.values() for key in inspect.signature(kind).parameters}
+    if unknown := sorted(options.keys() - every):
+        raise UserError(f"no conditioning takes {', '.join(unknown)}; {name} takes {_taken(name)}")
     kind = CONDITIONINGS[name]
     known = inspect.signature(kind).parameters
     return kind(backbone, size, **{key: value for key, value in options.items() if key in known})
+
+
+def _taken(name: str) -> str:
+    taken = list(inspect.signature(CONDITIONINGS[name]).parameters)
+    return ", ".join(taken[2:]) or "none"  # after backbone and size
