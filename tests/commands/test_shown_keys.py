@@ -15,7 +15,11 @@ from audioinv.conf.compose import compose_config, sweep
 
 REPOSITORY = Path(__file__).parents[2]
 TEMPLATE = REPOSITORY / "recipes" / "TEMPLATE" / "ssl1" / "ssl.sh"
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+PAGES = [
+    REPOSITORY / "README.md",
+    *sorted((REPOSITORY / "docs").glob("*.md")),
+    *sorted(REPOSITORY.glob("recipes/*/ssl1/RESULTS.md")),
+]
 WORD = re.compile(r"(?<![\w./$+~{-])(\+?[a-z_]+(?:\.[a-z_0-9]+)*)=([^\s`|;]*)")
 CODE = re.compile(
     r"```sh.*?```|^ {4}(?:[^\n]*audioinv |[a-z_.]+=)[^\n]*|`[^`\n]+`", re.DOTALL | re.M
@@ -66,7 +70,7 @@ def problems(text: str) -> list[str]:
     return [word for word in sorted(words) if not composes(sweep([word])[0][0])]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_keys_of_the_pages_can_be_given(page: Path) -> None:
     text = "\n".join(CODE.findall(page.read_text(encoding="utf-8")))
     assert not problems(text)

@@ -38,7 +38,7 @@ class HyperConditioning(nn.Module):
             kept divided by it (the equalised learning rate of Karras et al., ICLR 2018). Adam moves
             every number alike, and of two factors each reaches the weight only through the other:
             a step on eight bases of rank 2 goes down a third as far as one on eight full bases. A
-            gain of 6 makes up for it (recipes/fsdd/ssl1/RESULTS.md).
+            gain of 6 makes up for it (recipes/fsdd/ssl1/NOTEBOOK.md).
         start: "scaled" as `scale` says, or "paper" as `_draw_as_published` does, for full bases.
         skip: prefixes of parameter names that are never modulated.
 
