@@ -65,10 +65,8 @@ def own_rows(batch_size: int, fabric: Fabric) -> slice:
 
 
 def mean_over_processes(x: Tensor, fabric: Fabric) -> Tensor:
-    """The mean of a scalar over processes, without a gradient; NaN where one of them has NaN."""
-    if fabric.world_size == 1:
-        return x.detach()
-    return cast(Tensor, fabric.all_reduce(x.detach().clone(), reduce_op="mean"))
+    """The mean of a scalar over processes, with gradients; NaN where one of them has NaN."""
+    return x if fabric.world_size == 1 else gather(x[None], fabric).mean()
 
 
 def any_process(flag: bool, fabric: Fabric) -> bool:

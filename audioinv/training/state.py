@@ -18,11 +18,15 @@ log = logging.getLogger(__name__)
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int = KEEP) -> Path:
-    """Writes `step_<step>.pt`, then removes all but the newest `keep` checkpoints."""
+    """Writes `step_<step>.pt`, then removes all but the newest `keep` checkpoints.
+
+    Equal states give equal bytes: by a file's name torch.save would write that name into it.
+    """
     path = folder / f"step_{step:08d}.pt"
     with atomic_path(path) as temporary:
         try:
-            torch.save(state, temporary)
+            with open(temporary, "wb") as file:
+                torch.save(state, file)
         except RuntimeError as error:  # torch reports a full disk as a RuntimeError
             raise OSError(f"is the disk full? {str(error).splitlines()[0]}") from error
     for old in checkpoints(folder)[:-keep]:
