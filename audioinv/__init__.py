@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Any
 from audioinv.base.version import __version__
 
 if TYPE_CHECKING:
-    from audioinv.core.augmentation import Augmentation, Parameter
+    from audioinv.core.augmentation import Augmentation, Parameter, augmentation
     from audioinv.core.backbone import build_backbone as backbone
     from audioinv.core.backbone import register_backbone
     from audioinv.core.bank import AugmentationBank as Bank
     from audioinv.core.descriptor import DescriptorSpace
     from audioinv.core.encoder import AmortisedEncoder as Encoder
+    from audioinv.core.objective import Objective, Shown
     from audioinv.data.modality import load_encoder
     from audioinv.data.modality import modality_of as modality
     from audioinv.data.pack import open_pack
+    from audioinv.training.start import pretrain
 
 # name -> the module that has it, and what it is called there
 _FACE = {
@@ -33,11 +35,15 @@ _FACE = {
     "Bank": ("core.bank", "AugmentationBank"),
     "DescriptorSpace": ("core.descriptor", "DescriptorSpace"),
     "Encoder": ("core.encoder", "AmortisedEncoder"),
+    "Objective": ("core.objective", "Objective"),
     "Parameter": ("core.augmentation", "Parameter"),
+    "Shown": ("core.objective", "Shown"),
+    "augmentation": ("core.augmentation", "augmentation"),
     "backbone": ("core.backbone", "build_backbone"),
     "load_encoder": ("data.modality", "load_encoder"),
     "modality": ("data.modality", "modality_of"),
     "open_pack": ("data.pack", "open_pack"),
+    "pretrain": ("training.start", "pretrain"),
     "register_backbone": ("core.backbone", "register_backbone"),
 }
 
@@ -46,12 +52,16 @@ __all__ = [
     "Bank",
     "DescriptorSpace",
     "Encoder",
+    "Objective",
     "Parameter",
+    "Shown",
     "__version__",
+    "augmentation",
     "backbone",
     "load_encoder",
     "modality",
     "open_pack",
+    "pretrain",
     "register_backbone",
 ]
 

@@ -12,11 +12,10 @@ from torch import Tensor
 
 from audioinv.base.randomness import generator, seeded
 from audioinv.core.augmentation import Augmentation
-from audioinv.core.bank import AugmentationBank
-from audioinv.core.contrast import weighted
+from audioinv.core.bank import ALL, AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.core.penalty import PenaltySampler
-from audioinv.training.loop import PretrainConfig, make_contrast
+from audioinv.training.config import PretrainConfig
+from audioinv.training.objective import make_objective
 from audioinv.training.optimiser import make_optimiser
 from benchmarks.measure import Comparison, Ratio, Setup
 from benchmarks.sounds import Task
@@ -91,14 +90,13 @@ class Step:
     names: list[str] | None = None
 
     def __post_init__(self) -> None:
-        config = PretrainConfig(penalty=self.weight, penalty_longest=4.0)
-        self.contrast: Any = make_contrast(self.encoder, self.bank, config, 0).to(self.x.device)
-        self.contrast.train()
-        self.optimiser = make_optimiser(self.contrast, config)
-        self.trained = list(self.contrast.parameters())
-        self.sampler = PenaltySampler(
-            self.bank, self.encoder.dim, self.weight, config.penalty_draws, self.names
+        config = PretrainConfig(
+            penalty=self.weight, penalty_on=self.names, penalty_clamp=math.inf, penalty_longest=4.0
         )
+        self.method = make_objective(self.encoder, self.bank, config, 0).to(self.x.device).train()
+        self.optimiser = make_optimiser(self.method, config)
+        self.trained = list(self.method.parameters())
+        self.total, self.own = len(self.x), ALL
         self.corner = self.bank.space.all_on()
 
     def __call__(self) -> None:
@@ -113,17 +111,16 @@ class Step:
     @torch.no_grad()
     def make_views(self) -> None:
         """Two views, and what is random in the penalty."""
-        keyed = generator(0, "views")
-        tracked = self.sampler.active(self.corner)
-        self.views, self.params = self.bank.views(self.x, self.corner, keyed, tracked)
-        self.draws = self.sampler.draw(self.params[0], self.corner, keyed)
+        self.shown = self.method.views(self.x, self.corner, self)
+
+    def generator(self, purpose: str, *key: int) -> torch.Generator:
+        """The same draws at every step."""
+        return generator(0, "views")
 
     def forward(self) -> None:
         """Projections, the penalty, the loss."""
-        corner = self.corner.to(self.x.device)
-        projections, further = self.contrast(self.views, self.params, corner, self.draws)
-        further_loss = weighted(further, 0.0, self.weight, math.inf)
-        self.loss = self.contrast.loss(projections, corner) + further_loss
+        losses = self.method(self.shown, self.corner.to(self.x.device))
+        self.loss = self.method.total(losses)
 
     def backward(self) -> None:
         """Gradients and the optimiser's step."""

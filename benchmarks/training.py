@@ -14,7 +14,9 @@ import audioinv.conf
 from audioinv.audio.augment.fused import FusedBank
 from audioinv.base.randomness import seeded
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.training.loop import PretrainConfig, make_contrast
+from audioinv.core.objective import Shown
+from audioinv.training.config import PretrainConfig
+from audioinv.training.objective import make_objective
 from audioinv.training.optimiser import make_optimiser
 from benchmarks.augmenting import own_views
 from benchmarks.measure import Comparison, Ratio, Setup
@@ -44,7 +46,7 @@ def _training_step(task: Task, conditioning: str, setup: Setup) -> Comparison:
             frontend, {"name": "resnet18", "width": width}, options, bank.space
         )
     config = PretrainConfig()
-    model = make_contrast(encoder, bank, config, 0).to(setup.device)
+    model = make_objective(encoder, bank, config, 0).to(setup.device)
     optimiser = make_optimiser(model, config)
     maps = torch.cat([frontend(view) for view in own_views(bank, x)])
     all_on, fused = bank.space.all_on().to(setup.device), FusedBank(bank, frontend)
@@ -52,8 +54,7 @@ def _training_step(task: Task, conditioning: str, setup: Setup) -> Comparison:
     def network(inputs: Tensor) -> None:
         optimiser.zero_grad()
         first, second = inputs.chunk(2)
-        projections, _ = model((first, second), ({}, {}), all_on)
-        model.loss(projections, all_on).backward()
+        model.total(model(Shown((first, second), ({}, {})), all_on)).backward()
 
     contenders: dict[str, Callable[[], object]] = {
         "views": lambda: [frontend(view) for view in own_views(bank, x)],

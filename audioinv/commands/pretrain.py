@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -13,27 +11,19 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from audioinv.base.errors import UserError
-from audioinv.base.files import read_json, remove_abandoned, write_json, write_text
-from audioinv.base.lock import locked
+from audioinv.base.files import read_json, write_json, write_text
 from audioinv.base.version import __version__
-from audioinv.commands.progress import training_progress
 from audioinv.conf.schema import Config
-from audioinv.core.bank import AugmentationBank
-from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.modality import modality_of
-from audioinv.data.pack import Pack
 from audioinv.runs.build import (
     encoder_of,
-    fabric_of,
     run_of,
     saved_config,
     source_of,
-    training_bank,
-    training_clips,
 )
-from audioinv.training.loop import PretrainConfig, pretrain
-from audioinv.training.processes import is_first_process, process_group
-from audioinv.training.signals import stop_signals
+from audioinv.training.config import PretrainConfig
+from audioinv.training.processes import is_first_process
+from audioinv.training.start import pretrain
 
 log = logging.getLogger(__name__)
 READ = (
@@ -55,45 +45,34 @@ def main(config: Config) -> None:
         return
     config.pretrain = own_settings(config)
     pack = source_of(config)
-    modality = modality_of(config.modality)
-    bank = modality.bank(pack.size, **asdict(config.bank))
+    bank = modality_of(config.modality).bank(pack.size, **asdict(config.bank))
     encoder = encoder_of(config, bank)
-    modality.check(pack, encoder.frontend)
-    views = training_bank(bank, encoder)
-    first = is_first_process()  # of several, the one that writes
-    with owned(run) if first else nullcontext():
-        if first and not refuse_other_settings(run, settings, config):
+
+    def begin(run: Path) -> None:
+        if not refuse_other_settings(run, settings, config):
             write_text(run / "config.yaml", settings)
-        if first and config.shards is not None:
+        if config.shards is not None:
             refuse_other_shards(run, pack.content_key, config)
-        if config.trained:
-            train(encoder, views, pack, run, config)
-        if first:
-            encoder.save(run / "encoder", info(config, pack.content_key))
-            log.info("%s: encoder written", run)
+
+    pretrain(
+        encoder,
+        bank,
+        pack,
+        run,
+        begin=begin,
+        trained=config.trained,
+        info=info(config, pack.content_key),
+        **devices_of(config),
+        **asdict(config.pretrain),
+    )
+    if is_first_process():
+        log.info("%s: encoder written", run)
 
 
-@contextmanager
-def owned(run: Path) -> Iterator[None]:
-    """The run folder is this process's, and what a killed one left half written is gone."""
-    with locked(run):
-        remove_abandoned(run, run / "checkpoints", run / "encoder")
-        yield
-
-
-def train(
-    encoder: AmortisedEncoder, bank: AugmentationBank, pack: Pack, run: Path, config: Config
-) -> None:
-    """Pre-trains `encoder` in place."""
-    clips = training_clips(encoder, pack)
-    fabric = fabric_of(config)
-    with (
-        stop_signals() as stop,
-        process_group(fabric),
-        training_progress(config.pretrain.steps, run.name) as shown,
-    ):
-        progress = shown if fabric.is_global_zero else (lambda step, loss, lr: None)
-        pretrain(encoder, bank, clips, config.pretrain, run, fabric, config.seed, progress, stop)
+def devices_of(config: Config) -> dict[str, Any]:
+    """Seed, devices and precision, as keywords of `pretrain`."""
+    names = ("seed", "devices", "nodes", "precision", "deterministic", "timeout_s")
+    return {"device": config.accelerator, **{name: getattr(config, name) for name in names}}
 
 
 def own_settings(config: Config) -> PretrainConfig:

@@ -9,31 +9,26 @@ from typing import Any
 import torch
 
 from audioinv.base.files import write_json
-from audioinv.commands.pretrain import own_settings
+from audioinv.commands.pretrain import devices_of, own_settings
 from audioinv.conf.schema import Config
 from audioinv.data.modality import modality_of
-from audioinv.runs.build import (
-    encoder_of,
-    fabric_of,
-    source_of,
-    training_bank,
-    training_clips,
-)
+from audioinv.runs.build import encoder_of, source_of
 from audioinv.runs.folder import command_line, hardware, versions
-from audioinv.training.processes import process_group
+from audioinv.training.clips import training_bank, training_clips
+from audioinv.training.processes import make_fabric, process_group
 from audioinv.training.profile import profile
 
 
 def main(config: Config, steps: int, out: Path | None) -> None:
     """Prints a table of the parts of a step; writes it as JSON to `out`, if that is given."""
-    pack, modality = source_of(config), modality_of(config.modality)
-    bank = modality.bank(pack.size, **asdict(config.bank))
+    pack, settings = source_of(config), own_settings(config)
+    bank = modality_of(config.modality).bank(pack.size, **asdict(config.bank))
     encoder = encoder_of(config, bank)
-    modality.check(pack, encoder.frontend)
-    clips, settings = training_clips(encoder, pack), own_settings(config)
-    views, fabric = training_bank(bank, encoder), fabric_of(config)
+    clips, views = training_clips(pack, encoder), training_bank(bank, encoder)
+    chosen = devices_of(config)
+    seed, fabric = chosen.pop("seed"), make_fabric(**chosen)
     with process_group(fabric):
-        found = profile(encoder, views, clips, settings, fabric, config.seed, steps)
+        found = profile(encoder, views, clips, settings, fabric, seed, steps)
     found["batch_size"] = settings.batch_size
     print(table(found))
     if out:

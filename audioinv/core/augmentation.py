@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+
+Function = Callable[[Tensor, Tensor], Tensor]
+ANY = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,62 @@ class Augmentation(ABC):
         work between the two, and what that costs in quality, is left out.
         """
         return None
+
+
+class _OfFunction(Augmentation):
+    """What `augmentation` makes."""
+
+    def __init__(
+        self, function: Function, parameters: tuple[Parameter, ...], name: str, opaque: bool
+    ) -> None:
+        self.function = function
+        self.parameters = parameters
+        self.name = name
+        self.opaque = opaque
+
+    def apply(self, x: Tensor, params: Tensor) -> Tensor:
+        """The function's result; rows at the identity are returned as they are."""
+        y = self.function(x, params)
+        if not isinstance(y, Tensor) or y.shape != x.shape:
+            found = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
+            raise UserError(
+                f"augmentation {self.name} makes {found} of {tuple(x.shape)}; give a function that "
+                "returns a tensor of the same shape"
+            )
+        return restore(x, y, ~self.acts(params))
+
+
+def augmentation(
+    function: Function,
+    parameters: Sequence[Parameter],
+    name: str | None = None,
+    opaque: bool = False,
+) -> Augmentation:
+    """An augmentation of a function of your own.
+
+        gain = ai.Parameter("gain", "factor", low=0.5, high=2.0, identity=1.0)
+        louder = ai.augmentation(lambda x, params: x * params, [gain], name="gain")
+
+    Args:
+        function: clips (B, ...) and parameters (B, P), a column for each of `parameters` -> clips
+            (B, ...), on the same device. Pure: what is random comes from the parameters, such as a
+            seed. Rows of identity parameters are returned unchanged, whatever it makes of them.
+        parameters: at least one. name: by default that of the function.
+        opaque: whether no gradient with respect to the clips passes the function.
+
+    Raises:
+        UserError: no parameter, no name, or a parameter whose range is none.
+    """
+    called = str(name or getattr(function, "__name__", ""))
+    if not called.isidentifier():
+        raise UserError(f"the augmentation's name is '{called}'; give name= letters, digits and _")
+    if not parameters:
+        raise UserError(f"augmentation {called} has no parameters; give one ai.Parameter or more")
+    for parameter in parameters:
+        check_range(
+            f"{called}.{parameter.name}", parameter.low, parameter.high, ANY, parameter.unit
+        )
+    return _OfFunction(function, tuple(parameters), called, opaque)
 
 
 def check_range(

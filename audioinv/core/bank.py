@@ -31,7 +31,8 @@ class AugmentationBank:
 
     Args:
         augmentations: in the order in which they are applied.
-        space: says which component of a descriptor switches which augmentation.
+        space: says which component of a descriptor switches which augmentation; None gives each a
+            component of its own.
         inactive: what two views of a clip do with an augmentation whose component is 0.
             "identity" leaves both alone (the paper). "shared" gives both the same parameters, so
             the factor varies between clips and not between views: a cue that the encoder may use.
@@ -57,7 +58,7 @@ class AugmentationBank:
     def __init__(
         self,
         augmentations: Sequence[Augmentation],
-        space: DescriptorSpace,
+        space: DescriptorSpace | None = None,
         inactive: str = "identity",
         probability: float = 1.0,
         probabilities: Mapping[str, Mapping[str, float]] | None = None,
@@ -65,6 +66,8 @@ class AugmentationBank:
         order: str = "bank",
     ) -> None:
         self.augmentations = {augmentation.name: augmentation for augmentation in augmentations}
+        if space is None:
+            space = DescriptorSpace.single([a.name for a in augmentations])
         if sorted(a.name for a in augmentations) != sorted(space.augmentations):
             raise UserError(
                 f"the bank has {sorted(self.augmentations)}, "

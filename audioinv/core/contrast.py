@@ -1,9 +1,4 @@
-"""What pre-training contrasts: SimCLR, MoCo-v2 or MoCo-v3 around one conditioned encoder.
-
-Each is a module with the same three steps: `forward` gives the projections of a process's views and
-any further losses by name, `loss` compares the projections of all processes together, `after_step`
-follows the optimiser.
-"""
+"""What pre-training contrasts: SimCLR, MoCo-v2 or MoCo-v3 around one conditioned encoder."""
 
 from __future__ import annotations
 
@@ -17,31 +12,44 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from audioinv.core.auxiliary import Equivariance, ParameterPredictor, described
-from audioinv.core.bank import ViewParameters, Views
+from audioinv.core.bank import AugmentationBank, ViewParameters
 from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.objective import Draws, Losses, Objective, Shown, outside_autocast
 from audioinv.core.objectives import moco_v2, moco_v3, nt_xent
-from audioinv.core.penalty import (
-    PenaltyDraws,
-    gradient_penalty,
-    twice_differentiable,
-    without_statistics,
-)
+from audioinv.core.penalty import GradientPenalty
 from audioinv.core.projector import Projector
 
 Projections = Sequence[Tensor]
-Further = dict[str, Tensor]
-"""Losses beside the contrastive one: "predict", "penalty" -> a scalar, not weighted."""
 
 
-class SimCLR(nn.Module):
+class Contrastive(Objective):
+    """Compares projections of all processes' views together: `outputs`, then `loss`."""
+
+    def forward(self, shown: Shown, corner: Tensor) -> Losses:
+        """The contrastive loss, "contrast", and further ones: "predict", "penalty"."""
+        outputs, further = self.outputs(shown, corner)
+        projections = [self.together(output) for output in outputs]
+        with outside_autocast(projections[0]):
+            return {"contrast": self.loss(projections, corner), **further}
+
+    def outputs(self, shown: Shown, corner: Tensor) -> tuple[Projections, Losses]:
+        """Projections (B, dim) of a process's views under a corner (K,), and further losses."""
+        raise NotImplementedError
+
+    def loss(self, projections: Projections, corner: Tensor) -> Tensor:
+        """Compares the projections of all processes."""
+        raise NotImplementedError
+
+
+class SimCLR(Contrastive):
     """Both views through one network, which may also predict how they were made.
 
     With EquiMod's module the plain clips pass it as well, beside the views, and what the module
     predicts of the views' embeddings is contrasted with what they are.
 
-    The gradient penalty has a pass of view 1 alone, as published: BatchNorm normalises it by its
-    own batch and keeps no statistics of it, so that those see every batch once, with it or without.
-    Second derivatives of the pass over both views would cost more.
+    Args:
+        penalty: None leaves it out.
+        predict_weight: of the predictor's loss; EquiMod's module weighs its own.
     """
 
     def __init__(
@@ -50,54 +58,54 @@ class SimCLR(nn.Module):
         projector: Projector,
         predictor: ParameterPredictor | Equivariance,
         temperature: float,
-        longest: float = math.inf,
+        penalty: GradientPenalty | None = None,
+        predict_weight: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(predictor.bank)
         self.encoder = encoder
         self.projector = projector
         self.predictor = predictor
         self.temperature = temperature
-        self.longest = longest
+        self.penalty = penalty or GradientPenalty(predictor.bank, 0, 0.0)
+        self.predict_weight = predict_weight
 
-    def forward(
-        self,
-        views: Views,
-        params: ViewParameters,
-        descriptor: Tensor,
-        draws: PenaltyDraws | None = None,
-    ) -> tuple[Projections, Further]:
-        """Projections (B, dim) of two views under one descriptor (K,), and the further losses.
+    def views(self, x: Tensor, corner: Tensor, step: Draws, tracked: Sequence[str] = ()) -> Shown:
+        """Two views; for EquiMod the plain clips too; for the penalty view 1 has its graph."""
+        shown = super().views(x, corner, step, [*tracked, *self.penalty.active(corner)])
+        if isinstance(self.predictor, Equivariance):
+            shown = shown._replace(views=(*shown.views, self.bank.plain(x)))
+        keyed = step.generator("penalty")
+        draws = self.penalty.draw(shown.params[0], corner, keyed, step.total, step.own)
+        return shown._replace(draws=draws)
+
+    def outputs(self, shown: Shown, corner: Tensor) -> tuple[Projections, Losses]:
+        """Projections (B, dim) of both views, and "predict" and "penalty" where they are on.
 
         With EquiMod's module, also predicted and actual embeddings of both views, (2 B, dim).
-
-        Args:
-            views: view 1 and view 2, with EquiMod's module the plain clips too.
-            draws: of the gradient penalty; view 1 then has its graph. None leaves it out.
         """
-        features = self.encoder(torch.cat([view.detach() for view in views]), descriptor)
+        views, params, draws = shown
+        features = self.encoder(torch.cat([view.detach() for view in views]), corner)
         first, second = features.chunk(len(views))[:2]
-        projections = self._projections(features[: 2 * len(first)], params, descriptor)
-        further = {}
+        projections = self._projections(features[: 2 * len(first)], params, corner)
+        further: Losses = {}
         if isinstance(self.predictor, Equivariance):
             projections = (*projections, *self.predictor(features, params))
         elif self.predictor.kind != "none":
             further["predict"] = self.predictor((first, second), params)
         if draws is not None:
-            with twice_differentiable(), without_statistics(self.encoder):
-                z = self.encoder(views[0], descriptor)
-            further["penalty"] = gradient_penalty(z, params[0], draws, self.longest)
+            further["penalty"] = self.penalty(self.encoder, views[0], params[0], draws, corner)
         return projections, further
 
     def _projections(
-        self, features: Tensor, params: ViewParameters, descriptor: Tensor
+        self, features: Tensor, params: ViewParameters, corner: Tensor
     ) -> tuple[Tensor, ...]:
         """Projections (B, dim) of view 1 and view 2, whose features (2 B, d) follow another."""
         told = None
         if self.projector.kind == "parameters":
-            told = described(self.predictor.bank, params).to(features)
-        return self.projector(features, descriptor, told).chunk(2)
+            told = described(self.bank, params).to(features)
+        return self.projector(features, corner, told).chunk(2)
 
-    def loss(self, projections: Projections, descriptor: Tensor) -> Tensor:
+    def loss(self, projections: Projections, corner: Tensor) -> Tensor:
         """NT-Xent of both views, and with EquiMod's module that of predicted and actual."""
         first, second, *embeddings = projections
         loss = nt_xent(first, second, self.temperature)
@@ -105,11 +113,17 @@ class SimCLR(nn.Module):
             loss = loss + self.predictor.loss(*embeddings)
         return loss
 
-    def after_step(self, projections: Projections, descriptor: Tensor, progress: float) -> None:
-        """Nothing to follow."""
+    def total(self, losses: Losses) -> Tensor:
+        """The contrastive loss and, by their weights, those beside it."""
+        further: Tensor | float = 0.0
+        if "predict" in losses:
+            further = further + self.predict_weight * losses["predict"]
+        if "penalty" in losses:
+            further = further + self.penalty.weighted(losses["penalty"])
+        return losses["contrast"] + further
 
 
-class MoCoV2(nn.Module):
+class MoCoV2(Contrastive):
     """Momentum contrast (He et al., CVPR 2020; v2: Chen et al., 2020), one queue a corner.
 
     Queries come from view 1, keys from view 2 by a copy of the network that follows it slowly;
@@ -124,47 +138,48 @@ class MoCoV2(nn.Module):
 
     def __init__(
         self,
+        bank: AugmentationBank,
         encoder: AmortisedEncoder,
         projector: Projector,
         queue: Queue,
         temperature: float,
         momentum: float,
     ) -> None:
-        super().__init__()
+        super().__init__(bank)
         self.query = Branch(encoder, projector)
         self.key = MomentumCopy(self.query)
         self.statistics = CornerStatistics(self.query, len(queue.corners))
         self.queue = queue
         self.temperature = temperature
         self.momentum = momentum
+        self.newest: Tensor | None = None  # keys of the step, which `follow` puts into the queue
         # DDP would send all queues to every process at every step; they are equal already.
         self._ddp_params_and_buffers_to_ignore = [f"queue.{n}" for n, _ in queue.named_buffers()]
 
-    def forward(
-        self, views: Views, params: ViewParameters, descriptor: Tensor, draws: None = None
-    ) -> tuple[Projections, Further]:
+    def outputs(self, shown: Shown, corner: Tensor) -> tuple[Projections, Losses]:
         """Query of view 1 and key of view 2, (B, dim) each, and no further loss."""
-        corner = self.queue.index(descriptor)
+        place = self.queue.index(corner)
         before = running_statistics(self.query)
-        query = self.query(views[0], descriptor)
-        self.statistics.load(self.key, corner)
-        key = self.key.eval()(views[1], descriptor)
-        self.statistics.update(self.query, before, corner)
+        query = self.query(shown.views[0], corner)
+        self.statistics.load(self.key, place)
+        key = self.key.eval()(shown.views[1], corner)
+        self.statistics.update(self.query, before, place)
         return (query, key), {}
 
-    def loss(self, projections: Projections, descriptor: Tensor) -> Tensor:
+    def loss(self, projections: Projections, corner: Tensor) -> Tensor:
         """InfoNCE against the queue of this corner."""
-        query, key = projections
-        queue = self.queue.keys[self.queue.index(descriptor)]
-        return moco_v2(query, key, queue, self.temperature)
+        query, self.newest = projections
+        queue = self.queue.keys[self.queue.index(corner)]
+        return moco_v2(query, self.newest, queue, self.temperature)
 
-    def after_step(self, projections: Projections, descriptor: Tensor, progress: float) -> None:
+    def follow(self, corner: Tensor, progress: float) -> None:
         """Moves the copy, and puts the keys of all processes into the corner's queue."""
         self.key.follow(self.query, self.momentum)
-        self.queue.push(self.queue.index(descriptor), projections[1])
+        assert self.newest is not None  # `loss` was before
+        self.queue.push(self.queue.index(corner), self.newest)
 
 
-class MoCoV3(nn.Module):
+class MoCoV3(Contrastive):
     """Momentum contrast within the batch (Chen, Xie and He, ICCV 2021, algorithm 1).
 
     Every view is query and key at once; queries pass one MLP more, `head`, and the momentum rises
@@ -174,50 +189,35 @@ class MoCoV3(nn.Module):
 
     def __init__(
         self,
+        bank: AugmentationBank,
         encoder: AmortisedEncoder,
         projector: Projector,
         head: Projector,
         temperature: float,
         momentum: float,
     ) -> None:
-        super().__init__()
+        super().__init__(bank)
         self.query = Branch(encoder, projector)
         self.head = head
         self.key = MomentumCopy(self.query)
         self.temperature = temperature
         self.momentum = momentum
 
-    def forward(
-        self, views: Views, params: ViewParameters, descriptor: Tensor, draws: None = None
-    ) -> tuple[Projections, Further]:
+    def outputs(self, shown: Shown, corner: Tensor) -> tuple[Projections, Losses]:
         """Predictions, then keys, of views 1 and 2, (B, dim) each, and no further loss."""
-        both = torch.cat(views)
-        query = self.head(self.query(both, descriptor), descriptor)
-        key = self.key(both, descriptor)
+        both = torch.cat(shown.views)
+        query = self.head(self.query(both, corner), corner)
+        key = self.key(both, corner)
         return (*query.chunk(2), *key.chunk(2)), {}
 
-    def loss(self, projections: Projections, descriptor: Tensor) -> Tensor:
+    def loss(self, projections: Projections, corner: Tensor) -> Tensor:
         """Each view's predictions against the other's keys."""
         q1, q2, k1, k2 = projections
         return moco_v3(q1, q2, k1, k2, self.temperature)
 
-    def after_step(self, projections: Projections, descriptor: Tensor, progress: float) -> None:
+    def follow(self, corner: Tensor, progress: float) -> None:
         """Moves the copy, ever more slowly."""
         self.key.follow(self.query, rising_momentum(self.momentum, progress))
-
-
-def weighted(further: Further, predict: float, penalty: float, clamp: float) -> Tensor | float:
-    """What further losses add to the contrastive one by their weights; 0.0 where there are none.
-
-    Args:
-        clamp: a penalty above it counts as this much, and then has no gradient (InvCLR).
-    """
-    total: Tensor | float = 0.0
-    if "predict" in further:
-        total = total + predict * further["predict"]
-    if "penalty" in further:
-        total = total + penalty * further["penalty"].clamp_max(clamp)
-    return total
 
 
 class Branch(nn.Module):

@@ -87,8 +87,12 @@ def gradient_penalty(
     return torch.stack(changes).sum(0).square().clamp_max(longest).mean()
 
 
-class PenaltySampler:
-    """Draws what the penalty of a batch needs, for the augmentations of a bank; or says it is off.
+class GradientPenalty:
+    """The penalty as a loss has it: on which augmentations, how strong, with which draws.
+
+    It has a pass of view 1 alone, as published: BatchNorm normalises it by its own batch and keeps
+    no statistics of it, so that those see every batch once, with it or without. Second derivatives
+    of the pass over both views would cost more.
 
     Args:
         bank: the bank that makes the views. dim: d, of the representation.
@@ -97,6 +101,8 @@ class PenaltySampler:
             no run of the network.
         names: the augmentations to penalise; None takes those with a differentiable parameter
             whose gradient tells what a draw does (`Augmentation.first_order`).
+        clamp: a penalty above it counts as this much, and then has no gradient (InvCLR).
+        longest: of `gradient_penalty`.
 
     Raises:
         UserError: a number out of range, an augmentation that is unknown or cannot be penalised.
@@ -109,6 +115,8 @@ class PenaltySampler:
         weight: float,
         draws: int = 100,
         names: Sequence[str] | None = None,
+        clamp: float = math.inf,
+        longest: float = math.inf,
     ) -> None:
         if not 0 <= weight < float("inf"):
             raise UserError(f"pretrain.penalty is {weight}; give 0 (off) or a number above")
@@ -116,8 +124,32 @@ class PenaltySampler:
             raise UserError(f"pretrain.penalty_draws is {draws}; give 1 or more")
         self.bank = bank
         self.dim = dim
+        self.weight = weight
         self.draws = draws
         self.names = penalised(bank, names) if weight else []
+        self.clamp = clamp
+        self.longest = longest
+
+    def __call__(
+        self,
+        encoder: nn.Module,
+        view: Tensor,
+        params: Mapping[str, Tensor],
+        draws: PenaltyDraws,
+        descriptor: Tensor,
+    ) -> Tensor:
+        """`gradient_penalty` of view 1, (B, ...), under one descriptor (K,); not weighted.
+
+        Args:
+            view: made with its graph from `params`, name -> (B, P). draws: as of `draw`.
+        """
+        with twice_differentiable(), without_statistics(encoder):
+            z = encoder(view, descriptor)
+        return gradient_penalty(z, params, draws, self.longest)
+
+    def weighted(self, penalty: Tensor) -> Tensor:
+        """What a penalty, the mean over all processes, adds to the loss."""
+        return self.weight * penalty.clamp_max(self.clamp)
 
     def active(self, descriptor: Tensor) -> list[str]:
         """Penalised augmentations that `descriptor`, (K,) or (B, K), turns on for some example."""
@@ -158,7 +190,7 @@ class PenaltySampler:
 
 
 def penalised(bank: AugmentationBank, names: Sequence[str] | None = None) -> list[str]:
-    """The augmentations to penalise: `names`, or those that `PenaltySampler` takes by itself.
+    """The augmentations to penalise: `names`, or those that `GradientPenalty` takes by itself.
 
     Raises:
         UserError: an unknown name; one without differentiable parameter; none at all; one whose

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
 from inspect import signature
 from pathlib import Path
 from typing import Any, cast
 
-import torch
-from lightning.fabric import Fabric
-from lightning.fabric.strategies import DDPStrategy
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
@@ -26,11 +20,10 @@ from audioinv.base.files import read_json
 from audioinv.base.randomness import seeded
 from audioinv.conf.schema import Config
 from audioinv.core.backbone import OTHERS, load_trunk
-from audioinv.core.bank import AugmentationBank, ClipSource
+from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.modality import build_frontend, modality_of, registered
 from audioinv.data.pack import Pack, open_pack
-from audioinv.data.rows import training_rows
 from audioinv.data.shards import open_shards
 from audioinv.tasks import modes
 
@@ -130,12 +123,6 @@ def encoder_of(config: Config, bank: AugmentationBank) -> AmortisedEncoder:
     return encoder
 
 
-def training_bank(bank: AugmentationBank, encoder: AmortisedEncoder) -> AugmentationBank:
-    """What makes views for the encoder: `bank`, unless its front end has a way of its own."""
-    own = getattr(encoder.frontend, "training_bank", None)
-    return own(bank) if own else bank
-
-
 def sibling_encoders(config: Config) -> list[AmortisedEncoder]:
     """The finished runs METHOD_sSEED beside this run, of the methods in `backbone.options.parts`.
 
@@ -184,11 +171,6 @@ def encoder_clips(encoder: AmortisedEncoder, pack: Pack, rows: Sequence[int]) ->
     return modality_of(pack.corpus.modality).clips(encoder.frontend, pack, rows)
 
 
-def training_clips(encoder: AmortisedEncoder, pack: Pack) -> ClipSource:
-    """The clips of a pack to pre-train on, as the encoder's front end wants them."""
-    return modality_of(pack.corpus.modality).crops(encoder.frontend, pack, training_rows(pack))
-
-
 def saved_config(run: Path) -> Config:
     """The settings that a run was pre-trained with.
 
@@ -219,33 +201,3 @@ def modes_of(config: Config) -> list[str]:
     """
     wanted = [modes.check(mode) for mode in config.adapt.modes]
     return wanted if is_amortised(config) else ["fixed:all"]
-
-
-def fabric_of(config: Config) -> Fabric:
-    """Lightning Fabric for the configured devices and precision; starts the other processes.
-
-    Raises:
-        UserError: settings that Fabric refuses, or the other processes do not come.
-    """
-    torch.set_float32_matmul_precision("high")
-    if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before CUDA is first used
-    torch.use_deterministic_algorithms(config.deterministic)
-    # Heads of corners that a step does not draw get no gradient.
-    patience = timedelta(seconds=config.timeout_s)
-    ddp = DDPStrategy(find_unused_parameters=True, timeout=patience)
-    try:
-        fabric = Fabric(
-            accelerator=config.accelerator,
-            devices=config.devices,
-            num_nodes=config.nodes,
-            strategy=ddp if config.devices * config.nodes > 1 else "auto",
-            precision=config.precision,  # type: ignore[arg-type]  # Fabric checks it
-        )
-        fabric.launch()
-    except (ValueError, RuntimeError, MisconfigurationException) as error:
-        raise UserError(
-            f"accelerator={config.accelerator} devices={config.devices} nodes={config.nodes} "
-            f"precision={config.precision}: {error}"
-        ) from error
-    return fabric

@@ -10,12 +10,15 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 import torch.distributed as dist
 from lightning.fabric import Fabric
+from lightning.fabric.strategies import DDPStrategy
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
@@ -23,6 +26,47 @@ from audioinv.base.errors import UserError
 LOST = re.compile(
     r"gloo|nccl|connection (closed|reset|refused)|broken pipe|timed out|socket|tcpstore", re.I
 )
+
+
+def make_fabric(
+    device: str = "auto",
+    devices: int = 1,
+    nodes: int = 1,
+    precision: str = "32-true",
+    deterministic: bool = False,
+    timeout_s: int = 600,
+) -> Fabric:
+    """Lightning Fabric for these devices and precision; starts the other processes.
+
+    Args:
+        device: its accelerator: "auto", "cpu", "cuda" or "mps". precision: as of Fabric.
+        nodes: machines, with `devices` of each.
+        deterministic: only algorithms that give the same bits again, or an error.
+        timeout_s: how long one process waits for another before it gives up.
+
+    Raises:
+        UserError: settings that Fabric refuses, or the other processes do not come.
+    """
+    torch.set_float32_matmul_precision("high")
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before CUDA is first used
+    torch.use_deterministic_algorithms(deterministic)
+    # Heads of corners that a step does not draw get no gradient.
+    ddp = DDPStrategy(find_unused_parameters=True, timeout=timedelta(seconds=timeout_s))
+    try:
+        fabric = Fabric(
+            accelerator=device,
+            devices=devices,
+            num_nodes=nodes,
+            strategy=ddp if devices * nodes > 1 else "auto",
+            precision=precision,  # type: ignore[arg-type]  # Fabric checks it
+        )
+        fabric.launch()
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        raise UserError(
+            f"accelerator={device} devices={devices} nodes={nodes} precision={precision}: {error}"
+        ) from error
+    return fabric
 
 
 def gather(x: Tensor, fabric: Fabric) -> Tensor:
@@ -65,10 +109,8 @@ def own_rows(batch_size: int, fabric: Fabric) -> slice:
 
 
 def mean_over_processes(x: Tensor, fabric: Fabric) -> Tensor:
-    """The mean of a scalar over processes, without a gradient; NaN where one of them has NaN."""
-    if fabric.world_size == 1:
-        return x.detach()
-    return cast(Tensor, fabric.all_reduce(x.detach().clone(), reduce_op="mean"))
+    """The mean of a scalar over processes, with gradients; NaN where one of them has NaN."""
+    return x if fabric.world_size == 1 else gather(x[None], fabric).mean()
 
 
 def any_process(flag: bool, fabric: Fabric) -> bool:

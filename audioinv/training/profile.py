@@ -1,10 +1,11 @@
-"""Where the time of a pre-training step goes, by running `pretrain` itself with a stopwatch."""
+"""Where the time of a pre-training step goes, by `pretrain` itself under a stopwatch."""
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -13,19 +14,17 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 from torch import nn
-from torch.optim.optimizer import (
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
 
 from audioinv.base.errors import UserError
 from audioinv.core.bank import AugmentationBank, ClipSource
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.training.loop import PretrainConfig, pretrain
+from audioinv.training.config import PretrainConfig
+from audioinv.training.loop import pretrain
 
 PARTS = ("data", "augmentation", "front end", "network", "backward", "optimiser", "rest")
-"""data: reading a batch. network: conditioning and backbone, forward. backward: of all that has a
-gradient. rest: projector, loss, checks, and what the loop does between the others."""
+"""data: reading a batch. augmentation: views, and what is random in a penalty. network:
+conditioning and backbone, forward. backward: of all that has a gradient. rest: projector, loss,
+checks, and what the loop does between the others."""
 
 
 class Stopwatch:
@@ -58,22 +57,25 @@ class Stopwatch:
         self.steps.append(self._seconds)
         self._seconds = dict.fromkeys(PARTS, 0.0)
 
-    def time(self, owner: Any, method: str, part: str) -> None:
-        """Replaces a method of an object by itself, timed."""
-        run = getattr(owner, method)
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        """Within it, time is `part`'s."""
+        self.begin(part)
+        yield
+        self.end()
 
-        def timed(*arguments: Any, **options: Any) -> Any:
-            self.begin(part)
-            result = run(*arguments, **options)
-            self.end()
-            return result
-
-        setattr(owner, method, timed)
-
-    def time_forward(self, module: nn.Module, part: str) -> None:
-        """Times the forward pass of a module, and of copies of it."""
-        module.register_forward_pre_hook(lambda *_: self.begin(part))
-        module.register_forward_hook(lambda *_: self.end())
+    @contextmanager
+    def forward(self, module: nn.Module, part: str) -> Iterator[None]:
+        """Within it, forward passes of a module, and of copies made of it, are `part`'s."""
+        hooks = [
+            module.register_forward_pre_hook(lambda *_: self.begin(part)),
+            module.register_forward_hook(lambda *_: self.end()),
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def _settle(self) -> None:
         self.wait()
@@ -93,8 +95,7 @@ def profile(
 ) -> dict[str, Any]:
     """Times `steps` steps of pre-training, after one that warms up.
 
-    The encoder is trained by them, and bank, clips and fabric stay timed: throw them away. Nothing
-    is kept on disk.
+    The encoder is trained by them: throw it away. Nothing is kept on disk.
 
     Returns:
         JSON: `step_ms`, the median; `parts`: part -> median `ms` and mean `share` of a step.
@@ -106,24 +107,16 @@ def profile(
         raise UserError(f"steps is {steps}; give 1 or more")
     cuda = fabric.device.type == "cuda"
     watch = Stopwatch(torch.cuda.synchronize if cuda else lambda: None)
-    watch.time(clips, "batch", "data")
-    watch.time(bank, "views", "augmentation")
-    watch.time(fabric, "backward", "backward")
-    watch.time_forward(encoder, "network")
-    watch.time_forward(encoder.frontend, "front end")
-    hooks = [
-        register_optimizer_step_pre_hook(lambda *_: watch.begin("optimiser")),
-        register_optimizer_step_post_hook(lambda *_: watch.end()),
-    ]
     settings = replace(config, steps=steps + 2, checkpoint_every=steps + 2, read_ahead=0)
-    try:
-        with tempfile.TemporaryDirectory() as run:
-            pretrain(
-                encoder, bank, clips, settings, Path(run), fabric, seed, lambda *_: watch.end_step()
-            )
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with (
+        watch.forward(encoder, "network"),
+        watch.forward(encoder.frontend, "front end"),
+        tempfile.TemporaryDirectory() as run,
+    ):
+        pretrain(
+            encoder, bank, clips, settings, Path(run), fabric, seed,
+            progress=lambda *_: watch.end_step(), watch=watch,
+        )  # fmt: skip
     return summary(watch.steps[1:-1])  # the last one writes a checkpoint
 
 

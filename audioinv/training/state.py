@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,31 @@ log = logging.getLogger(__name__)
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int = KEEP) -> Path:
-    """Writes `step_<step>.pt`, then removes all but the newest `keep` checkpoints."""
+    """Writes `step_<step>.pt`, then removes all but the newest `keep` checkpoints.
+
+    Equal states give equal bytes: torch.save would write a file's name into it, and equal names of
+    a state once or twice, as they are one object or two.
+    """
     path = folder / f"step_{step:08d}.pt"
     with atomic_path(path) as temporary:
         try:
-            torch.save(state, temporary)
+            with open(temporary, "wb") as file:
+                torch.save(_interned(state), file)
         except RuntimeError as error:  # torch reports a full disk as a RuntimeError
             raise OSError(f"is the disk full? {str(error).splitlines()[0]}") from error
     for old in checkpoints(folder)[:-keep]:
         old.unlink()
     return path
+
+
+def _interned(value: Any) -> Any:
+    """`value` with one object for all equal names of its dictionaries."""
+    if type(value) is dict:
+        return {
+            sys.intern(key) if type(key) is str else key: _interned(part)
+            for key, part in value.items()
+        }
+    return [_interned(part) for part in value] if type(value) is list else value
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from audioinv.cli import main
-from audioinv.commands import progress
+from audioinv.training import progress
 
 COMMAND = [sys.executable, "-m", "audioinv.cli", "pretrain"]
 

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from audioinv.cli import main
-from audioinv.commands import pretrain as command
 from audioinv.training import log as metrics_log
+from audioinv.training import start
 
 pytestmark = pytest.mark.faults
 STEPS = 2000
@@ -44,9 +44,7 @@ def test_memory_stays_flat_over_2000_steps(
         *packed.settings(tmp_path / "run"), f"pretrain.steps={STEPS}", "pretrain.batch_size=4",
         "pretrain.checkpoint_every=100", "pretrain.log_every=5", "pretrain.log_gradient_norm=true",
     ]  # fmt: skip
-    child = launch(
-        ["pretrain", *settings], lambda: setattr(command, "training_progress", recording)
-    )
+    child = launch(["pretrain", *settings], lambda: setattr(start, "training_progress", recording))
     assert child.end(1100) == 0, child.said()
     resident = [int(line.split()[1]) for line in seen.read_text().splitlines()]
     assert len(resident) == STEPS

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning.fabric import Fabric
+from torch import Tensor
 
 from audioinv.cli import main
+from audioinv.core.bank import AugmentationBank
 from audioinv.training import profile as profiling
-from audioinv.training.loop import PretrainConfig
+from audioinv.training.loop import pretrain
 from audioinv.training.profile import PARTS, Stopwatch, summary
+from tests.core.small_pretraining import Clips, Gain, equal, make_bank, make_encoder, settings
 
 
 def test_table_and_json_of_the_users_own_settings(
@@ -76,32 +80,35 @@ def test_a_part_within_another_counts_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_what_is_slow_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in for the loop whose data take most of the time."""
+    """Real steps on a clock that only clips, bank and front end move."""
     clock = Clock(monkeypatch)
 
-    class Slow:
-        frontend: Any = None
-
-        def batch(self) -> None:
+    class SlowClips(Clips):
+        def batch(self, *arguments: Any) -> Tensor:
             clock.work(3)
+            return super().batch(*arguments)
 
-        def views(self) -> None:
-            clock.work(1)
+    class SlowGain(Gain):
+        def apply(self, x: Tensor, params: Tensor) -> Tensor:
+            clock.work(0.25)
+            return super().apply(x, params)
 
-        def register_forward_pre_hook(self, hook: Any) -> None: ...
+    bank, encoder = make_bank(), make_encoder()
+    bank = AugmentationBank([SlowGain("gain"), SlowGain("other")], bank.space)
+    encoder.frontend.register_forward_hook(lambda *_: clock.work(1))
+    fabric, config = Fabric(accelerator="cpu"), settings(corners="all", log_every=100)
+    found = profiling.profile(encoder, bank, SlowClips(), config, fabric, steps=3)
+    assert found["steps"] == 3 and found["step_ms"] == 5000
+    parts = {part: value["ms"] for part, value in found["parts"].items() if value["ms"]}
+    assert parts == {"data": 3000, "augmentation": 1000, "front end": 1000}
+    assert found["parts"]["data"]["share"] == 0.6
+    encoder(torch.zeros(2, 1, 16, 12), torch.ones(2))  # not timed any more
 
-        def register_forward_hook(self, hook: Any) -> None: ...
 
-    def loop(encoder: Any, bank: Any, clips: Any, config: Any, *others: Any) -> None:
-        for _ in range(config.steps):
-            clips.batch()
-            bank.views()
-            others[-1](0, 0.0, 0.0)
-
-    monkeypatch.setattr(profiling, "pretrain", loop)
-    parts: Any = [Slow() for _ in range(3)]
-    parts[0].frontend = Slow()
-    found = profiling.profile(*parts, PretrainConfig(), Fabric(accelerator="cpu"), steps=3)
-    assert found["steps"] == 3
-    assert found["parts"]["data"] == {"ms": 3000, "share": 0.75}
-    assert found["parts"]["augmentation"] == {"ms": 1000, "share": 0.25}
+def test_a_timed_encoder_trains_as_ever(tmp_path: Path) -> None:
+    watch = Stopwatch(lambda: None)
+    fabric, timed = Fabric(accelerator="cpu"), make_encoder()
+    pretrain(timed, make_bank(), Clips(), settings(), tmp_path / "a", fabric, watch=watch)
+    plain = make_encoder()
+    pretrain(plain, make_bank(), Clips(), settings(), tmp_path / "b", fabric)
+    assert equal(timed, plain)

@@ -28,6 +28,7 @@ from audioinv.core.contrast import (
     running_statistics,
 )
 from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.objective import Shown
 from audioinv.core.objectives import moco_v2, moco_v3
 from audioinv.core.projector import Projector
 from audioinv.training.loop import PretrainConfig, pretrain
@@ -58,9 +59,9 @@ def make(kind: str, projector: str = "shared", size: int = 8) -> Any:
         mlp = Projector(SPACE, 5, 7, DIM, projector, last_norm=kind == "v3")
         if kind == "v3":
             head = Projector(SPACE, DIM, 7, DIM, projector, last_norm=True)
-            return MoCoV3(encoder, mlp, head, 0.2, 0.9).train()
+            return MoCoV3(BANK, encoder, mlp, head, 0.2, 0.9).train()
         queue = Queue(CORNERS, size, DIM, generator(0, "queue"))
-        return MoCoV2(encoder, mlp, queue, 0.2, 0.9).train()
+        return MoCoV2(BANK, encoder, mlp, queue, 0.2, 0.9).train()
 
 
 def views(n: int = 4, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -68,8 +69,12 @@ def views(n: int = 4, seed: int = 0) -> tuple[Tensor, Tensor]:
     return first, second
 
 
+def shown(pair: tuple[Tensor, Tensor]) -> Shown:
+    return Shown(pair, ({}, {}))
+
+
 def run(model: Any, descriptor: Tensor, seed: int = 0) -> list[Tensor]:
-    projections, further = model(views(seed=seed), ({}, {}), descriptor)
+    projections, further = model.outputs(shown(views(seed=seed)), descriptor)
     assert further == {}
     return list(projections)
 
@@ -157,8 +162,8 @@ def test_a_key_does_not_depend_on_its_batch(projector: str) -> None:
         run(model, CORNERS[1], step)
     (first, second), (_, other) = views(), views(seed=9)
     mixed = torch.cat([second[:1], other[1:]])
-    a = copy.deepcopy(model)((first, second), ({}, {}), CORNERS[1])[0]
-    b = copy.deepcopy(model)((first, mixed), ({}, {}), CORNERS[1])[0]
+    a = copy.deepcopy(model).outputs(shown((first, second)), CORNERS[1])[0]
+    b = copy.deepcopy(model).outputs(shown((first, mixed)), CORNERS[1])[0]
     torch.testing.assert_close(a[1][0], b[1][0], rtol=1e-5, atol=1e-6)
     assert not torch.allclose(a[1][1], b[1][1], atol=1e-3)
 
@@ -167,7 +172,7 @@ def make_without_projector() -> MoCoV2:
     with seeded(0, "contrast"):
         encoder: Any = Small()
         queue = Queue(CORNERS, 8, 5, generator(0, "queue"))
-        return MoCoV2(encoder, Projector(SPACE, 5, kind="none"), queue, 0.2, 0.9).train()
+        return MoCoV2(BANK, encoder, Projector(SPACE, 5, kind="none"), queue, 0.2, 0.9).train()
 
 
 def test_statistics_of_a_corner_are_those_of_its_own_batches() -> None:
@@ -214,7 +219,8 @@ def test_a_step_changes_the_queue_and_statistics_of_its_corner_alone(corner: int
     model = make("v2", "per_descriptor")
     before = snapshot(model)
     projections = run(model, CORNERS[corner])
-    model.after_step(projections, CORNERS[corner], 0.5)
+    model.loss(projections, CORNERS[corner])
+    model.follow(CORNERS[corner], 0.5)
     after = snapshot(model)
     others = [c for c in range(3) if c != corner]
     assert moved(before, after, "queue.keys") and moved(before, after, "statistics.norm_0")
@@ -266,7 +272,8 @@ def test_moco_v3_follows_with_the_rising_momentum_and_v2_with_a_constant_one() -
         with torch.no_grad():
             model.query.encoder.linear.bias.add_(1)
         old = model.key.branch.encoder.linear.bias.clone()
-        model.after_step(run(model, CORNERS[0]), CORNERS[0], progress=0.5)
+        model.loss(run(model, CORNERS[0]), CORNERS[0])
+        model.follow(CORNERS[0], progress=0.5)
         new = model.key.branch.encoder.linear.bias
         torch.testing.assert_close(new - old, torch.full_like(old, 1 - expected))
 

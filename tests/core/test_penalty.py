@@ -13,15 +13,17 @@ from torch import Tensor, nn
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator, seeded
 from audioinv.core.augmentation import Augmentation, Parameter
+from audioinv.core.auxiliary import ParameterPredictor
 from audioinv.core.bank import AugmentationBank
-from audioinv.core.contrast import weighted
+from audioinv.core.contrast import SimCLR
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.penalty import (
+    GradientPenalty,
     PenaltyDraws,
-    PenaltySampler,
     gradient_penalty,
     twice_differentiable,
 )
+from audioinv.core.projector import Projector
 from tests.core.warped import WIDTH, Warp, make_bank, tracked
 
 
@@ -38,7 +40,7 @@ def small_network(norm: bool = False) -> nn.Sequential:
 def test_the_value_is_that_of_a_loop_over_examples_and_draws() -> None:
     bank, network, x = make_bank(), small_network(), batch()
     descriptor = torch.ones(2)
-    view, params, draws = tracked(bank, x, descriptor, PenaltySampler(bank, 4, 0.1, 3))
+    view, params, draws = tracked(bank, x, descriptor, GradientPenalty(bank, 4, 0.1, 3))
     value = gradient_penalty(network(view), params, draws)
     total = 0.0
     for b in range(len(x)):
@@ -72,7 +74,7 @@ def test_the_value_for_a_linear_encoder_in_closed_form() -> None:
 
     bank = AugmentationBank([Shift()], DescriptorSpace.single(["shift"]))
     x, w = batch(), torch.randn(4, WIDTH, generator=generator(0, "w")).double()
-    view, params, draws = tracked(bank, x, torch.ones(1), PenaltySampler(bank, 4, 0.1, 50))
+    view, params, draws = tracked(bank, x, torch.ones(1), GradientPenalty(bank, 4, 0.1, 50))
     z = view.detach() @ w.T
     h = z / z.norm(dim=1, keepdim=True)
     direction = w @ torch.arange(WIDTH).double()
@@ -89,7 +91,7 @@ def test_the_value_for_a_linear_encoder_in_closed_form() -> None:
 def test_gradients_are_those_of_finite_differences(norm: bool) -> None:
     """Second order, through BatchNorm in training mode."""
     bank, network, x = make_bank(), small_network(norm), batch()
-    view, params, draws = tracked(bank, x, torch.ones(2), PenaltySampler(bank, 4, 0.1, 10))
+    view, params, draws = tracked(bank, x, torch.ones(2), GradientPenalty(bank, 4, 0.1, 10))
     weights = list(network.parameters())
     value = gradient_penalty(network(view), params, draws)
     found = torch.autograd.grad(value, weights, retain_graph=True, materialize_grads=True)
@@ -109,7 +111,7 @@ def test_gradients_are_those_of_finite_differences(norm: bool) -> None:
 
 def test_inactive_augmentations_have_no_freedom_and_are_not_followed() -> None:
     bank = make_bank()
-    sampler = PenaltySampler(bank, 4, 0.1, 5)
+    sampler = GradientPenalty(bank, 4, 0.1, 5)
     descriptor = torch.tensor([0.0, 1.0])
     assert sampler.active(descriptor) == ["other"]
     _, params, draws = tracked(bank, batch(), descriptor, sampler)
@@ -123,7 +125,7 @@ def test_inactive_augmentations_have_no_freedom_and_are_not_followed() -> None:
 
 def test_a_corner_without_penalised_augmentations_costs_nothing() -> None:
     bank = make_bank()
-    sampler = PenaltySampler(bank, 4, 0.1, 5, ["warp"])
+    sampler = GradientPenalty(bank, 4, 0.1, 5, ["warp"])
     descriptor = torch.tensor([0.0, 1.0])
     with torch.no_grad():
         (view, _), (params, _) = bank.views(
@@ -137,7 +139,7 @@ def test_a_corner_without_penalised_augmentations_costs_nothing() -> None:
 def test_an_example_left_alone_and_a_mode_stay_as_they_are() -> None:
     bank = make_bank(probability=0.5)
     x, descriptor = batch(400), torch.ones(2)
-    _, params, draws = tracked(bank, x, descriptor, PenaltySampler(bank, 4, 0.1, 20))
+    _, params, draws = tracked(bank, x, descriptor, GradientPenalty(bank, 4, 0.1, 20))
     for name, augmentation in bank.augmentations.items():
         acts, moves = augmentation.acts(params[name]), draws.moves[name]
         assert 150 < int(acts.sum()) < 250
@@ -157,14 +159,14 @@ def test_only_augmentations_of_first_order_are_taken_unasked() -> None:
     ripple = Warp("ripple")
     ripple.first_order = False
     bank = AugmentationBank([Warp(), ripple], space)
-    assert PenaltySampler(bank, 4, 0.1).names == ["warp"]
-    assert PenaltySampler(bank, 4, 0.1, names=["ripple", "warp"]).names == ["warp", "ripple"]
-    assert PenaltySampler(bank, 4, 0.0).names == []
+    assert GradientPenalty(bank, 4, 0.1).names == ["warp"]
+    assert GradientPenalty(bank, 4, 0.1, names=["ripple", "warp"]).names == ["warp", "ripple"]
+    assert GradientPenalty(bank, 4, 0.0).names == []
 
 
 def test_a_draw_counts_as_much_as_it_is_told_at_most() -> None:
     bank, network = make_bank(), small_network()
-    view, params, draws = tracked(bank, batch(), torch.ones(2), PenaltySampler(bank, 4, 0.1, 50))
+    view, params, draws = tracked(bank, batch(), torch.ones(2), GradientPenalty(bank, 4, 0.1, 50))
     z, whole = network(view), []
     for b in range(5):
         for n in range(50):
@@ -182,7 +184,7 @@ def test_a_draw_counts_as_much_as_it_is_told_at_most() -> None:
 def test_draws_are_keyed() -> None:
     bank = make_bank()
     one, again, other = (
-        tracked(bank, batch(), torch.ones(2), PenaltySampler(bank, 4, 0.1, 5), seed)[2]
+        tracked(bank, batch(), torch.ones(2), GradientPenalty(bank, 4, 0.1, 5), seed)[2]
         for seed in (0, 0, 1)
     )
     assert torch.equal(one.signs, again.signs) and not torch.equal(one.signs, other.signs)
@@ -224,16 +226,23 @@ def test_backward_stays_away_from_second_derivatives_of_the_augmentation() -> No
 
 
 def test_the_clamp_is_of_the_mean_and_stops_the_gradient() -> None:
-    value = torch.tensor(3.0, requires_grad=True)
-    further = {"penalty": value, "predict": torch.tensor(2.0)}
-    total: Any = weighted(further, predict=0.5, penalty=0.1, clamp=1000.0)
-    assert total.item() == pytest.approx(0.5 * 2 + 0.1 * 3)
+    value, predict = torch.tensor(3.0, requires_grad=True), torch.tensor(2.0)
+    losses = {"contrast": torch.tensor(7.0), "predict": predict, "penalty": value}
+    total = simclr(clamp=1000.0).total(losses)
+    assert total.item() == pytest.approx(7 + 0.5 * 2 + 0.1 * 3)
     (gradient,) = torch.autograd.grad(total, value)
     assert gradient.item() == pytest.approx(0.1)
-    clamped: Any = weighted(further, predict=0.5, penalty=0.1, clamp=1.0)
-    assert clamped.item() == pytest.approx(0.5 * 2 + 0.1)
+    clamped = simclr(clamp=1.0).total(losses)
+    assert clamped.item() == pytest.approx(7 + 0.5 * 2 + 0.1)
     assert torch.autograd.grad(clamped, value)[0].item() == 0
-    assert weighted({}, 1.0, 1.0, 1.0) == 0
+    assert simclr(clamp=1.0).total({"contrast": torch.tensor(7.0)}) == 7
+
+
+def simclr(clamp: float) -> SimCLR:
+    bank = make_bank()
+    penalty = GradientPenalty(bank, 4, 0.1, clamp=clamp)
+    none, nothing = Projector(bank.space, 4, kind="none"), ParameterPredictor(bank, 4)
+    return SimCLR(nn.Identity(), none, nothing, 0.5, penalty, 0.5)  # type: ignore[arg-type]
 
 
 def test_attention_has_a_second_derivative() -> None:
@@ -258,16 +267,16 @@ def test_attention_has_a_second_derivative() -> None:
 )
 def test_settings_that_cannot_work_are_explained(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        PenaltySampler(make_bank(), 4, **{"weight": 0.1, **options})
+        GradientPenalty(make_bank(), 4, **{"weight": 0.1, **options})
 
 
 def test_a_gradient_that_would_be_lost_is_refused() -> None:
     space = DescriptorSpace.single(["warp", "last"])
     bank = AugmentationBank([Warp(), Warp("last", opaque=True)], space)
     with pytest.raises(UserError, match=r"no gradient passes last, so .* cannot act on warp"):
-        PenaltySampler(bank, 4, 0.1)
-    PenaltySampler(bank, 4, 0.0)
+        GradientPenalty(bank, 4, 0.1)
+    GradientPenalty(bank, 4, 0.0)
     bank = make_bank()
-    _, params, draws = tracked(bank, batch(), torch.ones(2), PenaltySampler(bank, 4, 1.0))
+    _, params, draws = tracked(bank, batch(), torch.ones(2), GradientPenalty(bank, 4, 1.0))
     with pytest.raises(UserError, match="no gradient leads from the representation"):
         gradient_penalty(torch.ones(5, 4, requires_grad=True).double(), params, draws)

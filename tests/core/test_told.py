@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from audioinv.base.randomness import generator, seeded
 from audioinv.core.auxiliary import Equivariance, ParameterPredictor, described, described_size
 from audioinv.core.contrast import SimCLR
+from audioinv.core.objective import Shown
 from audioinv.core.projector import Projector
 from tests.core.small_pretraining import make_bank
 
@@ -67,11 +68,11 @@ def test_each_view_is_projected_with_its_own_parameters() -> None:
     (first, second, _), params = batch()
     head, encoder, on = projector(), Small(), BANK.space.all_on()
     contrast: Any = SimCLR(encoder, head, ParameterPredictor(BANK, D), 0.5)  # type: ignore[arg-type]
-    ours, further = contrast((first, second), params, on)
+    ours, further = contrast.outputs(Shown((first, second), params), on)
     both = encoder(torch.cat([first, second]), on)
     expected = head(both, on, described(BANK, params)).chunk(2)
     assert further == {} and all(map(torch.equal, ours, expected))
-    swapped, _ = contrast((first, second), params[::-1], on)
+    swapped, _ = contrast.outputs(Shown((first, second), params[::-1]), on)
     assert not torch.allclose(swapped[0], ours[0])
     contrast.loss(ours, on).backward()
     assert all(bool(p.grad.any()) for p in [*encoder.parameters(), head.embedding[0].weight])
@@ -83,10 +84,10 @@ def test_the_plain_clips_are_embedded_beside_the_views() -> None:
     with seeded(0, "module"):
         module, head = Equivariance(BANK, D, 8, 4), Projector(BANK.space, D, 8, 4)
     contrast: Any = SimCLR(encoder, head, module, 0.5)  # type: ignore[arg-type]
-    outputs, further = contrast(views, params, on)
+    outputs, further = contrast.outputs(Shown(views, params), on)
     assert further == {} and [tuple(z.shape) for z in outputs] == 2 * [(N, 4)] + 2 * [(2 * N, 4)]
     simclr: Any = SimCLR(encoder, head, ParameterPredictor(BANK, D), 0.5)  # type: ignore[arg-type]
-    alone, _ = simclr(views[:2], params, on)
+    alone, _ = simclr.outputs(Shown(views[:2], params), on)
     torch.testing.assert_close(list(outputs[:2]), list(alone))
     loss = contrast.loss(outputs, on)
     torch.testing.assert_close(loss, simclr.loss(alone, on) + module.loss(*outputs[2:]))

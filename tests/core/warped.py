@@ -12,7 +12,7 @@ from audioinv.base.randomness import generator
 from audioinv.core.augmentation import Augmentation, Parameter
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.descriptor import DescriptorSpace
-from audioinv.core.penalty import PenaltyDraws, PenaltySampler
+from audioinv.core.penalty import GradientPenalty, PenaltyDraws
 
 WIDTH = 6
 
@@ -46,7 +46,7 @@ def make_bank(**options: Any) -> AugmentationBank:
 
 
 def tracked(
-    bank: AugmentationBank, x: Tensor, descriptor: Tensor, sampler: PenaltySampler, seed: int = 0
+    bank: AugmentationBank, x: Tensor, descriptor: Tensor, sampler: GradientPenalty, seed: int = 0
 ) -> tuple[Tensor, dict[str, Tensor], PenaltyDraws]:
     """View 1 with its graph, its parameters, and the draws; in double precision if `x` is."""
     with torch.no_grad():

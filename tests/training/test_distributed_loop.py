@@ -26,7 +26,7 @@ from audioinv.core.bank import AugmentationBank
 from audioinv.core.bases import Bases, joined
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.training import loop
+from audioinv.training import loop, run
 from audioinv.training.loop import PretrainConfig, pretrain
 from audioinv.training.processes import SynchronisedNorm, gather, synchronise_norms
 from tests.core.plain_frontend import PlainFrontend
@@ -112,17 +112,17 @@ def train(fabric: Fabric, folder: Path, cases: list[str]) -> None:
 def recorded() -> Iterator[tuple[list[nn.Module], list[dict[str, Tensor]]]]:
     """The module that the loop trains, and a list for its gradients."""
     models: list[nn.Module] = []
-    make = loop.make_contrast
+    make = loop.make_objective
 
     def keep(*arguments: Any) -> Any:
         models.append(make(*arguments))
         return models[-1]
 
-    loop.make_contrast = keep
+    loop.make_objective = keep
     try:
         yield models, []
     finally:
-        loop.make_contrast = make
+        loop.make_objective = make
 
 
 def gradients_of(model: nn.Module) -> dict[str, Tensor]:
@@ -199,7 +199,7 @@ def test_a_wrong_gather_is_found(
     wrong: Callable[..., Tensor], least: float,
 ) -> None:  # fmt: skip
     """By the gradients of the first step, of which `least` is wrong; the loss tells nothing."""
-    monkeypatch.setattr(loop, "gather", wrong)
+    monkeypatch.setattr(run, "gather", wrong)
     on_two_processes(train, tmp_path, ["simclr"])
     right, found = (
         torch.load(folder / "simclr_0.pt", weights_only=True)["gradients"][0]
@@ -216,7 +216,7 @@ def test_a_wrong_gather_is_found(
 def test_a_plain_gather_leaves_nothing_to_learn_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "gather", plain)
+    monkeypatch.setattr(run, "gather", plain)
     with pytest.raises(Exception, match="does not require grad"):
         on_two_processes(train, tmp_path, ["simclr"])
 
@@ -224,20 +224,20 @@ def test_a_plain_gather_leaves_nothing_to_learn_from(
 def train_apart(fabric: Fabric, folder: Path) -> None:
     """A step of different corners; or, alone in the world, its two halves in turn."""
     alone = fabric.world_size == 1
-    draw, rows = loop.draw_corner, loop.own_rows
+    draw, rows = run.draw_corner, run.own_rows
     for rank in (0, 1) if alone else (fabric.global_rank,):
         CASES["apart"] = {
             "descriptors": "per_process", "sync_batch_norm": False, "steps": 1,
             "optimiser": "adamw",
         }  # fmt: skip
         if alone:
-            loop.draw_corner = lambda *given, r=rank: draw(*given[:4], r)
-            loop.own_rows = lambda size, _, r=rank: slice(4 * r, 4 * r + 4)
+            run.draw_corner = lambda *given, r=rank: draw(*given[:4], r)
+            run.own_rows = lambda size, _, r=rank: slice(4 * r, 4 * r + 4)
         train(fabric, folder, ["apart"])
         if alone:
             (folder / "apart_0.pt").rename(folder / f"half_{rank}.pt")
             shutil.rmtree(folder / "apart")
-    loop.draw_corner, loop.own_rows = draw, rows
+    run.draw_corner, run.own_rows = draw, rows
 
 
 def test_processes_of_different_corners_average_their_gradients(
@@ -260,7 +260,7 @@ def corner_of(rank: int) -> list[float]:
     space = DescriptorSpace.single(["gain", "other"])
     bank = AugmentationBank([Gain("gain"), Gain("other")], space)
     config = PretrainConfig(descriptors="per_process")
-    return loop.draw_corner(bank, config, SEED, 0, rank).tolist()
+    return run.draw_corner(bank, config, SEED, 0, rank).tolist()
 
 
 @pytest.mark.parametrize("shape", [(6, 3), (6, 3, 5), (6, 3, 4, 2)])

@@ -17,7 +17,7 @@ from audioinv.core.bank import ALL
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.objectives import nt_xent
 from audioinv.core.penalty import (
-    PenaltySampler,
+    GradientPenalty,
     gradient_penalty,
 )
 from audioinv.core.projector import Projector
@@ -132,7 +132,7 @@ def test_a_resumed_run_with_penalty_ends_with_the_same_weights(tmp_path: Path) -
 def test_the_penalty_lowers_what_it_penalises(tmp_path: Path) -> None:
     """On clips that were not trained on."""
     bank = make_bank()
-    sampler = PenaltySampler(bank, 12, 1.0, 20)
+    sampler = GradientPenalty(bank, 12, 1.0, 20)
     x = torch.randn(64, 1, 16, 12, generator=generator(1, "held out"))
     found = []
     for weight in (0.0, 3.0):

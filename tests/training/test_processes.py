@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -13,12 +14,19 @@ from lightning.fabric import Fabric
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator, seeded
 from audioinv.core.auxiliary import ParameterPredictor
-from audioinv.core.contrast import MoCoV2, MoCoV3, Queue, SimCLR, weighted
+from audioinv.core.contrast import MoCoV2, MoCoV3, Queue, SimCLR
 from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.objective import Shown
 from audioinv.core.objectives import nt_xent
 from audioinv.core.penalty import PenaltyDraws, without_statistics
 from audioinv.core.projector import Projector
-from audioinv.training.processes import SynchronisedNorm, gather, pinned, process_group
+from audioinv.training.processes import (
+    SynchronisedNorm,
+    gather,
+    mean_over_processes,
+    pinned,
+    process_group,
+)
 
 BATCH, STEPS = 6, 5
 
@@ -98,13 +106,14 @@ def train_momentum(fabric: Fabric, out: Path, objective: str) -> None:
     space = DescriptorSpace.single(["a", "b"])
     with seeded(0, "network"):
         encoder: Any = Small()
-        none = Projector(space, 4, kind="none")
+        none, bank = Projector(space, 4, kind="none"), cast(Any, None)
         queue = Queue(space.corners, 4 * BATCH, 4, generator(0, "queue"))
         contrast: Any = (
-            MoCoV2(encoder, none, queue, 0.5, 0.7)
+            MoCoV2(bank, encoder, none, queue, 0.5, 0.7)
             if objective == "moco_v2"
-            else MoCoV3(encoder, none, none, 0.5, 0.7)
+            else MoCoV3(bank, encoder, none, none, 0.5, 0.7)
         ).double()
+    contrast.together = partial(gather, fabric=fabric)
     parameters = [p for p in contrast.parameters() if p.requires_grad]
     wrapped, optimiser = fabric.setup(contrast, torch.optim.SGD(parameters, lr=0.5))
     x = torch.randn(STEPS, 2, 2 * BATCH, 5, generator=generator(0, "x")).double()
@@ -113,16 +122,14 @@ def train_momentum(fabric: Fabric, out: Path, objective: str) -> None:
     losses, gradients = [], {}
     for step, views in enumerate(x):
         corner = space.corners[step % 2].double()
-        parts, _ = wrapped((views[0, rows], views[1, rows]), ({}, {}), corner)
-        projections = [gather(part, fabric) for part in parts]
-        loss = contrast.loss(projections, corner)
+        loss = wrapped(Shown((views[0, rows], views[1, rows]), ({}, {})), corner)["contrast"]
         optimiser.zero_grad()
         fabric.backward(loss)
         losses.append(loss.item())
         if step == 0:
             gradients = {n: p.grad.clone() for n, p in contrast.query.named_parameters()}
         optimiser.step()
-        contrast.after_step(projections, corner, (step + 1) / STEPS)
+        contrast.follow(corner, (step + 1) / STEPS)
     state = {"losses": torch.tensor(losses), "gradients": gradients}
     torch.save({**state, "weights": contrast.state_dict()}, f"{out}_{fabric.global_rank}.pt")
 
@@ -158,6 +165,7 @@ def train_penalised(fabric: Fabric, out: Path) -> None:
         encoder: Any = Small()
         none, nothing = Projector(space, 4, kind="none"), ParameterPredictor(Any, 4)
         contrast: Any = SimCLR(encoder, none, nothing, 0.5).double()
+    contrast.together = partial(gather, fabric=fabric)
     wrapped, optimiser = fabric.setup(contrast, torch.optim.SGD(contrast.parameters(), lr=0.5))
     keyed = generator(0, "x")
     x = torch.randn(STEPS, 2, 2 * BATCH, 5, generator=keyed).double()
@@ -172,13 +180,13 @@ def train_penalised(fabric: Fabric, out: Path) -> None:
         alpha = alphas[step, rows].clone().requires_grad_()
         first = views[0, rows] * (1 + alpha[:, :1]) + alpha[:, 1:]
         draws = PenaltyDraws(signs[step, rows], {"a": moves[step, rows]})
-        parts, further = wrapped((first, views[1, rows]), ({"a": alpha}, {}), corner, draws)
-        projections = [gather(part, fabric) for part in parts]
-        further = {name: gather(value[None], fabric).mean() for name, value in further.items()}
-        loss = contrast.loss(projections, corner) + weighted(further, 0.0, 2.0, 100.0)
+        shown = Shown((first, views[1, rows]), ({"a": alpha}, {}), draws)
+        found = wrapped(shown, corner)
+        penalty = mean_over_processes(found["penalty"], fabric)
+        loss = found["contrast"] + 2 * penalty
         optimiser.zero_grad()
         fabric.backward(loss, inputs=list(contrast.parameters()))
-        losses.append(further["penalty"].item())
+        losses.append(penalty.item())
         if step == 0:
             gradients = {n: p.grad.clone() for n, p in contrast.named_parameters()}
         optimiser.step()

@@ -37,6 +37,10 @@ def test_a_resumed_run_ends_with_the_same_weights(
     torch.rand(7)
     encoder = train(tmp_path, settings(), make_encoder(seed=0 if stop == 2 else 99))
     assert equal(encoder, uninterrupted[1])
+    ends = [
+        checkpoints(run / "checkpoints")[-1].read_bytes() for run in (tmp_path, uninterrupted[0])
+    ]
+    assert ends[0] == ends[1]
     fields = ("step", "loss", "lr", "descriptor")
     rows, whole = (
         [[row[f] for f in fields] for row in logged(run)] for run in (tmp_path, uninterrupted[0])

@@ -12,7 +12,7 @@ from audioinv.base.randomness import generator
 from audioinv.conf.compose import compose_config
 from audioinv.core.backbone import build_backbone
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.core.penalty import PenaltySampler
+from audioinv.core.penalty import GradientPenalty
 from audioinv.training.loop import PretrainConfig
 from audioinv.training.optimiser import make_optimiser
 from vision.augment import build_bank
@@ -78,7 +78,7 @@ def test_invclr_s_settings_are_the_paper_s(corpus: str, words: list[str]) -> Non
     assert (config.adapt.readout, config.adapt.l2) == ("logistic", 1e-5)
     assert max(config.averaging.draws) == 100
     bank = build_bank(**asdict(config.bank))
-    assert PenaltySampler(bank, 4, 0.1, names=told.penalty_on).names == ["colour_jitter"]
+    assert GradientPenalty(bank, 4, 0.1, names=told.penalty_on).names == ["colour_jitter"]
     jitter = bank.augmentations["colour_jitter"].parameters
     assert [p.low for p in jitter] == pytest.approx([0.6, 0.6, 0.6, -0.1])
     assert [p.high for p in jitter] == pytest.approx([1.4, 1.4, 1.4, 0.1])

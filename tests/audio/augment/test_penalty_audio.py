@@ -17,7 +17,7 @@ from audioinv.base.randomness import generator, seeded
 from audioinv.core.augmentation import Augmentation
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.core.penalty import PenaltyDraws, PenaltySampler, gradient_penalty
+from audioinv.core.penalty import GradientPenalty, PenaltyDraws, gradient_penalty
 
 RATE, N = 8000, 2048
 BANK = build_bank(RATE, ranges={"time_shift": {"fractional": True}})  # finite differences
@@ -88,7 +88,7 @@ def test_second_derivatives_through_log_mel(name: str, sounds: ModuleType) -> No
     bank = build_bank(RATE, names=[name])
     x, front, net, corner = clips(sounds), frontend(), network(), torch.ones(1)
     alphas = {name: sampled(bank.augmentations[name]).requires_grad_()}
-    draws = PenaltySampler(bank, 5, 0.1, 10, [name]).draw(alphas, corner, generator(0, "p"))
+    draws = GradientPenalty(bank, 5, 0.1, 10, [name]).draw(alphas, corner, generator(0, "p"))
     assert draws is not None
     maps = front(bank.apply(x, alphas))
     check_second_derivatives(lambda: net(maps), list(net.parameters()), alphas, draws)
@@ -139,7 +139,7 @@ def test_second_derivatives_through_a_whole_encoder(conditioning: str, sounds: M
     corner = BANK.space.parse("-time_mask").double()
     alphas = {name: sampled(a, 6).requires_grad_() for name, a in BANK.augmentations.items()}
     names = [name for name in BANK.augmentations if name != "time_mask"]
-    draws = PenaltySampler(BANK, 5, 0.1, 10, names).draw(alphas, corner, generator(0, "p"))
+    draws = GradientPenalty(BANK, 5, 0.1, 10, names).draw(alphas, corner, generator(0, "p"))
     assert draws is not None and list(draws.moves) == names
     maps = encoder.frontend(BANK.apply(clips(sounds, 6), alphas))
     weights = [p for p in encoder.parameters() if p.requires_grad]
@@ -150,7 +150,7 @@ def test_silence_gives_finite_gradients() -> None:
     x, front, net = torch.zeros(3, N).double(), frontend(), network()
     alphas = {n: sampled(a).requires_grad_() for n, a in BANK.augmentations.items()}
     names = list(BANK.augmentations)
-    draws = PenaltySampler(BANK, 5, 0.1, 10, names).draw(alphas, torch.ones(7), generator(0, "p"))
+    draws = GradientPenalty(BANK, 5, 0.1, 10, names).draw(alphas, torch.ones(7), generator(0, "p"))
     assert draws is not None
     value = gradient_penalty(net(front(BANK.apply(x, alphas))), alphas, draws)
     value.backward(inputs=list(net.parameters()))
@@ -158,9 +158,9 @@ def test_silence_gives_finite_gradients() -> None:
 
 
 def test_what_moves_partials_in_time_or_pitch_is_left_out_unless_named() -> None:
-    taken = PenaltySampler(BANK, 5, 0.1).names
+    taken = GradientPenalty(BANK, 5, 0.1).names
     assert taken == ["fade", "white_noise", "coloured_noise"]
-    assert PenaltySampler(BANK, 5, 0.1, names=["time_shift", "pitch_shift"]).names == [
+    assert GradientPenalty(BANK, 5, 0.1, names=["time_shift", "pitch_shift"]).names == [
         "pitch_shift",
         "time_shift",
     ]
@@ -171,4 +171,4 @@ def test_audiomentations_transforms_are_refused_behind_what_is_penalised() -> No
     last = AudiomentationsAugmentation(audiomentations.Gain(), RATE)
     bank: AugmentationBank = build_bank(RATE, names=["fade"], extra=[last])
     with pytest.raises(UserError, match="no gradient passes gain"):
-        PenaltySampler(bank, 5, 0.1)
+        GradientPenalty(bank, 5, 0.1)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from audioinv.base.randomness import generator, seeded
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.core.penalty import PenaltySampler, gradient_penalty, twice_differentiable
+from audioinv.core.penalty import GradientPenalty, gradient_penalty, twice_differentiable
 from vision.augment import build_bank
 from vision.frontend import Pixels
 
@@ -72,7 +72,7 @@ def test_second_derivatives(name: str) -> None:
     bank, x, net = build_bank(names=[name]), images(), network()
     alphas = {name: bank.augmentations[name].sample(4, generator(0, name)).double()}
     alphas[name].requires_grad_()
-    draws = PenaltySampler(bank, 5, 0.1, 10, [name]).draw(alphas, torch.ones(1), generator(0, "p"))
+    draws = GradientPenalty(bank, 5, 0.1, 10, [name]).draw(alphas, torch.ones(1), generator(0, "p"))
     assert draws is not None
     view, weights = bank.apply(x, alphas), list(net.parameters())
     penalty = gradient_penalty(net(view), alphas, draws)
@@ -111,7 +111,7 @@ def test_second_derivatives(name: str) -> None:
 def test_every_weight_of_a_network_gets_a_finite_gradient(backbone: dict) -> None:
     with seeded(0, "encoder"):
         encoder = AmortisedEncoder(Pixels(12), backbone, {"name": "none"}, BANK.space).train()
-    sampler, corner = PenaltySampler(BANK, encoder.dim, 0.1), BANK.space.all_on()
+    sampler, corner = GradientPenalty(BANK, encoder.dim, 0.1), BANK.space.all_on()
     x = images().float()
     with torch.no_grad():
         views, (params, _) = BANK.views(x, corner, generator(0, "v"), sampler.active(corner))
@@ -126,5 +126,5 @@ def test_every_weight_of_a_network_gets_a_finite_gradient(backbone: dict) -> Non
 
 
 def test_crop_and_rotation_are_left_out_unless_named() -> None:
-    assert PenaltySampler(BANK, 5, 0.1).names == ["colour_jitter", "hue", "blur"]
-    assert PenaltySampler(BANK, 5, 0.1, names=["crop"]).names == ["crop"]
+    assert GradientPenalty(BANK, 5, 0.1).names == ["colour_jitter", "hue", "blur"]
+    assert GradientPenalty(BANK, 5, 0.1, names=["crop"]).names == ["crop"]

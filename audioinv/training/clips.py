@@ -1,0 +1,56 @@
+"""Whatever a user has as clips, as the source that pre-training draws batches from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from audioinv.base.errors import UserError
+from audioinv.core.bank import ALL, AugmentationBank, ClipSource
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.data.modality import modality_of
+from audioinv.data.pack import Pack
+from audioinv.data.rows import training_rows
+
+
+class TensorClips:
+    """Clips (n, ...) in memory, without crops."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def batch(self, indices: Tensor, generator: torch.Generator, own: slice = ALL) -> Tensor:
+        """The clips (B, ...) at `indices[own]`."""
+        return self.x[indices[own]]
+
+
+def training_clips(clips: Pack | Tensor | ClipSource, encoder: AmortisedEncoder) -> ClipSource:
+    """The training rows of a pack, as its modality cuts them; clips (n, ...); or a source as it is.
+
+    Raises:
+        UserError: the pack has another size than the front end wants, or this is no clips.
+    """
+    if isinstance(clips, Pack):
+        modality = modality_of(clips.corpus.modality)
+        modality.check(clips, encoder.frontend)
+        return modality.crops(encoder.frontend, clips, training_rows(clips))
+    if isinstance(clips, Tensor):
+        return TensorClips(clips)
+    if not (hasattr(clips, "batch") and hasattr(clips, "__len__")):
+        raise UserError(
+            f"clips are a {type(clips).__name__}; give a pack, a tensor (n, ...) or an object with "
+            "batch(indices, generator, own) and a length"
+        )
+    return clips
+
+
+def training_bank(bank: AugmentationBank, encoder: AmortisedEncoder) -> AugmentationBank:
+    """What makes views for the encoder: `bank`, unless its front end has a way of its own."""
+    own: Any = getattr(encoder.frontend, "training_bank", None)
+    made: AugmentationBank = own(bank) if own else bank
+    return made

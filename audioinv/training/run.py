@@ -1,0 +1,202 @@
+"""One run, however it ends: it resumes, keys its draws, descends, logs, checkpoints and stops."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor
+
+from audioinv.base.randomness import generator, seeded
+from audioinv.core.bank import ClipSource
+from audioinv.core.bases import release
+from audioinv.core.objective import Losses, Objective, Shown, wide
+from audioinv.training.ahead import ahead
+from audioinv.training.config import PretrainConfig
+from audioinv.training.finite import FiniteSteps
+from audioinv.training.log import MetricsLog
+from audioinv.training.optimiser import make_optimiser, set_learning_rate
+from audioinv.training.order import batch_indices, draw_corner
+from audioinv.training.processes import (
+    any_process,
+    gather,
+    mean_over_processes,
+    own_rows,
+    pinned,
+    synchronise_norms,
+)
+from audioinv.training.resume import resume, training_state, where
+from audioinv.training.signals import Stopped
+from audioinv.training.state import save_checkpoint
+
+Watch = Callable[[str], AbstractContextManager[object]]
+
+
+def unwatched(phase: str) -> AbstractContextManager[object]:
+    """No timer."""
+    return nullcontext()
+
+
+class Run:
+    """A method on its way to `config.steps` steps; begins at the newest checkpoint of `folder`.
+
+    Args:
+        folder: gets metrics.jsonl, tensorboard/ and checkpoints/.
+        method: what is trained, the encoder in it.
+        watch: phase ("data", "augmentation", "backward", "optimiser") -> a context around it.
+
+    Raises:
+        UserError: checkpoints that cannot be read or are of another method.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        method: Objective,
+        config: PretrainConfig,
+        fabric: Fabric,
+        seed: int,
+        watch: Watch = unwatched,
+    ) -> None:
+        self.folder, self.method, self.config = folder, method, config
+        self.fabric, self.seed, self.watch = fabric, seed, watch
+        self.total = config.batch_size * fabric.world_size
+        self.own = own_rows(config.batch_size, fabric)
+        method.together = self.together
+        if config.sync_batch_norm:
+            synchronise_norms(method)
+        optimiser = make_optimiser(method, config)
+        if config.descriptors == "per_process":
+            release(method)  # gradients kept as factors are of one descriptor
+        self.start = resume(folder, method, optimiser, fabric)
+        self.model, self.optimiser = fabric.setup(method, optimiser)
+        explain = partial(where, method.bank, folder)
+        self.finite = FiniteSteps(config.not_finite, config.skip_limit, method, fabric, explain)
+        self.log = MetricsLog(folder, self.start) if fabric.is_global_zero else None
+        self.model.train()
+        self.trained = [p for p in self.model.parameters() if p.requires_grad]
+
+    def steps(self, clips: ClipSource) -> Iterator[Step]:
+        """The steps that are still to do; their batches are read ahead, if that is asked for."""
+        numbers = range(self.start, self.config.steps)
+        batches = ahead(partial(self.read, clips), numbers, self.config.read_ahead)
+        for number in numbers:
+            yield Step(self, number, batches)
+
+    def read(self, clips: ClipSource, number: int) -> Tensor:
+        """This process's clips of a step."""
+        # Drawn for the clips of all processes: the same however many share them. (0 was a rank.)
+        batch = batch_indices(len(clips), self.total, self.seed, number)
+        return clips.batch(batch, generator(self.seed, "crops", number, 0), self.own)
+
+    def together(self, x: Tensor) -> Tensor:
+        """What a process contrasts (B, d): all processes' examples, or its own."""
+        apart = self.config.descriptors == "per_process"
+        return wide(x) if apart else gather(wide(x), self.fabric)
+
+    def save(self, done: int) -> None:
+        """Writes a checkpoint, on the first process."""
+        if self.fabric.is_global_zero:
+            state = training_state(self.model, self.optimiser, done, self.fabric)
+            keep = self.config.keep_checkpoints
+            save_checkpoint(self.folder / "checkpoints", done, state, keep)
+
+
+class Step:
+    """One step of a run, in the order of its methods.
+
+    Attributes:
+        number: from 0. done: steps that are done when it ends. corner: the descriptor (K,).
+        total, own: clips of the joined batch, and which of them this process has.
+    """
+
+    def __init__(self, run: Run, number: int, batches: Iterator[Tensor]) -> None:
+        self.began = time.perf_counter()
+        self.run, self.number, self.batches = run, number, batches
+        self.done = number + 1
+        self.total, self.own = run.total, run.own
+        self.lr = set_learning_rate(run.optimiser, run.config, number)
+        rank = run.fabric.global_rank
+        self.corner = draw_corner(run.method.bank, run.config, run.seed, number, rank)
+        self.loss = 0.0
+
+    def generator(self, purpose: str, *key: int) -> torch.Generator:
+        """The generator of one purpose at this step, equal on all processes."""
+        return generator(self.run.seed, purpose, self.number, *key)
+
+    def batch(self) -> Tensor:
+        """This process's clips, on its device."""
+        with self.run.watch("data"):
+            read = next(self.batches)
+        moved: Tensor = self.run.fabric.to_device(pinned(read, self.run.fabric.device))
+        return moved
+
+    def views(self, x: Tensor) -> Shown:
+        """What the network is shown of clips `x`."""
+        with self.run.watch("augmentation"), torch.no_grad():
+            return self.run.method.views(x, self.corner, self)
+
+    def losses(self, shown: Shown) -> Losses:
+        """The method's losses: of each, the mean over all processes, with gradients to them."""
+        run = self.run
+        run.finite.remember()
+        with seeded(run.seed, "network", self.number, run.fabric.global_rank):  # of dropout
+            losses = run.model(shown, self._on_device())
+        return {name: mean_over_processes(loss, run.fabric) for name, loss in losses.items()}
+
+    def descend(self, losses: Losses) -> None:
+        """One step of the optimiser down the method's total, which the method then follows.
+
+        Raises:
+            UserError: the loss is not finite, and skipping is not allowed or did not help.
+        """
+        run = self.run
+        total = run.method.total(losses)
+        self.loss = float(total.detach())
+        if not run.finite.loss(self.loss, self.number, self.corner):
+            return
+        run.optimiser.zero_grad()
+        with run.watch("backward"):
+            run.fabric.backward(total, inputs=run.trained)  # not to the parameters of view 1
+        if run.finite.gradient(self.number, self.corner):
+            with run.watch("optimiser"):
+                run.optimiser.step()
+            run.method.follow(self._on_device(), self.done / run.config.steps)
+
+    def end(
+        self, losses: Losses, progress: Callable[[int, float, float], None], stop: bool
+    ) -> None:
+        """Logs the step and writes a checkpoint, where they are due.
+
+        Raises:
+            UserError: a checkpoint is due and a weight is not finite.
+            Stopped: `stop` is true on any process; a checkpoint is written.
+        """
+        run, config = self.run, self.run.config
+        last = self.done == config.steps
+        stopping = any_process(stop, run.fabric) and not last
+        if self.done % config.log_every == 0 or last:
+            self._log(losses)
+        if self.done % config.checkpoint_every == 0 or last or stopping:
+            run.finite.weights(self.number, self.corner)
+            run.save(self.done)
+        progress(self.done, self.loss, self.lr)
+        if stopping:
+            run.fabric.barrier()  # until the checkpoint is there
+            raise Stopped(f"stopped after step {self.done} of {config.steps}, which is written")
+
+    def _log(self, losses: Losses) -> None:
+        further = dict(losses) if len(losses) > 1 else {}
+        if self.run.config.log_gradient_norm:
+            further["gradient_norm"] = self.run.finite.gradient_norm()
+        if self.run.log:
+            seconds = time.perf_counter() - self.began
+            self.run.log.write(self.done, self.loss, self.lr, self.corner, seconds, further)
+
+    def _on_device(self) -> Tensor:
+        return self.corner.to(self.run.fabric.device)

@@ -1,0 +1,185 @@
+"""Pre-training in one call: a folder of its own, resumed if it was begun, an encoder at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from audioinv.base.errors import UserError
+from audioinv.base.files import read_json, remove_abandoned, write_json
+from audioinv.base.lock import locked
+from audioinv.base.version import __version__
+from audioinv.core.bank import AugmentationBank, ClipSource
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.data.pack import Pack
+from audioinv.training import loop
+from audioinv.training.clips import training_bank, training_clips
+from audioinv.training.config import PretrainConfig
+from audioinv.training.objective import Make
+from audioinv.training.processes import is_first_process, make_fabric, process_group
+from audioinv.training.progress import training_progress
+from audioinv.training.signals import stop_signals
+
+HARMLESS = ("keep_checkpoints", "read_ahead")  # settings that may differ when a run goes on
+Begin = Callable[[Path], None]
+
+
+def pretrain(
+    encoder: AmortisedEncoder,
+    bank: AugmentationBank,
+    clips: Pack | Tensor | ClipSource,
+    run: str | Path,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    devices: int = 1,
+    nodes: int = 1,
+    precision: str = "32-true",
+    deterministic: bool = False,
+    timeout_s: int = 600,
+    objective: str | Make = "simclr",
+    trained: bool = True,
+    info: Mapping[str, Any] | None = None,
+    begin: Begin | None = None,
+    **settings: Any,
+) -> AmortisedEncoder:
+    """Pre-trains `encoder` in place and returns it, as it is in `run`/encoder.
+
+        ai.pretrain(encoder, bank, pack, run="exp/fsdd", steps=600, lr=6e-3)
+
+    A run that was killed, or stopped by SIGTERM, goes on where it was when the same is called
+    again, and ends with the same weights; a finished one gives its weights.
+
+    Args:
+        encoder: a new one. bank: makes the views.
+        clips: a pack, whose training rows are taken; clips (n, ...) as the front end wants them; or
+            a source of them (`core.bank.ClipSource`).
+        run: folder that gets checkpoints/, metrics.jsonl, tensorboard/ and encoder/.
+        seed: of every draw, but for the encoder's first weights, which are there already.
+        device, devices, nodes, precision, deterministic, timeout_s: as of `make_fabric`.
+        objective: "simclr", "moco_v2", "moco_v3", or a function of (encoder, bank) that makes a
+            loss of your own: an `Objective`.
+        trained: False writes the encoder as it is, a baseline.
+        info: what encoder.json tells of the encoder's making.
+        begin: called with `run` when the folder is locked, instead of keeping and comparing the
+            settings in settings.json: of a caller that does so itself.
+        settings: keywords of `PretrainConfig`.
+
+    Raises:
+        UserError: a setting that there is not or that cannot work; the folder is in use, or was
+            begun with other settings; a loss that is not finite.
+        Stopped: a signal asked for it; a checkpoint is written.
+    """
+    run, own = Path(run), None if isinstance(objective, str) else objective
+    config = _config({**settings, "objective": objective if own is None else "simclr"})
+    source, views = training_clips(clips, encoder), training_bank(bank, encoder)
+    first = is_first_process()  # of several, the one that writes
+    with _owned(run) if first else nullcontext():
+        if first:
+            described = _described(encoder, bank, config, own)
+            (begin or _keep({"seed": seed, "precision": precision, **described}))(run)
+        if _finished(run):
+            return _load(encoder, run)
+        at_first = next(encoder.parameters()).device
+        if trained:
+            fabric = make_fabric(device, devices, nodes, precision, deterministic, timeout_s)
+            _train(encoder, views, source, config, run, fabric, seed, own)
+        if first:
+            made = {"seed": seed, "steps": config.steps, "audioinv": __version__}
+            encoder.save(run / "encoder", info or {**made, **_pack_key(clips)})
+    return encoder.to(at_first).eval()
+
+
+def _train(
+    encoder: AmortisedEncoder,
+    bank: AugmentationBank,
+    clips: ClipSource,
+    config: PretrainConfig,
+    run: Path,
+    fabric: Any,
+    seed: int,
+    objective: Make | None,
+) -> None:
+    with (
+        stop_signals() as stop,
+        process_group(fabric),
+        training_progress(config.steps, run.name) as shown,
+    ):
+        progress = shown if fabric.is_global_zero else (lambda step, loss, lr: None)
+        loop.pretrain(encoder, bank, clips, config, run, fabric, seed, progress, stop, objective)
+
+
+@contextmanager
+def _owned(run: Path) -> Iterator[None]:
+    """The run folder is this process's, and what a killed one left half written is gone."""
+    with locked(run):
+        remove_abandoned(run, run / "checkpoints", run / "encoder")
+        yield
+
+
+def _config(settings: Mapping[str, Any]) -> PretrainConfig:
+    known = [field.name for field in fields(PretrainConfig)]
+    if unknown := [name for name in settings if name not in known]:
+        raise UserError(f"pretrain has no setting {', '.join(unknown)}; it has {', '.join(known)}")
+    return PretrainConfig(**settings)
+
+
+def _described(
+    encoder: AmortisedEncoder, bank: AugmentationBank, config: PretrainConfig, own: Make | None
+) -> dict[str, Any]:
+    """What decides a run beside its clips, as text."""
+    pretrain = {k: str(v) for k, v in asdict(config).items() if k not in HARMLESS}
+    parts = {"frontend": encoder.frontend.config, **encoder.config, "space": bank.space.to_json()}
+    if own is not None:
+        pretrain["objective"] = getattr(own, "__qualname__", type(own).__name__)
+    return {"pretrain": pretrain, **{name: str(value) for name, value in parts.items()}}
+
+
+def _keep(described: dict[str, Any]) -> Begin:
+    """Keeps the settings of a run in settings.json, or compares them with those it was begun with.
+
+    Raises:
+        UserError: they differ.
+    """
+
+    def keep(run: Path) -> None:
+        path = run / "settings.json"
+        begun = any(run.glob("checkpoints/step_*.pt")) or _finished(run)
+        old = read_json(path) if begun and path.exists() else described
+        before, after = (
+            {**d.get("pretrain", {}), **{k: v for k, v in d.items() if k != "pretrain"}}
+            for d in (old, described)
+        )
+        names = [name for name in after if before.get(name, after[name]) != after[name]]
+        if names:
+            differing = "; ".join(f"{name}: {before[name]} -> {after[name]}" for name in names)
+            raise UserError(
+                f"{run} was made with other settings ({differing}); choose another run folder, or "
+                "remove this one"
+            )
+        write_json(path, described)
+
+    return keep
+
+
+def _finished(run: Path) -> bool:
+    return (run / "encoder" / "encoder.json").exists()
+
+
+def _load(encoder: AmortisedEncoder, run: Path) -> AmortisedEncoder:
+    path = run / "encoder" / "encoder.safetensors"
+    try:
+        encoder.load_state_dict(load_file(path))
+    except Exception as error:  # whatever a damaged file provokes
+        raise UserError(f"{path} holds no such encoder: {error}; remove {run}") from error
+    return encoder.eval()
+
+
+def _pack_key(clips: Any) -> dict[str, str]:
+    return {"pack": clips.content_key} if isinstance(clips, Pack) else {}
