@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from inspect import signature
@@ -17,7 +16,7 @@ from lightning.fabric.strategies import DDPStrategy
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from torch import Tensor, nn
+from torch import nn
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from audioinv.audio.hear import TRUSTED_MODULES
@@ -177,11 +176,6 @@ def load_run(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, Pack]:
 def results_of(config: Config) -> Path:
     """The folder that tasks and results go to."""
     return Path(config.out) if config.out else run_of(config)
-
-
-def encoder_clips(encoder: AmortisedEncoder, pack: Pack, rows: Sequence[int]) -> Tensor:
-    """Clips (n, ...) as the encoder's front end wants them."""
-    return modality_of(pack.corpus.modality).clips(encoder.frontend, pack, rows)
 
 
 def training_clips(encoder: AmortisedEncoder, pack: Pack) -> ClipSource:
