@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 
+from audioinv.base.versions import versions
 from audioinv.commands.judging import ADAPTED_BY, already_adapted, features_of
 from audioinv.conf.schema import Config
 from audioinv.data.task import Task
 from audioinv.runs.build import modes_of, results_of, run_of
-from audioinv.runs.folder import command_line, encoder_key, task_folder, versions
+from audioinv.runs.folder import command_line, encoder_key, task_folder
 from audioinv.tasks.adapted import save_adapted
 from audioinv.tasks.clips import TaskFeatures
 from audioinv.tasks.folds import find_tasks

@@ -10,11 +10,12 @@ from typing import Any
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, write_json
 from audioinv.base.tensors import save_tensors
+from audioinv.base.versions import versions
 from audioinv.commands.judging import context_of
 from audioinv.conf.schema import Config
 from audioinv.report.methods import ROW_NAMES
 from audioinv.runs.build import results_of, run_of, saved_config
-from audioinv.runs.folder import command_line, encoder_key, task_folder, versions
+from audioinv.runs.folder import command_line, encoder_key, task_folder
 from audioinv.tasks import modes
 from audioinv.tasks.protocols import Context, protocol_of
 from audioinv.tasks.result import Result

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from audioinv.base.files import write_json
+from audioinv.base.versions import versions
 from audioinv.commands.pretrain import own_settings
 from audioinv.conf.schema import Config
 from audioinv.data.modality import modality_of
@@ -19,7 +20,7 @@ from audioinv.runs.build import (
     training_bank,
     training_clips,
 )
-from audioinv.runs.folder import command_line, hardware, versions
+from audioinv.runs.folder import command_line, hardware
 from audioinv.training.processes import process_group
 from audioinv.training.profile import profile
 

@@ -19,11 +19,21 @@ from audioinv.tasks.clips import TaskFeatures
 from audioinv.tasks.learn import Learnt
 from audioinv.tasks.result import Result
 from audioinv.tasks.settings.adapt import AdaptConfig
+from audioinv.tasks.settings.finetune import FinetuneConfig
+from audioinv.tasks.settings.protocols import AveragingConfig, KnnConfig, RobustnessConfig
 
 PROTOCOLS = (
     "linear", "knn", "fewshot", "factors", "finetune", "averaging", "robustness",
     "fewshot_published",
 )  # fmt: skip
+JUDGES: dict[str, type[Any] | None] = {
+    "linear": None,
+    "knn": KnnConfig,
+    "finetune": FinetuneConfig,
+    "averaging": AveragingConfig,
+    "robustness": RobustnessConfig,
+}
+"""Protocols that judge what one task has learnt, with their settings."""
 ON_TEST_ALONE = ("fewshot", "fewshot_published", "factors")
 WITHOUT_TASKS = ("factors",)
 
