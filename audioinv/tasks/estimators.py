@@ -50,12 +50,6 @@ class _Amortised(BaseEstimator):
         self.calibration_clips = calibration_clips
         self.seed = seed
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Labels (n,), or values (n,) or (n, D), of clips or rows `X`."""
-        check_is_fitted(self)
-        predicted: NDArray[Any] = self.adapted_.predict(self._clips(X))
-        return predicted
-
     def _taken(self, X: Any) -> tuple[AmortisedEncoder, Any]:
         """A frozen encoder and the clips to fit on."""
         if self.encoder is None:
@@ -130,6 +124,12 @@ class AmortisedClassifier(ClassifierMixin, _Amortised):
         self._learn(encoder, clips, labels)
         return self
 
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Labels (n,) of clips or rows `X`."""
+        check_is_fitted(self)
+        predicted: NDArray[Any] = self.adapted_.predict(self._clips(X))
+        return predicted
+
     def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
         """Probabilities (n, m) of `classes_`."""
         check_is_fitted(self)
@@ -164,6 +164,11 @@ class AmortisedRegressor(RegressorMixin, _Amortised):
         one = values.ndim == 1 or values.shape[1] == 1
         self._learn(encoder, clips, column_or_1d(values, warn=True) if one else values)
         return self
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Values (n,) or (n, D) of clips or rows `X`."""
+        check_is_fitted(self)
+        return self.adapted_.predict(self._clips(X)).astype(np.float64)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

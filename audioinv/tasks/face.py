@@ -155,7 +155,7 @@ def adapt(
 ) -> AdaptedTask:
     """A task learns its descriptor and readout from a frozen encoder, as `audioinv adapt` does.
 
-        digit = ai.adapt(encoder, ai.open_pack("packs/fsdd").task("digit"), mode="soft")
+        digit = ai.adapt(encoder, pack.task("digit"), mode="soft")
         mine = ai.adapt(encoder, x, y)  # clips (n, ...) and a label each
 
     Args:
@@ -352,7 +352,8 @@ def clips_for(encoder: AmortisedEncoder, x: Any) -> Tensor:
         UserError: no clips, no finite numbers, or not of the size that the front end wants.
     """
     try:
-        clips = torch.as_tensor(x, dtype=torch.float32, device="cpu").detach()
+        given = x.detach() if isinstance(x, Tensor) else torch.tensor(np.asarray(x))
+        clips = given.to("cpu", torch.float32)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"clips are an array of numbers (n, ...): {error}") from error
     if clips.ndim < 2 or len(clips) == 0 or not bool(clips.isfinite().all()):
