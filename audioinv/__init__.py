@@ -26,20 +26,33 @@ if TYPE_CHECKING:
     from audioinv.core.objective import Objective, Shown
     from audioinv.data.modality import load_encoder
     from audioinv.data.modality import modality_of as modality
-    from audioinv.data.pack import open_pack
+    from audioinv.data.pack import Pack, open_pack
+    from audioinv.data.task import Task
+    from audioinv.tasks.estimators import AmortisedClassifier, AmortisedRegressor
+    from audioinv.tasks.face import AdaptedTask, adapt, embed, evaluate
+    from audioinv.tasks.result import Result
     from audioinv.training.start import pretrain
 
 # name -> the module that has it, and what it is called there
 _FACE = {
+    "AdaptedTask": ("tasks.face", "AdaptedTask"),
+    "AmortisedClassifier": ("tasks.estimators", "AmortisedClassifier"),
+    "AmortisedRegressor": ("tasks.estimators", "AmortisedRegressor"),
     "Augmentation": ("core.augmentation", "Augmentation"),
     "Bank": ("core.bank", "AugmentationBank"),
     "DescriptorSpace": ("core.descriptor", "DescriptorSpace"),
     "Encoder": ("core.encoder", "AmortisedEncoder"),
     "Objective": ("core.objective", "Objective"),
+    "Pack": ("data.pack", "Pack"),
     "Parameter": ("core.augmentation", "Parameter"),
+    "Result": ("tasks.result", "Result"),
     "Shown": ("core.objective", "Shown"),
+    "Task": ("data.task", "Task"),
+    "adapt": ("tasks.face", "adapt"),
     "augmentation": ("core.augmentation", "augmentation"),
     "backbone": ("core.backbone", "build_backbone"),
+    "embed": ("tasks.face", "embed"),
+    "evaluate": ("tasks.face", "evaluate"),
     "load_encoder": ("data.modality", "load_encoder"),
     "modality": ("data.modality", "modality_of"),
     "open_pack": ("data.pack", "open_pack"),
@@ -48,16 +61,25 @@ _FACE = {
 }
 
 __all__ = [
+    "AdaptedTask",
+    "AmortisedClassifier",
+    "AmortisedRegressor",
     "Augmentation",
     "Bank",
     "DescriptorSpace",
     "Encoder",
     "Objective",
+    "Pack",
     "Parameter",
+    "Result",
     "Shown",
+    "Task",
     "__version__",
+    "adapt",
     "augmentation",
     "backbone",
+    "embed",
+    "evaluate",
     "load_encoder",
     "modality",
     "open_pack",

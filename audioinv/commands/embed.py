@@ -23,14 +23,15 @@ import torch
 from audioinv.base.errors import UserError
 from audioinv.base.files import atomic_path
 from audioinv.base.lock import locked
-from audioinv.commands.features import calibration_maps
 from audioinv.conf.schema import Config
 from audioinv.core.encoder import AmortisedEncoder, PlainEncoder
 from audioinv.data.pack import Pack
 from audioinv.data.parallel import SERIAL, Engine, map_all
-from audioinv.runs.build import encoder_clips, load_run, run_of
+from audioinv.runs.build import load_run, run_of
 from audioinv.runs.folder import encoder_key
-from audioinv.tasks.features import FeatureConfig, embed
+from audioinv.tasks.clips import encoder_clips, plain_at
+from audioinv.tasks.features import embed
+from audioinv.tasks.settings.features import FeatureConfig
 
 BATCH = 256
 PIECE_CLIPS = 16 * BATCH  # a worker holds the features of so many
@@ -139,10 +140,9 @@ def _loaded(source: _Source) -> tuple[AmortisedEncoder, PlainEncoder, Pack]:
     config = Config(run=source.run, pack=source.pack or None, features=features)
     config.trusted_modules = list(source.trusted_modules)
     encoder, _, pack = load_run(config)
-    corner = encoder.space.parse(source.descriptor)
     with one_thread():
-        maps = calibration_maps(encoder, pack, source.calibration_clips)
-        return encoder, encoder.at(corner, maps.split(BATCH) if len(maps) else ()), pack
+        plain = plain_at(encoder, pack, source.descriptor, source.calibration_clips)
+    return encoder, plain, pack
 
 
 @contextmanager

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import logging
-from importlib import import_module
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, write_json
 from audioinv.base.tensors import save_tensors
-from audioinv.commands.features import TaskFeatures
-from audioinv.commands.protocols import Context
+from audioinv.base.versions import versions
+from audioinv.commands.judging import context_of
 from audioinv.conf.schema import Config
 from audioinv.report.methods import ROW_NAMES
-from audioinv.runs.build import is_amortised, load_run, results_of, run_of, saved_config
-from audioinv.runs.folder import command_line, encoder_key, versions
+from audioinv.runs.build import results_of, run_of, saved_config
+from audioinv.runs.folder import command_line, encoder_key, task_folder
 from audioinv.tasks import modes
+from audioinv.tasks.protocols import Context, protocol_of
+from audioinv.tasks.result import Result
 
 log = logging.getLogger(__name__)
-PROTOCOLS = (
-    "linear", "knn", "fewshot", "factors", "finetune", "averaging", "robustness",
-    "fewshot_published",
-)  # fmt: skip
-ON_TEST_ALONE = ("fewshot", "fewshot_published", "factors")
 
 
 def main(config: Config) -> None:
@@ -35,43 +32,56 @@ def main(config: Config) -> None:
         UserError: an unknown protocol, one that cannot be scored on validation clips, or results of
             another encoder where this one's would go.
     """
-    if config.protocol not in PROTOCOLS:
-        raise UserError(f"protocol is '{config.protocol}'; give one of {', '.join(PROTOCOLS)}")
-    if config.score_on != "test" and config.protocol in ON_TEST_ALONE:
-        raise UserError(f"protocol {config.protocol} has test clips only; leave score_on at test")
-    encoder, bank, pack = load_run(config)
-    key = encoder_key(run_of(config))
-    method = read_json(Path(str(config.run)) / "encoder" / "encoder.json")["info"].get(
-        "method", config.method
-    )
+    protocol = protocol_of(config.protocol, config.score_on)
+    context = context_of(config)
     given = config.label or saved_config(run_of(config)).label
-    named = given or method
-    features = TaskFeatures(encoder, bank, pack, config)
-    amortised = is_amortised(config)
-    context = Context(config, encoder, bank, pack, features, results_of(config))
-    protocol = import_module(f"audioinv.commands.protocols.{config.protocol}")
-    for folder, make in protocol.rows(context):
+    for row in protocol(context, getattr(config, config.protocol, None)):
+        folder = task_folder(results_of(config), row.task, row.mode) / row.name
         if (folder / "result.json").exists():
-            done = read_json(folder / "result.json")
-            if done.get("encoder", key) != key:
-                raise UserError(
-                    f"{folder} has the result of another encoder; remove it, or give out="
-                )
-            log.info("%s: already done", folder)
-            if given and done.get("named") != named:
-                write_json(folder / "result.json", done | name_anew(done, named))
-            continue
-        row = make()
-        label = row_label(named, row["mode"], row.pop("mode_label", None), amortised)
-        row |= {"method": method, "named": named, "label": label}
-        row |= {"corpus": pack.corpus.name, "encoder": key}
-        if config.score_on == "valid":
-            row["protocol"] += " on validation clips"
-        save_tensors(folder / "per_clip.safetensors", row.pop("per_clip", {}))
-        write_json(
-            folder / "result.json", row | {"command": command_line(), "versions": versions()}
+            keep(folder, encoder_key(run_of(config)), given)
+        else:
+            write(folder, signed(row.make(), context, config, given))
+
+
+def keep(folder: Path, key: str, given: str | None) -> None:
+    """Leaves a result as it is, but for a name that was given to its run.
+
+    Raises:
+        UserError: it is that of another encoder than the one with this key.
+    """
+    done = read_json(folder / "result.json")
+    if done.get("encoder", key) != key:
+        raise UserError(
+            f"{folder} has the result of another encoder; remove it, or give out=ANOTHER"
         )
-        log.info("%s, %s: %s %.4f", row["task"], label, row["metric"], row["value"])
+    log.info("%s: already done", folder)
+    if given and done.get("named") != given:
+        write_json(folder / "result.json", done | name_anew(done, given))
+
+
+def signed(result: Result, context: Context, config: Config, given: str | None) -> Result:
+    """The result with all that tells whose it is and how it was made."""
+    folder = run_of(config) / "encoder"
+    method = read_json(folder / "encoder.json")["info"].get("method", config.method)
+    valid = " on validation clips" if config.score_on == "valid" else ""
+    return replace(
+        result,
+        protocol=f"{result.protocol}{valid}",
+        method=method,
+        named=given or method,
+        label=row_label(given or method, result.mode, result.detail, context.amortised),
+        corpus=context.pack.corpus.name,
+        encoder=encoder_key(run_of(config)),
+        command=command_line(),
+        versions=versions(),
+    )
+
+
+def write(folder: Path, result: Result) -> None:
+    """Writes per_clip.safetensors, then result.json."""
+    save_tensors(folder / "per_clip.safetensors", result.per_clip)
+    write_json(folder / "result.json", result.to_json())
+    log.info("%s, %s: %s %.4f", result.task, result.label, result.metric, result.value)
 
 
 def name_anew(row: dict[str, Any], named: str) -> dict[str, str]:
@@ -81,13 +91,13 @@ def name_anew(row: dict[str, Any], named: str) -> dict[str, str]:
     return {"named": named, "label": ROW_NAMES.get(named, named) + rest}
 
 
-def row_label(named: str, mode: str, detail: str | None = None, amortised: bool = True) -> str:
+def row_label(named: str, mode: str, detail: str = "", amortised: bool = True) -> str:
     """How a table names a row of a method, or of a run that was given a label.
 
     A method that knows one corner only needs no word about it.
     """
     name = ROW_NAMES.get(named, named)
-    if detail is not None:
+    if detail:
         return f"{name}, {detail}"
     if mode == "fixed:all" and not amortised:
         return name

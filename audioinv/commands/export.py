@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from audioinv.base.files import atomic_path
-from audioinv.commands.features import calibration_maps
 from audioinv.conf.schema import Config
-from audioinv.runs.build import encoder_clips, load_run
+from audioinv.runs.build import load_run
+from audioinv.tasks.clips import encoder_clips, plain_at
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +22,7 @@ def main(config: Config, descriptor: str, out: Path) -> None:
     The features are those of `features.layers`; a clip is one window of the encoder.
     """
     encoder, _, pack = load_run(config)
-    maps = calibration_maps(encoder, pack, config.features.calibration_clips)
-    plain = encoder.at(encoder.space.parse(descriptor), maps.split(256) if len(maps) else ())
+    plain = plain_at(encoder, pack, descriptor, config.features.calibration_clips)
     plain.layers = config.features.layers
     example = torch.zeros_like(encoder_clips(encoder, pack, [0, 0]))
     n_features = plain(example).shape[1]

@@ -6,9 +6,8 @@ import logging
 
 from audioinv.base.files import write_json
 from audioinv.conf.schema import Config
-from audioinv.data.rows import sample_rows, test_rows, training_rows
-from audioinv.runs.build import encoder_clips, load_run, results_of
-from audioinv.tasks.measure import measure_invariance
+from audioinv.runs.build import load_run, results_of
+from audioinv.tasks.measure import measure_pack
 
 log = logging.getLogger(__name__)
 
@@ -19,18 +18,7 @@ def main(config: Config) -> None:
     if path.exists():
         log.info("%s: already done", path)
         return
-    encoder, bank, pack = load_run(config)
-    tested = sample_rows(test_rows(pack), config.measure.n_clips, config.seed, "measure")
-    seen = sample_rows(
-        training_rows(pack), config.measure.calibration_clips, config.seed, "calibration"
-    )
-    result = measure_invariance(
-        encoder,
-        bank,
-        encoder_clips(encoder, pack, tested),
-        encoder_clips(encoder, pack, seen),
-        config.seed,
-    )
+    result = measure_pack(*load_run(config), config.measure, config.seed)
     write_json(path, result)
     for name in result["names"]:
         log.info(

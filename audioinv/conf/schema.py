@@ -13,6 +13,13 @@ from audioinv.tasks.settings.adapt import AdaptConfig
 from audioinv.tasks.settings.features import FeatureConfig
 from audioinv.tasks.settings.fewshot import FewShotConfig, PublishedFewShotConfig
 from audioinv.tasks.settings.finetune import FinetuneConfig
+from audioinv.tasks.settings.protocols import (
+    AveragingConfig,
+    FactorsConfig,
+    KnnConfig,
+    MeasureConfig,
+    RobustnessConfig,
+)
 from audioinv.training.config import PretrainConfig
 
 
@@ -152,64 +159,6 @@ class ConditioningConfig:
     hidden: int = 64
     mlps: int = 1
     start: str = "scaled"
-
-
-@dataclass
-class MeasureConfig:
-    """Measured invariance.
-
-    Args:
-        n_clips: test clips. calibration_clips: training clips for BatchNorm statistics.
-    """
-
-    n_clips: int = 300
-    calibration_clips: int = 512
-
-
-@dataclass
-class KnnConfig:
-    """The knn protocol.
-
-    Args:
-        k: neighbours. temperature: of their votes' weights.
-    """
-
-    k: int = 20
-    temperature: float = 0.07
-
-
-@dataclass
-class FactorsConfig:
-    """The factors protocol.
-
-    Args:
-        clips: of the training clips, that a probe is fitted on.
-    """
-
-    clips: int = 1500
-
-
-@dataclass
-class AveragingConfig:
-    """The averaging protocol.
-
-    Args:
-        draws: the numbers of encodings M of its curve.
-    """
-
-    draws: list[int] = field(default_factory=lambda: [1, 2, 3, 5, 10, 20, 30])
-
-
-@dataclass
-class RobustnessConfig:
-    """The robustness protocol.
-
-    Args:
-        strengths: of the augmentations. clips: test clips at most.
-    """
-
-    strengths: list[float] = field(default_factory=lambda: [0.0, 0.25, 0.5, 0.75, 1.0])
-    clips: int = 500
 
 
 @dataclass

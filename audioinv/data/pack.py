@@ -33,6 +33,7 @@ from audioinv.data.manifest import Corpus, Manifest
 from audioinv.data.media import Media, Samples
 from audioinv.data.parallel import SERIAL, Engine, map_all
 from audioinv.data.paths import path_inside
+from audioinv.data.task import PackTask, Task
 
 FORMAT = "audioinv-pack-v2"
 SHARD_BYTES = 128 << 20  # a worker holds twice this
@@ -88,6 +89,18 @@ class Pack:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_pack, (self.directory,)  # a loader's worker maps the files again
+
+    def task(self, task: str | Task) -> PackTask:
+        """A task of the corpus by its name, or one of your own, over these clips.
+
+        Raises:
+            UserError: the corpus has none of that name.
+        """
+        known = {each.name: each for each in self.corpus.tasks}
+        if isinstance(task, str) and task not in known:
+            has = ", ".join(known) or "none"
+            raise UserError(f"unknown task {task}; corpus {self.corpus.name} has {has}")
+        return PackTask(self, known[task] if isinstance(task, str) else task)
 
     def samples(self, index: int) -> Samples:
         """Clip `index`: (n_samples,), a read-only view of the memory map.

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audioinv.base.checked import checked
 from audioinv.base.errors import UserError
+
+if TYPE_CHECKING:
+    from audioinv.data.pack import Pack
 
 KINDS = ("classification", "multilabel", "regression")
 METRICS = ("r2", "mse")
@@ -70,3 +73,11 @@ class Task:
             return cls(**fields)
         except TypeError as error:
             raise UserError(f"not {what}: {error}") from error
+
+
+@dataclass(frozen=True)
+class PackTask:
+    """A task and the clips that it is of; `Pack.task` makes it."""
+
+    pack: Pack
+    task: Task

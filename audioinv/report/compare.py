@@ -15,14 +15,9 @@ from safetensors.numpy import load_file
 from scipy.stats import rankdata
 
 from audioinv.base.errors import UserError
-from audioinv.report.collect import (
-    Experiment,
-    Result,
-    check_distinct,
-    read_experiment,
-    unique,
-)
+from audioinv.report.collect import Experiment, check_distinct, read_experiment, unique
 from audioinv.report.metrics import ERRORS, show
+from audioinv.tasks.result import Result
 
 FLIPS, CHUNK = 10000, 100
 PUBLISHED_COLUMNS = ("row", "corpus", "task", "protocol", "metric", "value", "source")

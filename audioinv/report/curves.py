@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audioinv.report.collect import Result, method_order, unique
+from audioinv.report.collect import method_order, unique
 from audioinv.report.figures import words
 from audioinv.report.metrics import METRIC_NAMES, show
+from audioinv.tasks.result import Result
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from audioinv.base.files import write_text
-from audioinv.report.collect import (
-    Example,
-    Experiment,
-    Result,
-    Run,
-    method_name,
-    read_experiment,
-    unique,
-)
+from audioinv.report.collect import Example, Experiment, Run, method_name, read_experiment, unique
 from audioinv.report.figures import words
 from audioinv.report.metrics import show
 from audioinv.report.pictures import (
@@ -30,6 +22,7 @@ from audioinv.report.pictures import (
 )
 from audioinv.report.sheet import Sheet
 from audioinv.report.tables import hardware, results_table, tables, write_results
+from audioinv.tasks.result import Result
 
 CITATIONS = (
     "R. Chavhan, H. Gouk, J. Stuehmer, C. Heggan, M. Yaghoobi, T. Hospedales. "

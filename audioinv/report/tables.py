@@ -12,17 +12,12 @@ import numpy as np
 
 from audioinv.base.errors import UserError
 from audioinv.base.files import write_text
-from audioinv.report.collect import (
-    Experiment,
-    Result,
-    method_order,
-    read_experiment,
-    unique,
-)
+from audioinv.report.collect import Experiment, method_order, read_experiment, unique
 from audioinv.report.curves import curve_tables
 from audioinv.report.measured import descriptor_table, invariance_table
 from audioinv.report.methods import SCEPTICS
 from audioinv.report.metrics import ERRORS, METRIC_NAMES, show
+from audioinv.tasks.result import Result
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 

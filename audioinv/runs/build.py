@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import asdict
 from inspect import signature
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from torch import Tensor, nn
+from torch import nn
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from audioinv.audio.hear import TRUSTED_MODULES
@@ -164,11 +163,6 @@ def load_run(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, Pack]:
 def results_of(config: Config) -> Path:
     """The folder that tasks and results go to."""
     return Path(config.out) if config.out else run_of(config)
-
-
-def encoder_clips(encoder: AmortisedEncoder, pack: Pack, rows: Sequence[int]) -> Tensor:
-    """Clips (n, ...) as the encoder's front end wants them."""
-    return modality_of(pack.corpus.modality).clips(encoder.frontend, pack, rows)
 
 
 def saved_config(run: Path) -> Config:

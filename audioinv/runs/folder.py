@@ -10,12 +10,7 @@ import re
 import shlex
 import sys
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
-
-from audioinv.base.version import __version__
-
-RECORDED = ("torch", "torchaudio", "timm", "scikit-learn")
 
 
 def task_folder(run: Path, task: str, mode: str) -> Path:
@@ -42,15 +37,6 @@ def _digest(path: Path, mtime_ns: int) -> bytes:
 def command_line() -> str:
     """The command that is running, ready to paste."""
     return shlex.join(["audioinv", *sys.argv[1:]])
-
-
-def versions() -> dict[str, str]:
-    """Versions of what computes the figures."""
-    return {
-        "audioinv": __version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in RECORDED},
-    }
 
 
 def hardware() -> str:

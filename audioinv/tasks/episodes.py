@@ -257,8 +257,8 @@ def support_evidence(support: Tensor) -> Tensor:
     return evidence_on_grid(x @ x.mT / d, y - y.mean(0)).amax(1)
 
 
-def interval(accuracies: Tensor) -> list[float]:
+def interval(accuracies: Tensor) -> tuple[float, float]:
     """95% interval of the mean over episodes (T,)."""
     mean = float(accuracies.mean())
     half = Z * float(accuracies.std()) / len(accuracies) ** 0.5 if len(accuracies) > 1 else 0.0
-    return [max(0.0, mean - half), min(1.0, mean + half)]
+    return max(0.0, mean - half), min(1.0, mean + half)

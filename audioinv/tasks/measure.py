@@ -13,7 +13,11 @@ from audioinv.base.randomness import generator
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.descriptor import flip
 from audioinv.core.encoder import AmortisedEncoder
+from audioinv.data.pack import Pack
+from audioinv.data.rows import sample_rows, test_rows, training_rows
+from audioinv.tasks.clips import encoder_clips
 from audioinv.tasks.features import embed, maps_of
+from audioinv.tasks.settings.protocols import MeasureConfig
 
 
 def centred_cosine(clean: Tensor, augmented: Tensor) -> float:
@@ -30,6 +34,20 @@ def augmented_copies(bank: AugmentationBank, x: Tensor, seed: int) -> dict[str, 
         params = augmentation.sample(len(x), generator(seed, "measure", name))
         copies[name] = augmentation.apply(x, params.to(x.device))
     return copies
+
+
+def measure_pack(
+    encoder: AmortisedEncoder,
+    bank: AugmentationBank,
+    pack: Pack,
+    settings: MeasureConfig,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """`measure_invariance` on test clips of a pack; BatchNorm statistics are of training clips."""
+    tested = sample_rows(test_rows(pack), settings.n_clips, seed, "measure")
+    seen = sample_rows(training_rows(pack), settings.calibration_clips, seed, "calibration")
+    x, calibration = (encoder_clips(encoder, pack, rows) for rows in (tested, seen))
+    return measure_invariance(encoder, bank, x, calibration, seed)
 
 
 def measure_invariance(

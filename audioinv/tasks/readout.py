@@ -70,6 +70,37 @@ class Readout:
         )
 
 
+def probabilities(readout: Readout, scores: Tensor, name: str) -> Tensor:
+    """Probabilities of classes or labels (n, m) that `scores` (n, m) mean; values stay as they are.
+
+    Ridge is fitted to -1 and 1, so that (1 + score) / 2 estimates a probability: the nearest point
+    of the simplex is taken. The others give log odds: of two classes one logit, plus and minus.
+
+    Args:
+        name: of the readout, as in `fit_readout`.
+    """
+    if readout.kind == "regression":
+        return scores
+    if readout.kind == "multilabel":
+        return scores.sigmoid()
+    if name == "ridge":
+        return nearest_probabilities((1 + scores) / 2)
+    two = int((readout.bias > NEVER / 2).sum()) == 2
+    return (scores / 2 if two else scores).softmax(1)
+
+
+def nearest_probabilities(x: Tensor) -> Tensor:
+    """The point of the simplex nearest to each row of `x` (n, m).
+
+    Duchi, Shalev-Shwartz, Singer and Chandra (ICML 2008), figure 1.
+    """
+    ordered = x.double().sort(1, descending=True).values
+    count = torch.arange(1, x.shape[1] + 1)
+    excess = (ordered.cumsum(1) - 1) / count
+    support = (ordered > excess).sum(1, keepdim=True)
+    return (x - excess.gather(1, support - 1)).clamp_min(0).to(x.dtype)
+
+
 def fit_readout(
     features: Tensor,
     targets: Tensor,

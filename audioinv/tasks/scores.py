@@ -33,8 +33,8 @@ def score_outputs(
             label, averaged over the values where there are several.
 
     Returns:
-        the row's values; "per_clip" holds two tensors (n,), `clips` and `score`: 1 where right, or
-        minus the mean squared error, by which `audioinv table` pairs methods clip by clip.
+        fields of a `Result`; "per_clip" holds two tensors (n,), `clips` and `score`: 1 where right,
+        or minus the mean squared error, by which `audioinv table` pairs methods clip by clip.
     """
     if kind == "regression":
         outputs = outputs.squeeze(1)
@@ -90,19 +90,22 @@ def score_classes(predicted: Tensor, targets: Tensor) -> dict[str, Any]:
     }
 
 
-def wilson(share: float, n: int) -> list[float]:
+def wilson(share: float, n: int) -> tuple[float, float]:
     """Wilson's 95% interval of a proportion `share` seen in `n` trials."""
     centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
-    return [max(0.0, centre - half), min(1.0, centre + half)]
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def bootstrap(metric: Any, predicted: Tensor, targets: Tensor, draws: int = 1000) -> list[float]:
+def bootstrap(
+    metric: Any, predicted: Tensor, targets: Tensor, draws: int = 1000
+) -> tuple[float, float]:
     """The 2.5% and 97.5% quantiles of `metric` over resampled test clips."""
     generator = torch.Generator().manual_seed(0)
     rows = torch.randint(len(targets), (draws, len(targets)), generator=generator)
     values = torch.tensor([metric(predicted[r], targets[r]) for r in rows])
-    return torch.quantile(values, torch.tensor([0.025, 0.975])).tolist()
+    low, high = torch.quantile(values, torch.tensor([0.025, 0.975])).tolist()
+    return low, high
 
 
 def _balanced_accuracy(predicted: Tensor, targets: Tensor) -> float:

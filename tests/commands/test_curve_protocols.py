@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,13 @@ from torch import Tensor
 
 from audioinv.audio import modality as audio
 from audioinv.cli import main
-from audioinv.commands.features import TaskFeatures
-from audioinv.commands.protocols import Context
-from audioinv.commands.protocols.robustness import TransformedClips, judged_clips
+from audioinv.commands.judging import context_of
 from audioinv.conf.compose import compose_config
-from audioinv.runs.build import load_run
 from audioinv.tasks.adapt import fit
 from audioinv.tasks.adapted import load_adapted
 from audioinv.tasks.folds import find_tasks, folds
+from audioinv.tasks.protocols import Context
+from audioinv.tasks.protocols.robustness import TransformedClips, judged_clips
 
 Refuse = Callable[[Sequence[str]], str]
 MODES = "adapt.modes=[fixed:all,soft]"
@@ -34,11 +32,7 @@ def made(folder: Path, protocol: str) -> dict[str, dict[str, Any]]:
 
 
 def context(finished: Any, *more: str) -> Context:
-    config = compose_config([*finished.settings(), *more])
-    encoder, bank, pack = load_run(config)
-    return Context(
-        config, encoder, bank, pack, TaskFeatures(encoder, bank, pack, config), finished.run
-    )
+    return context_of(compose_config([*finished.settings(), *more]))
 
 
 def accuracy(finished: Any, world: Context, features_at: Callable[[Tensor], Tensor]) -> float:
@@ -46,7 +40,7 @@ def accuracy(finished: Any, world: Context, features_at: Callable[[Tensor], Tens
     task = find_tasks(world.pack, ["label"])[0]
     (adapted,), _ = load_adapted(finished.run / "tasks" / "label" / "soft")
     data, test = next(folds(world.pack, task, None))
-    readout = fit(adapted.mixture, features_at, data, world.config.adapt)
+    readout = fit(adapted.mixture, features_at, data, world.adapt)
     predicted = readout.predict(adapted.mixture.features(features_at)[test])
     return float((predicted == data.targets[test]).float().mean())
 
@@ -85,10 +79,8 @@ def test_transformed_clips_are_the_banks(finished: Any) -> None:
     """At strength 1 a series alone is its augmentation at the drawn parameters, clip by clip."""
     world = context(finished)
     task = find_tasks(world.pack, ["label"])[0]
-    few = replace(world.config.robustness, clips=5)
-    some = replace(world, config=replace(world.config, robustness=few))
-    rows = tuple(judged_clips(some, task))
-    assert len(rows) == 5 and set(rows) <= set(judged_clips(world, task))
+    rows = tuple(judged_clips(world, task, 5))
+    assert len(rows) == 5 and set(rows) <= set(judged_clips(world, task, 500))
     clips = TransformedClips(world, rows)
     calibration = world.features.calibration.split(256)
     corner = world.encoder.space.parse("-pitch_shift")
@@ -97,7 +89,7 @@ def test_transformed_clips_are_the_banks(finished: Any) -> None:
     cache, _ = world.features.of(task)
     clean = cache(corner)[list(rows)]
     assert torch.allclose(clips.features("pitch_shift", 0.0, corner), clean, atol=1e-5)
-    from audioinv.runs.build import encoder_clips
+    from audioinv.tasks.clips import encoder_clips
 
     x = encoder_clips(world.encoder, world.pack, rows)
     params = clips._params("pitch_shift")["pitch_shift"]

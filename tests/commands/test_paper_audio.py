@@ -13,9 +13,8 @@ import torch
 
 from audioinv import load_encoder
 from audioinv.cli import main
-from audioinv.commands.features import TaskFeatures
+from audioinv.commands.judging import features_of
 from audioinv.conf.compose import compose_config
-from audioinv.runs.build import load_run
 from audioinv.tasks.episodes import Windows
 from audioinv.tasks.folds import find_tasks
 
@@ -81,7 +80,7 @@ def accuracy(settings: list[str], out: Path) -> float:
 
 def test_all_segments_of_a_long_clip_vote(long_clips: list[str], tmp_path: Path) -> None:
     config = compose_config(long_clips)
-    features = TaskFeatures(*load_run(config), config)
+    features = features_of(config)
     cache, _ = features.of(find_tasks(features.pack, ["label"])[0])
     windows = Windows.of(cache.windows(features.bank.space.all_on()), cache.owner)
     assert torch.equal(windows.count, torch.full((6 * CLASSES,), 3)), "15 s, every 5 s"

@@ -14,13 +14,12 @@ from safetensors.torch import load_file, save_file
 from sklearn.linear_model import SGDClassifier
 
 from audioinv.cli import main
-from audioinv.commands.features import TaskFeatures
-from audioinv.commands.protocols import Context
-from audioinv.commands.protocols.fewshot import EpisodesOf
-from audioinv.commands.protocols.fewshot_published import PublishedEpisodes
+from audioinv.commands.judging import context_of, features_of
 from audioinv.conf.compose import compose_config
 from audioinv.runs.build import load_run
 from audioinv.tasks.folds import find_tasks
+from audioinv.tasks.protocols.fewshot import EpisodesOf
+from audioinv.tasks.protocols.fewshot_published import PublishedEpisodes
 
 Refuse = Callable[[Sequence[str]], str]
 FEW = [
@@ -121,12 +120,10 @@ def test_published_few_shot_rows_are_of_raw_features(finished: Any, tmp_path: Pa
     assert row.keys() >= KEYS and row["protocol"] == "fewshot_published-v1 3-way 1-shot"
 
     config = compose_config([*settings, "features.layers=last"])
-    encoder, bank, pack = load_run(config)
-    features = TaskFeatures(encoder, bank, pack, config)
-    context = Context(config, encoder, bank, pack, features, tmp_path)
-    released, own = PublishedEpisodes(context, find_tasks(pack, ["label"])[0]), EpisodesOf
-    config.fewshot = config.fewshot_published
-    before = own(context, released.task).episodes
+    context, few_shot = context_of(config), config.fewshot_published
+    features, encoder, pack = context.features, context.encoder, context.pack
+    released = PublishedEpisodes(context, find_tasks(pack, ["label"])[0], few_shot)
+    before = EpisodesOf(context, released.task, few_shot).episodes
     assert torch.equal(released.episodes.support, before.support), "the sampler is one"
     x = features.of(released.task)[0].windows(encoder.space.all_on()).numpy()
     scores = []
@@ -148,11 +145,9 @@ def test_published_few_shot_rows_have_one_readout(finished: Any, refuse: Refuse)
 def test_few_shot_descriptors_come_from_training_classes(finished: Any, tmp_path: Path) -> None:
     """Features of the clips of the testing classes change nothing that is learnt."""
     config = compose_config([*finished.settings(), *FEW, "protocol=fewshot"])
-    encoder, bank, pack = load_run(config)
-    features = TaskFeatures(encoder, bank, pack, config)
-    context = Context(config, encoder, bank, pack, features, tmp_path)
-    episodes = EpisodesOf(context, find_tasks(pack, ["label"])[0])
-    cache, _ = features.of(episodes.task)
+    context = context_of(config)
+    episodes = EpisodesOf(context, find_tasks(context.pack, ["label"])[0], config.fewshot)
+    cache, _ = context.features.of(episodes.task)
     tested = torch.isin(episodes.labels, episodes.parts[2])
     for mode in ("search", "soft", "validation"):
         before = episodes.learn(mode, cache).reported
@@ -231,7 +226,7 @@ def test_windows_and_averaging_are_options_of_every_row(finished: Any, tmp_path:
         for command in ("adapt", "evaluate"):
             assert main([command, *settings]) == 0
         config = compose_config(settings)
-        features = TaskFeatures(*load_run(config), config)
+        features = features_of(config)
         cache, _ = features.of(find_tasks(features.pack, ["label"])[0])
         assert len(cache.owner) == (180 if name == "hop" else 60)  # 0.6 s: 0, 0.05 and 0.1 s
         values[name] = cache(features.encoder.space.all_on())

@@ -16,8 +16,9 @@ from safetensors.numpy import save_file
 from scipy.stats import rankdata
 
 from audioinv.base.errors import UserError
-from audioinv.report.collect import Result, read_experiment
+from audioinv.report.collect import read_experiment
 from audioinv.report.compare import beside, comparisons, join, paired, published, ranks, tidy
+from audioinv.tasks.result import Result
 
 Make = Callable[..., Path]
 HEAD = "row,corpus,task,protocol,metric,value,source\n"

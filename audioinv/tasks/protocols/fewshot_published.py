@@ -12,28 +12,29 @@ import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
-from audioinv.commands.features import TaskFeatures
-from audioinv.commands.protocols import Context, Rows
-from audioinv.commands.protocols.fewshot import EpisodesOf, rows_of
 from audioinv.tasks.adapt import Mixture
+from audioinv.tasks.clips import TaskFeatures
 from audioinv.tasks.features import FeatureCache
+from audioinv.tasks.protocols import Context, Rows
+from audioinv.tasks.protocols.fewshot import EpisodesOf, rows_of
+from audioinv.tasks.settings.fewshot import PublishedFewShotConfig
 
 
-def rows(context: Context) -> Rows:
+def rows(context: Context, settings: PublishedFewShotConfig) -> Rows:
     """One row for each classification task and mode.
 
     Raises:
         UserError: another readout than the released one.
     """
-    readouts = context.config.fewshot_published.readouts
-    if readouts != ["sgd"]:
+    if settings.readouts != ["sgd"]:
         raise UserError(
-            f"fewshot_published.readouts is {readouts}; published rows are read out by [sgd] "
-            "alone: give protocol=fewshot for others"
+            f"fewshot_published.readouts is {settings.readouts}; published rows are read out by "
+            "[sgd] alone: give protocol=fewshot for others"
         )
-    config = replace(context.config, features=replace(context.config.features, layers="last"))
-    features = TaskFeatures(context.encoder, context.bank, context.pack, config)
-    return rows_of(replace(context, config=config, features=features), PublishedEpisodes)
+    own = context.features
+    last = replace(own.settings, layers="last")
+    features = TaskFeatures(own.encoder, own.pack, last, own.given_bank, own.only)
+    return rows_of(replace(context, features=features), settings, PublishedEpisodes)
 
 
 class PublishedEpisodes(EpisodesOf):

@@ -1,7 +1,7 @@
 """Feature averaging (InvCLR): scores against M, the encodings whose mean is a clip's feature.
 
 Readouts are fitted anew at every M, on training clips that are averaged alike (Foster et al., ICLR
-2021, section 4), at the descriptor that `audioinv adapt` learnt. M = 0 is the clip as it is.
+2021, section 4), at the descriptor that the task learnt. M = 0 is the clip as it is.
 """
 
 from __future__ import annotations
@@ -9,42 +9,40 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
-from audioinv.commands.features import TaskFeatures
-from audioinv.commands.protocols import Context, Rows
-from audioinv.commands.protocols.linear import adapted_folder, scored
 from audioinv.data.task import Task
-from audioinv.runs.build import modes_of
 from audioinv.tasks.adapt import fit
 from audioinv.tasks.adapted import Adapted
+from audioinv.tasks.clips import TaskFeatures
 from audioinv.tasks.features import FeatureCache
-from audioinv.tasks.folds import find_tasks
 from audioinv.tasks.labelled import Labelled, with_few_labels
+from audioinv.tasks.learn import Learnt
+from audioinv.tasks.protocols import Context, Row, Rows
+from audioinv.tasks.protocols.linear import learnt_tasks, scored
+from audioinv.tasks.result import Curve, Result
+from audioinv.tasks.settings.protocols import AveragingConfig
 
 ID = "averaging-v1"
 FeaturesOf = Callable[[Task, int, Tensor], Tensor]
 
 
-def rows(context: Context) -> Rows:
+def rows(context: Context, settings: AveragingConfig) -> Rows:
     """One row for each task and mode: the score at the most draws, and the whole curve.
 
     Raises:
         UserError: no draws, or fewer than 1.
     """
-    draws = sorted(set(context.config.averaging.draws))
+    draws = sorted(set(settings.draws))
     if not draws or draws[0] < 1:
         raise UserError(f"averaging.draws is {draws}; give numbers of encodings, 1 or more")
     features = averaged_features(context, draws)
-    for task in find_tasks(context.pack, context.config.tasks):
-        for mode in modes_of(context.config):
-            adapted = adapted_folder(context, task, mode)
-            yield adapted / "averaging", partial(row, context, features, draws, task, adapted)
+    for task, mode, learnt in learnt_tasks(context, context.tasks):
+        make = partial(row, context, features, draws, task, learnt)
+        yield Row(task.name, mode, "averaging", make)
 
 
 def averaged_features(context: Context, draws: list[int]) -> FeaturesOf:
@@ -52,10 +50,9 @@ def averaged_features(context: Context, draws: list[int]) -> FeaturesOf:
 
     The curves at the last few descriptors are remembered: tasks over the same clips share them.
     """
-    config = context.config
-    most = replace(config.features, views=draws[-1])
-    averaging = replace(config, features=most)
-    source = TaskFeatures(context.encoder, context.bank, context.pack, averaging)
+    own = context.features
+    most = replace(own.settings, views=draws[-1])
+    source = TaskFeatures(own.encoder, own.pack, most, own.bank, own.only)
 
     @lru_cache(maxsize=8)
     def curve(cache: FeatureCache, descriptor: tuple[float, ...]) -> dict[int, Tensor]:
@@ -63,26 +60,23 @@ def averaged_features(context: Context, draws: list[int]) -> FeaturesOf:
 
     def features(task: Task, m: int, descriptor: Tensor) -> Tensor:
         if m == 0:
-            return context.features.of(task)[0](descriptor)
+            return own.of(task)[0](descriptor)
         return curve(source.of(task)[0], tuple(descriptor.tolist()))[m]
 
     return features
 
 
 def row(
-    context: Context, features: FeaturesOf, draws: list[int], task: Task, adapted: Path
-) -> dict[str, Any]:
+    context: Context, features: FeaturesOf, draws: list[int], task: Task, learnt: Learnt
+) -> Result:
     """Scores at M = 0 and at each of `draws`."""
     scores = {
-        m: scored(context, task, adapted, partial(outputs, context, partial(features, task, m)))
+        m: scored(context, task, learnt, partial(outputs, context, partial(features, task, m)))
         for m in (0, *draws)
     }
-    return {
-        **scores[draws[-1]],
-        "protocol": f"{ID} M={draws[-1]}",
-        "x_name": "encodings averaged",
-        "curves": {"": {"x": list(scores), "value": [s["value"] for s in scores.values()]}},
-    }
+    curve = Curve("", tuple(scores), tuple(s.value for s in scores.values()))
+    named = f"{ID} M={draws[-1]}"
+    return replace(scores[draws[-1]], protocol=named, x_name="encodings averaged", curves=(curve,))
 
 
 def outputs(
@@ -94,7 +88,6 @@ def outputs(
     test: Tensor,
 ) -> Tensor:
     """Outputs (n, m) on test rows of a readout fitted to `features_at` of the others."""
-    config = context.config
-    few = with_few_labels(data, config.adapt.labels_per_class, config.seed)
-    readout = fit(fold.mixture, features_at, few, config.adapt)
+    few = with_few_labels(data, context.adapt.labels_per_class, context.seed)
+    readout = fit(fold.mixture, features_at, few, context.adapt)
     return readout.scores(fold.mixture.features(features_at)[test])

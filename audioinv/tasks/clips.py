@@ -1,26 +1,25 @@
-"""The features that tasks are adapted and scored on, alike for every method."""
+"""A pack's clips as an encoder sees them: the features that tasks are adapted and scored on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
-from audioinv.conf.schema import Config
 from audioinv.core.augmentation import Augmentation
 from audioinv.core.bank import AugmentationBank
-from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.encoder import AmortisedEncoder, Descriptor, PlainEncoder
 from audioinv.data.modality import modality_of
 from audioinv.data.pack import Pack
 from audioinv.data.rows import sample_rows, training_rows
 from audioinv.data.task import Task
-from audioinv.runs.build import encoder_clips, run_of, saved_config
 from audioinv.tasks.averaging import TransformedMaps, check_strength
 from audioinv.tasks.features import FeatureCache, maps_of
 from audioinv.tasks.folds import target_index, task_parameters
+from audioinv.tasks.settings.features import FeatureConfig
 
 Change = Callable[[Tensor, Tensor], Tensor]
 
@@ -28,29 +27,54 @@ Change = Callable[[Tensor, Tensor], Tensor]
 class TaskFeatures:
     """`of(task)` gives the features of a task's clips; tasks over the same clips share them.
 
+    Args:
+        encoder: frozen. pack: whose clips it sees.
+        settings: what a feature is made of.
+        bank: to average over (`settings.views`) and to transform by; None for neither.
+        only: the corner (K,) of an encoder that was trained at one; None for one of many.
+
     Raises:
-        UserError: a hop or a number of views below 0, a strength outside [0, 1].
+        UserError: a hop or a number of views below 0, a strength outside [0, 1], views without a
+            bank, or a pack that is not of the size that the encoder's front end wants.
     """
 
     def __init__(
-        self, encoder: AmortisedEncoder, bank: AugmentationBank, pack: Pack, config: Config
+        self,
+        encoder: AmortisedEncoder,
+        pack: Pack,
+        settings: FeatureConfig,
+        bank: AugmentationBank | None = None,
+        only: Tensor | None = None,
     ) -> None:
-        check_strength(config.features.strength)
-        if config.features.hop_s < 0 or config.features.views < 0:
+        check_strength(settings.strength)
+        if settings.hop_s < 0 or settings.views < 0:
             raise UserError(
-                f"features.hop_s is {config.features.hop_s} and features.views "
-                f"{config.features.views}; give 0 or more"
+                f"features.hop_s is {settings.hop_s} and features.views "
+                f"{settings.views}; give 0 or more"
             )
+        modality_of(pack.corpus.modality).check(pack, encoder.frontend)
         self.encoder = encoder
-        self.bank = bank
         self.pack = pack
-        self.config = config
+        self.settings = settings
+        self.given_bank = bank
+        self.only = only
         self.caches: dict[str, tuple[FeatureCache, Tensor | None]] = {}
+
+    @property
+    def bank(self) -> AugmentationBank:
+        """The bank.
+
+        Raises:
+            UserError: none was given.
+        """
+        if self.given_bank is None:
+            raise UserError("this transforms clips and there is no bank; give bank=BANK")
+        return self.given_bank
 
     @cached_property
     def calibration(self) -> Tensor:
         """Maps of the training clips that BatchNorm is recomputed from; made when first needed."""
-        return calibration_maps(self.encoder, self.pack, self.config.features.calibration_clips)
+        return calibration_maps(self.encoder, self.pack, self.settings.calibration_clips)
 
     def of(self, task: Task) -> tuple[FeatureCache, Tensor | None]:
         """The features, and the targets (n,) of a task over an augmentation.
@@ -73,7 +97,7 @@ class TaskFeatures:
         # Where a short clip is repeated to fill the window, none can tell how far it was shifted.
         repeat = params is None
         maps, owner = self._maps(change, repeat)
-        settings = self.config.features
+        settings = self.settings
         views = self._views(change, repeat) if settings.views else None
         cache = FeatureCache(
             self.encoder, maps, self.calibration, settings.layers, owner, settings.pool, views
@@ -101,7 +125,7 @@ class TaskFeatures:
 
     def _batches(self, repeat: bool) -> Iterator[tuple[Tensor, Tensor]]:
         windows = modality_of(self.pack.corpus.modality).windows
-        return windows(self.encoder.frontend, self.pack, self.config.features.hop_s, repeat)
+        return windows(self.encoder.frontend, self.pack, self.settings.hop_s, repeat)
 
     def _views(self, change: Change, repeat: bool) -> TransformedMaps:
         """Transformations to average over; an encoder of one corner knows that one only."""
@@ -109,22 +133,20 @@ class TaskFeatures:
         def batches() -> Iterator[tuple[Tensor, Tensor]]:
             return ((change(x, clips), clips) for x, clips in self._batches(repeat))
 
-        settings = self.config.features
+        settings = self.settings
         return TransformedMaps(
             self.bank,
             lambda x: maps_of(self.encoder, x),
             batches,
             settings.views,
             settings.strength,
-            self._only_corner(),
+            self.only,
         )
 
-    def _only_corner(self) -> Tensor | None:
-        """The corner (K,) of an encoder that was trained at one; all on if it ignores corners."""
-        corners = saved_config(run_of(self.config)).pretrain.corners
-        if corners == "space":
-            return None
-        return self.bank.space.parse("all" if corners == "leave_one_out" else corners)
+
+def encoder_clips(encoder: AmortisedEncoder, pack: Pack, rows: Sequence[int]) -> Tensor:
+    """Clips (n, ...) as the encoder's front end wants them."""
+    return modality_of(pack.corpus.modality).clips(encoder.frontend, pack, rows)
 
 
 def calibration_maps(encoder: AmortisedEncoder, pack: Pack, n: int) -> Tensor:
@@ -133,3 +155,15 @@ def calibration_maps(encoder: AmortisedEncoder, pack: Pack, n: int) -> Tensor:
     if not rows:
         return torch.empty(0)
     return maps_of(encoder, encoder_clips(encoder, pack, rows))
+
+
+def plain_at(
+    encoder: AmortisedEncoder, pack: Pack, descriptor: Descriptor, calibration_clips: int = 512
+) -> PlainEncoder:
+    """The network at a descriptor, its BatchNorm statistics recomputed there from training clips.
+
+    Args:
+        calibration_clips: how many of the pack's; 0 keeps the statistics of pre-training.
+    """
+    maps = calibration_maps(encoder, pack, calibration_clips)
+    return encoder.at(descriptor, maps.split(256) if len(maps) else ())

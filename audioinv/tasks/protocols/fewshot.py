@@ -17,11 +17,8 @@ import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
-from audioinv.commands.protocols import Context, Rows
 from audioinv.data.rows import test_rows, training_rows
 from audioinv.data.task import Task
-from audioinv.runs.build import is_amortised
-from audioinv.runs.folder import task_folder
 from audioinv.tasks import modes
 from audioinv.tasks.adapt import Mixture, choose
 from audioinv.tasks.episodes import (
@@ -35,38 +32,39 @@ from audioinv.tasks.episodes import (
     split_classes,
 )
 from audioinv.tasks.features import FeatureCache
-from audioinv.tasks.folds import find_tasks, task_targets
+from audioinv.tasks.folds import task_targets
 from audioinv.tasks.labelled import Labelled
+from audioinv.tasks.protocols import Context, Row, Rows
+from audioinv.tasks.result import Result
 
 log = logging.getLogger(__name__)
 N_CHOOSING = 500
 """Episodes by which the mode `validation` judges a corner."""
 
 
-def rows(context: Context) -> Rows:
+def rows(context: Context, settings: FewShotConfig) -> Rows:
     """One row for each classification task, mode and readout."""
-    return rows_of(context, EpisodesOf)
+    return rows_of(context, settings, EpisodesOf)
 
 
-def rows_of(context: Context, kind: type[EpisodesOf]) -> Rows:
+def rows_of(context: Context, settings: FewShotConfig, kind: type[EpisodesOf]) -> Rows:
     """One row for each classification task, mode and readout, by episodes of a kind.
 
-    A task without classes enough for such episodes is left out with a warning, unless `tasks` names
-    it.
+    A task without classes enough for such episodes is left out with a warning, unless it was chosen
+    by name.
 
     Raises:
         UserError: a mode that there is not.
     """
-    settings: FewShotConfig = getattr(context.config, kind.protocol)
     wanted = [modes.check(mode, episodes=True) for mode in settings.modes]
-    wanted = wanted if is_amortised(context.config) else ["fixed:all"]
-    for task in find_tasks(context.pack, context.config.tasks):
+    wanted = wanted if context.amortised else ["fixed:all"]
+    for task in context.tasks:
         if task.kind != "classification" or task.groups or task.augmentation:
             continue
         try:
-            episodes = kind(context, task)
+            episodes = kind(context, task, settings)
         except UserError as error:
-            if context.config.tasks:
+            if context.named:
                 raise
             log.warning("%s is left out: %s", task.name, error)
             continue
@@ -74,15 +72,14 @@ def rows_of(context: Context, kind: type[EpisodesOf]) -> Rows:
             features = lru_cache(maxsize=1)(partial(episodes.features, mode))
             for readout in settings.readouts:
                 name = f"{kind.protocol}_{settings.n_way}way_{settings.k_shot}shot_{readout}"
-                folder = task_folder(context.out, task.name, mode) / name
-                yield folder, partial(episodes.row, mode, readout, features)
+                yield Row(task.name, mode, name, partial(episodes.row, mode, readout, features))
 
 
 class EpisodesOf:
     """The episodes of one task, the same for every encoder and descriptor.
 
     Args:
-        context: of the run. task: a classification task.
+        context: what is judged. task: a classification task. settings: of the episodes.
 
     Raises:
         UserError: too few classes or clips for such episodes.
@@ -91,11 +88,11 @@ class EpisodesOf:
     protocol = "fewshot"
     version = "v1"
 
-    def __init__(self, context: Context, task: Task) -> None:
+    def __init__(self, context: Context, task: Task, settings: FewShotConfig) -> None:
         self.context = context
         self.task = task
-        self.settings: FewShotConfig = getattr(context.config, self.protocol)
-        self.seed = context.config.seed
+        self.settings = settings
+        self.seed = context.seed
         self.labels, self.classes = task_targets(context.pack, task, None)
         self.parts = split_classes(len(self.classes), self.settings.class_split, self.seed)
         self.episodes = self.draw(test_rows(context.pack), self.parts[2], self.settings)
@@ -108,34 +105,34 @@ class EpisodesOf:
         allowed[clips] = self.labels[clips]
         return draw_episodes(allowed, classes, settings, self.seed)
 
-    def row(self, mode: str, readout: str, features: Any) -> dict[str, Any]:
+    def row(self, mode: str, readout: str, features: Any) -> Result:
         """Mean accuracy over the episodes, with its interval."""
         judge = features()
         began = time.perf_counter()
         accuracies, descriptor, seconds = judge(readout)
         episodes_seconds = time.perf_counter() - began
         s = self.settings
-        return {
-            "protocol": f"{self.protocol}-{self.version} {s.n_way}-way {s.k_shot}-shot",
-            "task": self.task.name,
-            "kind": "classification",
-            "metric": "accuracy",
-            "value": float(accuracies.mean()),
-            "interval": interval(accuracies),
-            "chance": 1 / s.n_way,
-            "n_test": len(accuracies),
-            "n_train": s.n_way * s.k_shot,
-            "mode": mode,
-            "per_clip": {"clips": torch.arange(len(accuracies)), "score": accuracies},
-            "mode_label": f"{modes.label(mode, episodes=True)}, {readout}",
-            "descriptor": self.context.encoder.space.to_dict(descriptor),
-            "layers": self.context.config.features.layers,
-            "readout": readout,
-            "test_classes": [self.classes[k] for k in self.parts[2].tolist()],
-            "seed": self.seed,
-            "seconds": round(seconds, 2),
-            "episodes_seconds": round(episodes_seconds, 2),
-        }
+        return Result(
+            protocol=f"{self.protocol}-{self.version} {s.n_way}-way {s.k_shot}-shot",
+            task=self.task.name,
+            kind="classification",
+            metric="accuracy",
+            value=float(accuracies.mean()),
+            interval=interval(accuracies),
+            chance=1 / s.n_way,
+            n_test=len(accuracies),
+            n_train=s.n_way * s.k_shot,
+            mode=mode,
+            per_clip={"clips": torch.arange(len(accuracies)), "score": accuracies},
+            detail=f"{modes.label(mode, episodes=True)}, {readout}",
+            descriptor=self.context.encoder.space.to_dict(descriptor),
+            layers=self.context.features.settings.layers,
+            readout=readout,
+            test_classes=tuple(self.classes[k] for k in self.parts[2].tolist()),
+            seed=self.seed,
+            seconds=round(seconds, 2),
+            episodes_seconds=round(episodes_seconds, 2),
+        )
 
     def features(self, mode: str) -> Any:
         """For a mode: readout -> (accuracies (T,), descriptor (K,), seconds to learn it)."""
@@ -155,7 +152,7 @@ class EpisodesOf:
 
     def learn(self, mode: str, cache: FeatureCache) -> Mixture:
         """The descriptor of the whole task, from clips of its training classes only."""
-        space, config = self.context.encoder.space, self.context.config
+        space = self.context.encoder.space
         if corner := modes.corner_of(mode):
             return Mixture.single(space.parse(corner))
         seen = self.known[torch.isin(self.labels[self.known], self.parts[0])]
@@ -167,7 +164,7 @@ class EpisodesOf:
         if mode == "validation":
             return self._by_validation(cache, seen)
         data = Labelled(self.labels, "classification", self.classes, seen, seen[:0])
-        return choose(mode, space, cache, data, config.adapt, self.seed)
+        return choose(mode, space, cache, data, self.context.adapt, self.seed)
 
     def judged(self, cache: FeatureCache, mixture: Mixture) -> Tensor:
         """Window features (m, D) that the readouts see."""

@@ -2,44 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
-from audioinv.commands.protocols import Context, Rows
-from audioinv.commands.protocols.linear import adapted_folder, scored
-from audioinv.conf.schema import KnnConfig
 from audioinv.data.task import Task
-from audioinv.runs.build import modes_of
 from audioinv.tasks.adapted import Adapted
 from audioinv.tasks.features import FeatureCache
-from audioinv.tasks.folds import find_tasks
 from audioinv.tasks.labelled import Labelled
+from audioinv.tasks.learn import Learnt
 from audioinv.tasks.neighbours import knn_scores
+from audioinv.tasks.protocols import Context, Row, Rows
+from audioinv.tasks.protocols.linear import learnt_tasks, scored
+from audioinv.tasks.result import Result
+from audioinv.tasks.settings.protocols import KnnConfig
 
 ID = "knn-v1"
 
 
-def rows(context: Context) -> Rows:
+def rows(context: Context, settings: KnnConfig) -> Rows:
     """One row for each classification task and mode."""
-    for task in find_tasks(context.pack, context.config.tasks):
-        if task.kind != "classification":
-            continue
-        for mode in modes_of(context.config):
-            adapted = adapted_folder(context, task, mode)
-            yield adapted / "knn", partial(row, context, task, adapted)
+    tasks = [task for task in context.tasks if task.kind == "classification"]
+    for task, mode, learnt in learnt_tasks(context, tasks):
+        yield Row(task.name, mode, "knn", partial(row, context, settings, task, learnt))
 
 
-def row(context: Context, task: Task, adapted: Path) -> dict[str, Any]:
+def row(context: Context, knn: KnnConfig, task: Task, learnt: Learnt) -> Result:
     """Accuracy over the test rows of all folds together."""
-    knn = context.config.knn
-    return {
-        **scored(context, task, adapted, partial(votes, knn)),
-        "protocol": ID,
-        "readout": f"knn k={knn.k} temperature={knn.temperature}",
-    }
+    result = scored(context, task, learnt, partial(votes, knn))
+    return replace(result, protocol=ID, readout=f"knn k={knn.k} temperature={knn.temperature}")
 
 
 def votes(

@@ -7,8 +7,8 @@ are the same at every strength and for every encoder with the same bank.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,48 +16,48 @@ from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator
-from audioinv.commands.protocols import Context, Rows
-from audioinv.commands.protocols.linear import adapted_folder, scored_on
 from audioinv.data.modality import modality_of
 from audioinv.data.rows import sample_rows
 from audioinv.data.task import Task
-from audioinv.runs.build import modes_of
 from audioinv.tasks.adapted import Adapted
 from audioinv.tasks.features import FeatureCache, embed, maps_of, pool_windows
-from audioinv.tasks.folds import find_tasks, folds
+from audioinv.tasks.folds import folds
 from audioinv.tasks.labelled import Labelled
+from audioinv.tasks.learn import Learnt
+from audioinv.tasks.protocols import Context, Row, Rows
+from audioinv.tasks.protocols.linear import learnt_tasks, scored
+from audioinv.tasks.result import Curve, Result
+from audioinv.tasks.settings.protocols import RobustnessConfig
 
 ID = "robustness-v1"
 TOGETHER = "all together"
 
 
-def rows(context: Context) -> Rows:
+def rows(context: Context, settings: RobustnessConfig) -> Rows:
     """One row for each task and mode, but those whose clips an augmentation has changed already.
 
     Raises:
         UserError: no strength, one below 0, or readouts of averaged features.
     """
-    strengths = sorted(set(context.config.robustness.strengths))
+    strengths = sorted(set(settings.strengths))
     if not strengths or strengths[0] < 0:
         raise UserError(f"robustness.strengths is {strengths}; give numbers, 0 or more")
-    if context.config.features.views:
+    if context.features.settings.views:
         raise UserError("protocol robustness encodes every clip once; leave features.views at 0")
     known: dict[tuple[int, ...], TransformedClips] = {}
-    for task in find_tasks(context.pack, context.config.tasks):
-        if task.augmentation is not None:
-            continue
-        tested = tuple(judged_clips(context, task))
+    for task in (task for task in context.tasks if task.augmentation is None):
+        tested = tuple(judged_clips(context, task, settings.clips))
         clips = known.setdefault(tested, TransformedClips(context, tested))
-        for mode in modes_of(context.config):
-            adapted = adapted_folder(context, task, mode)
-            yield adapted / "robustness", partial(row, context, clips, strengths, task, adapted)
+        for _, mode, learnt in learnt_tasks(context, [task]):
+            make = partial(row, context, clips, strengths, task, learnt)
+            yield Row(task.name, mode, "robustness", make)
 
 
-def judged_clips(context: Context, task: Task) -> list[int]:
-    """At most `robustness.clips` of the rows that the task's folds test on, ascending."""
-    parts = folds(context.pack, task, None, context.config.score_on)
+def judged_clips(context: Context, task: Task, most: int) -> list[int]:
+    """At most `most` of the rows that the task's folds test on, ascending."""
+    parts = folds(context.pack, task, None, context.score_on)
     rows = sorted(clip for _, test in parts for clip in test.tolist())
-    return sorted(sample_rows(rows, context.config.robustness.clips, 0, "robustness"))
+    return sorted(sample_rows(rows, most, 0, "robustness"))
 
 
 class TransformedClips:
@@ -80,8 +80,9 @@ class TransformedClips:
         key = (series, strength, corner)
         if key not in self.known:
             maps, owner = self._maps(series, strength)
-            found = embed(self._network(corner), maps, self.context.config.features.layers)
-            self.known[key] = pool_windows(found, owner, self.context.config.features.pool)
+            settings = self.context.features.settings
+            found = embed(self._network(corner), maps, settings.layers)
+            self.known[key] = pool_windows(found, owner, settings.pool)
         return self.known[key]
 
     def _network(self, corner: tuple[float, ...]) -> nn.Module:
@@ -99,7 +100,7 @@ class TransformedClips:
         context, bank = self.context, self.context.bank
         params = bank.at_strength(self._params(series), strength)
         windows = modality_of(context.pack.corpus.modality).windows
-        frontend, hop_s = context.encoder.frontend, context.config.features.hop_s
+        frontend, hop_s = context.encoder.frontend, context.features.settings.hop_s
         maps, owner = [], []
         for x, clips in windows(frontend, context.pack, hop_s, True):
             mine = torch.isin(clips, self.rows)
@@ -123,26 +124,22 @@ class TransformedClips:
 
 
 def row(
-    context: Context, clips: TransformedClips, strengths: list[float], task: Task, adapted: Path
-) -> dict[str, Any]:
+    context: Context, clips: TransformedClips, strengths: list[float], task: Task, learnt: Learnt
+) -> Result:
     """The score under all augmentations at the highest strength, and every curve."""
     scores = {
-        (series, s): scored_on(
-            clips.rows, context, task, adapted, partial(outputs, clips, series, s)
-        )
+        (series, s): scored(context, task, learnt, partial(outputs, clips, series, s), clips.rows)
         for series in clips.series
         for s in strengths
     }
-    curves = {
-        series: {"x": strengths, "value": [scores[series, s]["value"] for s in strengths]}
+    curves = tuple(
+        Curve(series, tuple(strengths), tuple(scores[series, s].value for s in strengths))
         for series in clips.series
-    }
-    return {
-        **scores[TOGETHER, strengths[-1]],
-        "protocol": f"{ID} strength {strengths[-1]:g}",
-        "x_name": "strength",
-        "curves": curves,
-    }
+    )
+    named = f"{ID} strength {strengths[-1]:g}"
+    return replace(
+        scores[TOGETHER, strengths[-1]], protocol=named, x_name="strength", curves=curves
+    )
 
 
 def outputs(

@@ -1,0 +1,414 @@
+"""adapt, evaluate and embed: what the public face offers of a frozen encoder.
+
+The numbers are those of `audioinv adapt`, `evaluate` and `embed`: a descriptor is judged under
+BatchNorm statistics that are recomputed there from training clips.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audioinv.base.errors import UserError
+from audioinv.base.versions import versions
+from audioinv.core.bank import AugmentationBank
+from audioinv.core.encoder import AmortisedEncoder, Descriptor
+from audioinv.data.modality import load_encoder
+from audioinv.data.pack import Pack
+from audioinv.data.rows import sample_rows
+from audioinv.data.task import PackTask, Task
+from audioinv.tasks import modes
+from audioinv.tasks.adapted import Adapted
+from audioinv.tasks.averaging import TransformedMaps
+from audioinv.tasks.clips import TaskFeatures, calibration_maps, encoder_clips
+from audioinv.tasks.features import FeatureCache, maps_of
+from audioinv.tasks.features import embed as run_network
+from audioinv.tasks.labelled import Labelled
+from audioinv.tasks.labels import Labels, read_labels
+from audioinv.tasks.learn import described, learn, learn_task
+from audioinv.tasks.protocols import JUDGES, Context, protocol_of
+from audioinv.tasks.protocols.linear import id_of
+from audioinv.tasks.readout import probabilities
+from audioinv.tasks.result import Result
+from audioinv.tasks.scores import score, score_outputs
+from audioinv.tasks.settings.adapt import AdaptConfig
+from audioinv.tasks.settings.features import FeatureConfig
+
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class AdaptedTask:
+    """A task with what it learnt, on one frozen encoder; `adapt` makes it.
+
+    Args:
+        encoder: frozen, a copy. task, mode, settings, seed: what was learnt, and how.
+        folds: a mixture of descriptors and a readout each. info: what is known about them.
+        values: the label of each class, empty for a regression.
+        calibration: maps that BatchNorm statistics are recomputed from.
+        made_of: settings of the features. bank: to average over.
+        features: of the pack that the task is of; None where arrays were given.
+    """
+
+    encoder: AmortisedEncoder
+    task: Task
+    mode: str
+    folds: list[Adapted]
+    info: dict[str, Any]
+    values: NDArray[Any]
+    calibration: Tensor = field(repr=False)
+    made_of: FeatureConfig
+    settings: AdaptConfig
+    seed: int = 0
+    bank: AugmentationBank | None = field(default=None, repr=False)
+    features: TaskFeatures | None = field(default=None, repr=False)
+
+    @property
+    def descriptor(self) -> dict[str, float]:
+        """Component -> value that was learnt, the mean over the folds."""
+        return dict(self.info["descriptor"])
+
+    def outputs(self, x: Any) -> Tensor:
+        """Probabilities of classes or labels (n, m), or values (n, m): the mean over the folds.
+
+        Args:
+            x: clips (n, ...) as the encoder's front end takes them.
+
+        Raises:
+            UserError: clips of another size.
+        """
+        cache = cache_of(
+            self.encoder, clips_for(self.encoder, x), self.calibration, self.made_of, self.bank
+        )
+        parts = []
+        for fold in self.folds:
+            scores = fold.readout.scores(fold.mixture.features(cache))
+            parts.append(probabilities(fold.readout, scores, self.settings.readout))
+        return torch.stack(parts).mean(0)
+
+    def predict(self, x: Any) -> NDArray[Any]:
+        """Labels (n,), 0/1 labels (n, m), or values (n,) or (n, m), of clips `x` (n, ...)."""
+        outputs = self.outputs(x)
+        if self.task.kind == "classification":
+            return self.values[outputs.argmax(1).numpy()]
+        if self.task.kind == "multilabel":
+            return (outputs > 0.5).long().numpy()
+        return outputs.squeeze(1).numpy()
+
+    def predict_proba(self, x: Any) -> NDArray[Any]:
+        """Probabilities (n, m) of the classes, in the order of `values`, or of each label.
+
+        A ridge readout was fitted to -1 and 1; its scores become the nearest probabilities.
+
+        Raises:
+            UserError: the task is a regression.
+        """
+        if self.task.kind == "regression":
+            raise UserError(f"task {self.task.name} is a regression and has values; use predict")
+        return self.outputs(x).numpy()
+
+    def score(self, x: Any = None, y: Any = None) -> float:
+        """Accuracy, mean average precision or R^2 on clips `x`; without, on the pack's test clips.
+
+        Args:
+            y: their labels.
+        """
+        if x is None:
+            return evaluate(self).value
+        return score(self.outputs(x), self._targets(y, len(x)), self.task.kind)
+
+    def _targets(self, y: Any, n: int) -> Tensor:
+        """Labels as this task has them.
+
+        Raises:
+            UserError: a class that it has not learnt.
+        """
+        given = read_labels(y, n, self.task.kind)
+        if self.task.kind != "classification":
+            return given.targets
+        known = {text: k for k, text in enumerate(map(str, self.values.tolist()))}
+        unknown = [text for text in given.classes if text not in known]
+        if unknown:
+            raise UserError(f"class {', '.join(unknown)} was not learnt; there are {list(known)}")
+        return torch.tensor([known[text] for text in given.classes])[given.targets]
+
+
+def adapt(
+    encoder: AmortisedEncoder | str | Path,
+    task: PackTask | Any,
+    labels: Any = None,
+    mode: str = "soft",
+    seed: int = 0,
+    *,
+    kind: str | None = None,
+    bank: AugmentationBank | None = None,
+    **settings: Any,
+) -> AdaptedTask:
+    """A task learns its descriptor and readout from a frozen encoder, as `audioinv adapt` does.
+
+        digit = ai.adapt(encoder, pack.task("digit"), mode="soft")
+        mine = ai.adapt(encoder, x, y)  # clips (n, ...) and a label each
+
+    Args:
+        encoder: it, or a run's folder `encoder`. It is copied and stays as it is.
+        task: of a pack; or clips (n, ...) as the front end takes them, with their `labels` (n,).
+        mode: fixed:CORNER, search, search:validation, soft, paper or surrogate.
+        kind: of `labels`: classification, multilabel or regression; None goes by their type.
+        bank: to average features over (`views`), and for protocols that transform clips.
+        settings: of `AdaptConfig` and `FeatureConfig`, such as readout="logistic", layers="all".
+
+    Raises:
+        UserError: an unknown mode or setting, or clips or labels that cannot be learnt from.
+    """
+    mode = modes.check(mode)
+    made_of, learning = _settings(settings)
+    encoder = frozen(encoder)
+    if isinstance(task, PackTask):
+        if labels is not None or kind is not None:
+            raise UserError("a pack's task has its labels and kind; leave labels and kind out")
+        return _adapt_pack(encoder, task, mode, made_of, learning, seed, bank)
+    if labels is None:
+        raise UserError("clips need labels to learn from; give adapt(encoder, clips, labels)")
+    return _adapt_arrays(encoder, task, labels, kind, mode, made_of, learning, seed, bank)
+
+
+def _adapt_pack(
+    encoder: AmortisedEncoder,
+    given: PackTask,
+    mode: str,
+    made_of: FeatureConfig,
+    settings: AdaptConfig,
+    seed: int,
+    bank: AugmentationBank | None,
+) -> AdaptedTask:
+    features, task = TaskFeatures(encoder, given.pack, made_of, bank), given.task
+    folds, info = learn_task(features, task, mode, settings, seed)
+    return AdaptedTask(
+        encoder, task, mode, folds, info, np.array(folds[0].readout.classes),
+        features.calibration, made_of, settings, seed, bank, features,
+    )  # fmt: skip
+
+
+def _adapt_arrays(
+    encoder: AmortisedEncoder,
+    given: Any,
+    y: Any,
+    kind: str | None,
+    mode: str,
+    made_of: FeatureConfig,
+    settings: AdaptConfig,
+    seed: int,
+    bank: AugmentationBank | None,
+) -> AdaptedTask:
+    x = clips_for(encoder, given)
+    labels = read_labels(y, len(x), kind)
+    task = Task("given", "given", labels.kind)
+    seen = sample_rows(range(len(x)), made_of.calibration_clips, 0, "calibration")
+    calibration = maps_of(encoder, x[seen]) if seen else torch.empty(0)
+    cache = cache_of(encoder, x, calibration, made_of, bank)
+    folds, info = learn(encoder, cache, [_all_known(labels)], mode, settings, seed)
+    info = {**described(task, mode, made_of, settings, seed), **info}
+    return AdaptedTask(
+        encoder, task, mode, folds, info, labels.values,
+        calibration, made_of, settings, seed, bank,
+    )  # fmt: skip
+
+
+def _all_known(labels: Labels) -> Labelled:
+    """Every row to learn from and none to choose on."""
+    rows = torch.arange(len(labels.targets))
+    return Labelled(labels.targets, labels.kind, labels.classes, rows, rows[:0])
+
+
+def evaluate(
+    adapted: AdaptedTask,
+    x: Any = None,
+    y: Any = None,
+    protocol: str = "linear",
+    settings: Any = None,
+) -> Result:
+    """How a task that has learnt does on clips it has not seen, with a 95% interval.
+
+        ai.evaluate(digit).interval
+
+    Args:
+        x, y: clips (n, ...) and their labels; None takes the test clips of the task's pack.
+        protocol: on a pack: linear, knn, finetune, averaging or robustness; the last two need the
+            `bank` that `adapt` was given.
+        settings: the protocol's dataclass of `audioinv.tasks.settings`; None takes its defaults.
+
+    Raises:
+        UserError: nothing to test on, or a protocol that is not for this task.
+    """
+    if protocol not in JUDGES:
+        raise UserError(f"protocol is '{protocol}'; for one task give {', '.join(JUDGES)}")
+    if x is not None:
+        if protocol != "linear":
+            raise UserError(f"protocol {protocol} is for tasks of packs; leave x and y out")
+        result = _evaluate_arrays(adapted, x, y)
+    elif adapted.features is None:
+        raise UserError("this task learnt from arrays; give x and y to test it on")
+    else:
+        result = _evaluate_pack(adapted, adapted.features, protocol, settings)
+    return replace(result, label=modes.label(adapted.mode), versions=versions())
+
+
+def _evaluate_arrays(adapted: AdaptedTask, x: Any, y: Any) -> Result:
+    outputs, info = adapted.outputs(x), adapted.info
+    task, targets = adapted.task, adapted._targets(y, len(outputs))
+    if task.kind == "multilabel":
+        outputs = outputs.logit(1e-7)
+    found = score_outputs(outputs, targets, task.kind, torch.arange(len(outputs)), task.metric)
+    kept = {key: info[key] for key in ("descriptor", "n_train", "layers", "readout", "seconds")}
+    return Result(
+        protocol=id_of(task.kind),
+        task=task.name,
+        kind=task.kind,
+        mode=adapted.mode,
+        seed=adapted.seed,
+        **found,
+        **kept,
+    )
+
+
+def _evaluate_pack(
+    adapted: AdaptedTask, features: TaskFeatures, protocol: str, settings: Any
+) -> Result:
+    learnt = (adapted.folds, adapted.info)
+    context = Context(
+        features, [adapted.task], [adapted.mode], lambda task, mode: learnt,
+        adapted.settings, adapted.seed, named=True,
+    )  # fmt: skip
+    made = JUDGES[protocol]
+    rows = list(protocol_of(protocol)(context, settings or (made() if made else None)))
+    if not rows:
+        raise UserError(f"protocol {protocol} does not judge a {adapted.task.kind}")
+    return replace(rows[0].make(), corpus=features.pack.corpus.name)
+
+
+def embed(
+    encoder: AmortisedEncoder | str | Path,
+    clips: Pack | Any,
+    descriptor: Descriptor = "all",
+    layers: str = "last",
+    *,
+    calibration: Pack | Any = None,
+    calibration_clips: int = 512,
+) -> Tensor:
+    """Features (n, d) of clips at a descriptor, as `audioinv embed` makes them.
+
+        ai.embed(encoder, pack, "-pitch_shift")
+
+    Args:
+        encoder: it, or a run's folder `encoder`.
+        clips: a pack, of whose clips the first window counts; or clips (n, ...) as the front end
+            takes them.
+        descriptor: "-pitch_shift", component -> value, or a tensor (K,).
+        layers: last or all.
+        calibration: what BatchNorm statistics are recomputed from: clips (n, ...), or a pack's
+            training clips. None takes those of the pack that is embedded; where clips were given,
+            it keeps the statistics of pre-training.
+        calibration_clips: at most so many of a pack.
+
+    Raises:
+        UserError: no such descriptor, or clips of another size.
+    """
+    encoder = frozen(encoder)
+    source = clips if calibration is None and isinstance(clips, Pack) else calibration
+    maps = torch.empty(0)
+    if isinstance(source, Pack):
+        maps = calibration_maps(encoder, source, calibration_clips)
+    elif source is not None:
+        maps = maps_of(encoder, clips_for(encoder, source))
+    plain = encoder.at(descriptor, maps.split(BATCH) if len(maps) else ())
+    if not isinstance(clips, Pack):
+        return run_network(plain, clips_for(encoder, clips), layers, BATCH)
+    starts = range(0, len(clips), BATCH)
+    batches = [range(start, min(start + BATCH, len(clips))) for start in starts]
+    parts = [run_network(plain, encoder_clips(encoder, clips, rows), layers) for rows in batches]
+    return torch.cat(parts)
+
+
+def frozen(encoder: AmortisedEncoder | str | Path) -> AmortisedEncoder:
+    """A copy in evaluation mode on the CPU, where features are kept; loaded, if it is a folder."""
+    if not isinstance(encoder, AmortisedEncoder):
+        return load_encoder(encoder).requires_grad_(False)
+    return copy.deepcopy(encoder).cpu().eval().requires_grad_(False)
+
+
+def clips_for(encoder: AmortisedEncoder, x: Any) -> Tensor:
+    """Clips as float32 (n, ...) on the CPU.
+
+    Raises:
+        UserError: no clips, no finite numbers, or not of the size that the front end wants.
+    """
+    try:
+        given = x.detach() if isinstance(x, Tensor) else torch.tensor(np.asarray(x))
+        clips = given.to("cpu", torch.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"clips are an array of numbers (n, ...): {error}") from error
+    if clips.ndim < 2 or len(clips) == 0 or not bool(clips.isfinite().all()):
+        shape = tuple(clips.shape)
+        raise UserError(f"clips are finite numbers (n, ...) with n above 0, got {shape}")
+    wanted, size = tuple(encoder.frontend.output_size), tuple(clips.shape[1:])
+    try:
+        found = tuple(maps_of(encoder, clips[:1]).shape[1:])
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise UserError(f"the front end cannot take clips of size {size}: {error}") from error
+    if found != wanted:
+        raise UserError(
+            f"clips of size {size} become maps {found} and the encoder wants {wanted}; cut or "
+            "fill them up to its length"
+        )
+    return clips
+
+
+def cache_of(
+    encoder: AmortisedEncoder,
+    x: Tensor,
+    calibration: Tensor,
+    made_of: FeatureConfig,
+    bank: AugmentationBank | None = None,
+) -> FeatureCache:
+    """Features of clips (n, ...), one window each, at any descriptor.
+
+    Raises:
+        UserError: views are asked for and there is no bank.
+    """
+    maps_at = partial(maps_of, encoder)
+    views = None
+    if made_of.views:
+        if bank is None:
+            raise UserError(f"views={made_of.views} averages over a bank; give bank=BANK")
+        parts = x.split(BATCH)
+        views = TransformedMaps(
+            bank, maps_at, lambda: zip(parts, parts, strict=True), made_of.views, made_of.strength
+        )
+    return FeatureCache(encoder, maps_at(x), calibration, made_of.layers, None, made_of.pool, views)
+
+
+def _settings(given: Mapping[str, Any]) -> tuple[FeatureConfig, AdaptConfig]:
+    """Keyword arguments as the settings of features and of adaptation.
+
+    Raises:
+        UserError: one that neither has.
+    """
+    of_features = {f.name for f in fields(FeatureConfig)}
+    of_learning = {f.name for f in fields(AdaptConfig)} - {"modes"}
+    unknown = [name for name in given if name not in of_features | of_learning]
+    if unknown:
+        known = ", ".join(sorted(of_features | of_learning))
+        raise UserError(f"there is no setting {', '.join(unknown)}; there are {known}")
+    return (
+        FeatureConfig(**{name: v for name, v in given.items() if name in of_features}),
+        AdaptConfig(**{name: v for name, v in given.items() if name in of_learning}),
+    )

@@ -1,0 +1,72 @@
+"""Labels that come as an array: their kind, and what the readout calls them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audioinv.base.errors import UserError
+from audioinv.data.task import KINDS
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Targets as `Labelled` has them, and the label that each class stands for.
+
+    Args:
+        targets: class indices (n,), 0/1 labels (n, classes), or values (n,) or (n, D).
+        values: (classes,), of any type; empty for a regression.
+    """
+
+    kind: str
+    targets: Tensor
+    values: NDArray[Any]
+
+    @property
+    def classes(self) -> list[str]:
+        """The labels as text."""
+        return [str(value) for value in self.values.tolist()]
+
+
+def read_labels(y: Any, n: int, kind: str | None = None) -> Labels:
+    """The labels of `n` clips.
+
+    Args:
+        y: (n,) or (n, D). kind: as of a `Task`; None takes whole numbers, texts and truth values
+            for classes, columns of whole 0 and 1 for labels, and other numbers for values.
+
+    Raises:
+        UserError: not one label a clip, an unknown kind, or values that are not finite.
+    """
+    array = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
+    if array.ndim not in (1, 2) or len(array) != n:
+        raise UserError(f"labels are {array.shape} and there are {n} clips; give one for each")
+    kind = kind or _kind_of(array)
+    if kind not in KINDS:
+        raise UserError(f"kind is '{kind}'; give {', '.join(KINDS)}")
+    if kind == "classification":
+        if array.ndim == 2:
+            raise UserError(f"class labels are {array.shape}; give ({n},)")
+        values, index = np.unique(array, return_inverse=True)
+        return Labels(kind, torch.from_numpy(index), values)
+    try:
+        targets = torch.from_numpy(array.astype(np.float32))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"labels of a {kind} are numbers: {error}") from error
+    if not bool(targets.isfinite().all()):
+        raise UserError(f"labels of a {kind} are finite numbers; some are not")
+    if kind == "multilabel":
+        return Labels(kind, targets, np.arange(targets.shape[1]))
+    return Labels(kind, targets.squeeze(1) if targets.shape[1:] == (1,) else targets, np.array([]))
+
+
+def _kind_of(array: NDArray[Any]) -> str:
+    if array.ndim == 2:
+        whole = array.dtype.kind in "biu" and bool(np.isin(array, (0, 1)).all())
+        return "multilabel" if whole else "regression"
+    return "regression" if array.dtype.kind == "f" else "classification"
