@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from audioinv.cli import HYDRA, main
+from audioinv.cli import main
+from audioinv.commands.hydra import COMMANDS as HYDRA
 from audioinv.conf.keys import keys_of, meanings
 from audioinv.data.modality import known_modalities, registered
 
@@ -21,7 +22,10 @@ CORPORA = ("fsdd", "folder", "sonograph", "cifar10", "spirograph", "celeba")
 WORDS = [
     "",
     *(f"{name} --help" for name in HYDRA),
-    *(f"{name} --help" for name in ("prepare", "download", "validate", "pack", "report", "table")),
+    *(
+        f"{name} --help"
+        for name in ("prepare", "download", "validate", "pack", "report", "table", "modalities")
+    ),
     *(f"{name} {corpus} --help" for name in ("prepare", "download") for corpus in CORPORA),
     "pretrain modality=image method=moco --help",
     "adapt modality=spirograph --help",
