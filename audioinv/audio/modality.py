@@ -56,10 +56,10 @@ class Audio(Modality):
 
     @property
     def schema(self) -> type[Any]:
-        """`audioinv.conf.schema.Config`."""
-        from audioinv.conf.schema import Config
+        """`audioinv.audio.schema.AudioConfig`."""
+        from audioinv.audio.schema import AudioConfig
 
-        return Config
+        return AudioConfig
 
     def media(self, size: int, **options: str) -> Media:
         """16-bit mono at `size` Hz."""

@@ -37,8 +37,8 @@ class SonographTones(Rendered):
 
     @property
     def schema(self) -> type[Any]:
-        """`audioinv.conf.schema.SonographConfig`."""
-        from audioinv.conf.schema import SonographConfig
+        """`audioinv.audio.schema.SonographConfig`."""
+        from audioinv.audio.schema import SonographConfig
 
         return SonographConfig
 
