@@ -136,6 +136,41 @@ def test_audio_is_opened_in_one_place() -> None:
     assert opening == ["audioinv.audio.io"]
 
 
+SEES_SETTINGS = ("audioinv.conf", "audioinv.runs", "audioinv.commands", "audioinv.cli")
+ITS_OWN_SCHEMA = {"audioinv.audio.schema", "vision.conf.schema"}
+
+
+@pytest.mark.parametrize("module", modules())
+def test_few_see_the_settings_of_a_whole_run(module: str) -> None:
+    """A modality derives its schema from that of every run; all other rooms are given values."""
+    if any(within(module, room) for room in SEES_SETTINGS):
+        return
+    of_conf = {name for name in imports(module) if within(name, "audioinv.conf")}
+    assert of_conf <= ({"audioinv.conf.schema"} if module in ITS_OWN_SCHEMA else set())
+
+
+@pytest.mark.parametrize("module", [n for n in modules() if within(n, "audioinv.conf")])
+def test_the_settings_know_no_modality(module: str) -> None:
+    assert not [name for name in reached(module) if floor_of(name) == floor_of("vision")]
+
+
+def assigned(tree: ast.AST) -> Iterator[ast.expr]:
+    """What a tree assigns to."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.Delete):
+            yield from node.targets
+        elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+            yield node.target
+
+
+@pytest.mark.parametrize("module", modules())
+def test_nothing_changes_settings_once_they_are_composed(module: str) -> None:
+    """By their names, as we give them: `config` and `settings`, and what is in them."""
+    tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
+    written = [ast.unparse(target) for target in assigned(tree)]
+    assert not [name for name in written if re.match(r"(config|settings)[.\[]", name)]
+
+
 def test_functions_are_short() -> None:
     long = []
     for name, path in modules().items():

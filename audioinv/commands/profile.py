@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from audioinv.base.files import write_json
-from audioinv.commands.pretrain import own_settings
 from audioinv.conf.schema import Config
 from audioinv.data.modality import modality_of
 from audioinv.runs.build import (
@@ -20,6 +19,7 @@ from audioinv.runs.build import (
     training_clips,
 )
 from audioinv.runs.folder import command_line, hardware, versions
+from audioinv.runs.settings import own_settings
 from audioinv.training.processes import process_group
 from audioinv.training.profile import profile
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from inspect import signature
 from pathlib import Path
@@ -167,8 +167,7 @@ def load_run(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, Pack]:
     TRUSTED_MODULES.update(config.trusted_modules)
     encoder = AmortisedEncoder.load(run / "encoder", build_frontend)
     saved = saved_config(run)
-    config.modality = saved.modality
-    pack = pack_of(config)
+    pack = pack_of(replace(config, modality=saved.modality))
     modality = modality_of(saved.modality)
     modality.check(pack, encoder.frontend)
     return encoder, modality.bank(pack.size, **asdict(saved.bank)), pack
