@@ -43,7 +43,7 @@ class Audio(Modality):
         "log_mel_stft": f"{FRONTEND}:LogMelStft",
         "waveform": f"{FRONTEND}:Waveform",
     }
-    conf = "audioinv.conf"
+    conf = "audioinv.audio.conf"
     corpora_in = "audioinv.audio.corpora"
     requires = ("soundfile", "torchaudio")
 

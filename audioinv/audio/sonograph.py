@@ -30,7 +30,7 @@ class SonographTones(Rendered):
         "place",
     )
     frontends: ClassVar[Mapping[str, str]] = {"sonograph": "audioinv.audio.synthesis:Sonograph"}
-    conf = "audioinv.conf"
+    conf = "audioinv.audio.conf"
     defaults = "sonograph"
     factors_in = "audioinv.audio.synthesis:PLACED"
     requires = ("torchaudio",)

@@ -150,6 +150,7 @@ def test_defaults_are_those_of_the_modality_and_method(
     ):  # fmt: skip
         assert re.search(rf"^  {re.escape(word)}( |$)", text, re.MULTILINE), word
     assert "sample_rate" not in text and "image2" in text
+    assert not re.search("audio7|log_mel|simclr_time|benchmark_quick", text), "groups of sounds"
 
 
 def test_defaults_of_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
