@@ -26,7 +26,7 @@ ROOMS = (
     ("audioinv.commands",),
     ("audioinv.cli",),
 )
-LONGEST = 40
+LONGEST, LONGEST_FILE = 40, 400  # lines
 OF_SOUND_OR_SIGHT = re.compile(
     r"\b(audio|waves?|waveforms?|sounds?|images?|pixels?|spectr\w+|mels?|photo\w*)\b", re.I
 )
@@ -75,11 +75,11 @@ def floor_of(module: str) -> int | None:
     return None
 
 
-def reached(module: str) -> set[str]:
+def reached(module: str, ahead: bool = False) -> set[str]:
     """What importing a module imports, through others too, whenever it does."""
     found, open_ = set(), [module]
     while open_:
-        for name in imports(open_.pop()) - found:
+        for name in imports(open_.pop(), ahead) - found:
             found.add(name)
             open_.append(name)
     return found
@@ -121,6 +121,12 @@ def test_the_core_knows_neither_sounds_nor_images(module: str) -> None:
     assert not [line for line in text.splitlines() if OF_SOUND_OR_SIGHT.search(line)]
 
 
+def test_the_command_line_imports_no_modality() -> None:
+    """They are found when it runs. (That it imports no torch, tests/conf/test_help.py shows.)"""
+    named = imports("audioinv.cli") | reached("audioinv.cli", ahead=True)
+    assert not [name for name in named if floor_of(name) == floor_of("vision")]
+
+
 def test_audio_is_opened_in_one_place() -> None:
     opening = [
         name
@@ -128,6 +134,41 @@ def test_audio_is_opened_in_one_place() -> None:
         if re.search(r"^\s*(import|from) soundfile", path.read_text(encoding="utf-8"), re.M)
     ]
     assert opening == ["audioinv.audio.io"]
+
+
+SEES_SETTINGS = ("audioinv.conf", "audioinv.runs", "audioinv.commands", "audioinv.cli")
+ITS_OWN_SCHEMA = {"audioinv.audio.schema", "vision.conf.schema"}
+
+
+@pytest.mark.parametrize("module", modules())
+def test_few_see_the_settings_of_a_whole_run(module: str) -> None:
+    """A modality derives its schema from that of every run; all other rooms are given values."""
+    if any(within(module, room) for room in SEES_SETTINGS):
+        return
+    of_conf = {name for name in imports(module) if within(name, "audioinv.conf")}
+    assert of_conf <= ({"audioinv.conf.schema"} if module in ITS_OWN_SCHEMA else set())
+
+
+@pytest.mark.parametrize("module", [n for n in modules() if within(n, "audioinv.conf")])
+def test_the_settings_know_no_modality(module: str) -> None:
+    assert not [name for name in reached(module) if floor_of(name) == floor_of("vision")]
+
+
+def assigned(tree: ast.AST) -> Iterator[ast.expr]:
+    """What a tree assigns to."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.Delete):
+            yield from node.targets
+        elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+            yield node.target
+
+
+@pytest.mark.parametrize("module", modules())
+def test_nothing_changes_settings_once_they_are_composed(module: str) -> None:
+    """By their names, as we give them: `config` and `settings`, and what is in them."""
+    tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
+    written = [ast.unparse(target) for target in assigned(tree)]
+    assert not [name for name in written if re.match(r"(config|settings)[.\[]", name)]
 
 
 def test_functions_are_short() -> None:
@@ -139,6 +180,11 @@ def test_functions_are_short() -> None:
                 if lines > LONGEST:
                     long.append(f"{name}.{node.name}: {lines} lines")
     assert not long
+
+
+def test_files_are_short() -> None:
+    lines = {name: path.read_text(encoding="utf-8").count("\n") for name, path in modules().items()}
+    assert not {name: count for name, count in lines.items() if count > LONGEST_FILE}
 
 
 def _docstring(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

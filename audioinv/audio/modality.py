@@ -43,7 +43,7 @@ class Audio(Modality):
         "log_mel_stft": f"{FRONTEND}:LogMelStft",
         "waveform": f"{FRONTEND}:Waveform",
     }
-    conf = "audioinv.conf"
+    conf = "audioinv.audio.conf"
     corpora_in = "audioinv.audio.corpora"
     requires = ("soundfile", "torchaudio")
 
@@ -56,10 +56,10 @@ class Audio(Modality):
 
     @property
     def schema(self) -> type[Any]:
-        """`audioinv.conf.schema.Config`."""
-        from audioinv.conf.schema import Config
+        """`audioinv.audio.schema.AudioConfig`."""
+        from audioinv.audio.schema import AudioConfig
 
-        return Config
+        return AudioConfig
 
     def media(self, size: int, **options: str) -> Media:
         """16-bit mono at `size` Hz."""

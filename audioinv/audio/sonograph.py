@@ -30,15 +30,15 @@ class SonographTones(Rendered):
         "place",
     )
     frontends: ClassVar[Mapping[str, str]] = {"sonograph": "audioinv.audio.synthesis:Sonograph"}
-    conf = "audioinv.conf"
+    conf = "audioinv.audio.conf"
     defaults = "sonograph"
     factors_in = "audioinv.audio.synthesis:PLACED"
     requires = ("torchaudio",)
 
     @property
     def schema(self) -> type[Any]:
-        """`audioinv.conf.schema.SonographConfig`."""
-        from audioinv.conf.schema import SonographConfig
+        """`audioinv.audio.schema.SonographConfig`."""
+        from audioinv.audio.schema import SonographConfig
 
         return SonographConfig
 

@@ -137,8 +137,9 @@ def _source_of(config: Config, descriptor: str) -> _Source:
 def _loaded(source: _Source) -> tuple[AmortisedEncoder, PlainEncoder, Pack]:
     """The encoder, the same at the descriptor, and the pack: loaded once in every process."""
     features = FeatureConfig(layers=source.layers, calibration_clips=source.calibration_clips)
-    config = Config(run=source.run, pack=source.pack or None, features=features)
-    config.trusted_modules = list(source.trusted_modules)
+    trusted = list(source.trusted_modules)
+    where = source.pack or None
+    config = Config(run=source.run, pack=where, features=features, trusted_modules=trusted)
     encoder, _, pack = load_run(config)
     with one_thread():
         plain = plain_at(encoder, pack, source.descriptor, source.calibration_clips)

@@ -10,11 +10,12 @@ import torch
 
 from audioinv.base.files import write_json
 from audioinv.base.versions import versions
-from audioinv.commands.pretrain import devices_of, own_settings
+from audioinv.commands.pretrain import devices_of
 from audioinv.conf.schema import Config
 from audioinv.data.modality import modality_of
 from audioinv.runs.build import encoder_of, source_of
 from audioinv.runs.folder import command_line, hardware
+from audioinv.runs.settings import own_settings
 from audioinv.training.clips import training_bank, training_clips
 from audioinv.training.processes import make_fabric, process_group
 from audioinv.training.profile import profile

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from audioinv.base.files import read_json, write_json
@@ -19,10 +20,9 @@ def main(config: Config) -> None:
     """Writes {"mean", "std"} to `statistics` (dB of sounds, one a channel of images), and what they
     were computed from."""
     path = need(config.statistics, "statistics", "exp/demo/statistics.json")
-    config.statistics = None
     pack = source_of(config)
     modality = modality_of(config.modality)
-    frontend: Any = frontend_of(config)
+    frontend: Any = frontend_of(replace(config, statistics=None))
     modality.check(pack, frontend)
     source = {"frontend": frontend.config, "pack": pack.content_key}
     known = read_json(path) if path.exists() else None

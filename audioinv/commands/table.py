@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from audioinv.base.errors import UserError
-from audioinv.base.files import atomic_path, write_text
-from audioinv.report.collect import Experiment
-from audioinv.report.compare import beside, comparisons, join, of_ours, published, ranks, tidy
-from audioinv.report.page import render
-from audioinv.report.sheet import Sheet
-from audioinv.report.tables import tables_markdown, write_results
-from audioinv.runs.folder import command_line
-from audioinv.tasks.result import Result
+
+HELP = "results of one or several experiments in one table, with ranks and paired tests"
+ABOUT = (
+    "Reads run folders of every EXPDIR; prints Markdown: mean and standard "
+    "deviation over seeds, mean ranks over tasks, paired tests, published rows."
+)
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Experiments, and what is set against them."""
+    command.add_argument("expdirs", nargs="+", type=Path, metavar="EXPDIR")
+    command.add_argument("--out", type=Path, help="write OUT.md, OUT.csv and OUT.html as well")
+    command.add_argument("--results", type=Path, help="also put the text into this Markdown file")
+    command.add_argument("--against", help="name of a row: test every other against it")
+    command.add_argument("--published", type=Path, help="CSV of published figures, shown apart")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Prints the tables."""
+    given = options.out, options.against, options.published, options.results
+    print(main(options.expdirs, *given))
 
 
 def main(
@@ -41,6 +53,13 @@ def main(
     Raises:
         UserError: nothing to tabulate, or an unreadable file.
     """
+    from audioinv.base.files import atomic_path, write_text
+    from audioinv.report.compare import join, tidy
+    from audioinv.report.page import render
+    from audioinv.report.sheets import sheets_of
+    from audioinv.report.tables import tables_markdown, write_results
+    from audioinv.runs.folder import command_line
+
     experiment = join(expdirs)
     if not experiment.results:
         raise UserError(f"no run in {', '.join(map(str, expdirs))} has a result yet")
@@ -58,62 +77,3 @@ def main(
     if results is not None:
         write_results(results, text)
     return text
-
-
-def sheets_of(
-    experiment: Experiment, values: pd.DataFrame, against: str | None, published_rows: Path | None
-) -> list[Sheet]:
-    """What stands below the main tables: those of ranks, of tests and of published figures."""
-    order = ranks(values)
-    sheets = [] if order.empty else [rank_sheet(order)]
-    if against:
-        sheets.append(comparison_sheet(comparisons(experiment.results, against), against))
-    if published_rows:
-        sheets += published_sheets(experiment.results, published(published_rows))
-    return sheets
-
-
-def rank_sheet(order: pd.Series) -> Sheet:
-    """Mean ranks, the best of each protocol first."""
-    table = order.rename("rank").rename_axis(["protocol", "label"]).reset_index()
-    table = table.sort_values(["protocol", "rank"], kind="stable")
-    shown = table.assign(rank=table["rank"].map("{:.2f}".format))
-    note = "Over the tasks that every row of the protocol has; 1 is the best, equals share a rank."
-    return Sheet("Mean ranks", ["protocol", "row", "rank"], _rows(shown), 1, note)
-
-
-def comparison_sheet(table: pd.DataFrame, against: str) -> Sheet:
-    """Paired tests."""
-    shown = table[["protocol", "label", "task", "difference", "p", "clips"]].assign(
-        difference=table["difference"].map("{:+.4f}".format), p=table["p"].map("{:.4f}".format)
-    )
-    head = ["protocol", "row", "task", "difference", "p", "clips"]
-    note = "Scores by clip, averaged over seeds; p of a two-sided sign-flip test over clips."
-    return Sheet(f"Difference to {against}", head, _rows(shown), 3, note)
-
-
-def published_sheets(results: Sequence[Result], table: pd.DataFrame) -> list[Sheet]:
-    """Published figures with their source: those of our protocols beside ours, the others apart.
-
-    Those of a protocol of ours by which nothing was evaluated here are left out: beside other rows
-    of ours they would be compared with them.
-    """
-    sheets = []
-    comparable = table["protocol"].map(of_ours)
-    together = beside(results, table[comparable])
-    if comparable.any():
-        left = int(comparable.sum()) - int((together["source"] != "here").sum())
-        note = "Ours and published figures of the same protocol, corpus and task."
-        note += f" Left out: {left} published figures without one of ours." if left else ""
-        head = list(together.columns)
-        sheets.append(Sheet("Published, beside ours", head, _rows(together), 1, note))
-    columns = ["row", "source", "corpus", "task", "protocol", "metric", "value"]
-    note = "Other people's figures, of their own protocols: for scale, not for ranks."
-    if not comparable.all():
-        rows = _rows(table.loc[~comparable, columns])
-        sheets.append(Sheet("Published, not ours", columns, rows, 1, note))
-    return sheets
-
-
-def _rows(table: pd.DataFrame) -> list[list[str]]:
-    return [[str(cell) or "–" for cell in row] for row in table.to_numpy(dtype=object)]

@@ -12,17 +12,21 @@ from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant
 from audioinv.conf.keys import keys_of
 from audioinv.conf.schema import Config
-from audioinv.data.modality import registered
+from audioinv.data.modality import Modality, registered
 
 GROUPS = ("frontend", "bank", "backbone", "conditioning", "method", "experiment")
+DEFAULT_MODALITY = "audio"
+HINT = "Run the command with --help to see every key."
 
 
 def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> Config:
@@ -37,10 +41,7 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> C
     """
     composed = compose_keys(overrides, config_dir)
     with _explained():
-        config = cast(Config, OmegaConf.to_object(composed))
-    for name in (word.removeprefix("method=") for word in overrides if word.startswith("method=")):
-        config.method = name if ":" in name else config.method
-    return config
+        return cast(Config, OmegaConf.to_object(composed))
 
 
 def compose_keys(overrides: Sequence[str], config_dir: str | None = None) -> DictConfig:
@@ -49,31 +50,31 @@ def compose_keys(overrides: Sequence[str], config_dir: str | None = None) -> Dic
     Raises:
         UserError: as `compose_config`.
     """
-    modality = registered(_last(overrides, "modality", "audio"))
+    words = _parsed(overrides)
+    modality = registered(_modality(words))
     ConfigStore.instance().store(name="schema", node=modality.schema)
-    path = _search_path(config_dir)
     keys = keys_of(modality.schema)
     opened = [key.name for key in keys.values() if key.is_open]
-    added = [word for word in overrides if _within(word, opened) is not None]
-    others = [word for word in overrides if word not in added]
-    for name in (word.lstrip("+").partition("=")[0] for word in others if word.startswith("+")):
-        if name not in (*keys, *GROUPS):
-            raise UserError(f"there is no key {name}. Run the command with --help to see every key")
-    with _explained(), initialize_config_module(modality.conf, version_base="1.3"):
-        composed = compose(modality.defaults, [path, *_at_corners(others)])
-    for word in added:
-        with _explained(f"{word}: "):
-            _add(composed, word, str(_within(word, opened)))
+    _refuse_unknown(words, list(keys))
+    roots = [None if word.is_delete() else _within(word.key_or_group, opened) for word in words]
+    others = [word for word, root in zip(words, roots, strict=True) if root is None]
+    plain, corner = _without_corner(others)
+    with _groups(modality, config_dir) as path:
+        composed = compose(modality.defaults, [path, *plain])
+    if corner is not None:
+        OmegaConf.update(composed, "pretrain.corners", corner)
+        OmegaConf.update(composed, "method", f"{composed.method}:{corner}")
+    for word, root in zip(words, roots, strict=True):
+        if root is not None:
+            with _explained(f"{word.input_line}: "):
+                _add(composed, word, root)
     return composed
 
 
 def choices(overrides: Sequence[str], config_dir: str | None = None) -> dict[str, list[str]]:
     """Group -> what it offers in the modality that the overrides choose."""
-    modality = registered(_last(overrides, "modality", "audio"))
-    path = _search_path(config_dir)
-    with initialize_config_module(modality.conf, version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-        return {g: loader.get_group_options(g, overrides=[path]) for g in GROUPS}
+    with _groups(registered(_modality(_parsed(overrides))), config_dir) as path:
+        return {group: _offered(group, path) for group in GROUPS}
 
 
 def given(overrides: Sequence[str]) -> list[str]:
@@ -82,10 +83,8 @@ def given(overrides: Sequence[str]) -> list[str]:
     Raises:
         UserError: an override that Hydra's grammar does not know.
     """
-    words = [word for word in overrides if not word.startswith("~")]
-    with _explained():
-        parsed = OverridesParser.create().parse_overrides(words)
-    return [name for word in parsed for name in _names(word.key_or_group, word.value())]
+    words = [word for word in _parsed(overrides) if not word.is_delete()]
+    return [name for word in words for name in _names(word.key_or_group, word.value())]
 
 
 def _names(key: str, value: Any) -> list[str]:
@@ -94,11 +93,40 @@ def _names(key: str, value: Any) -> list[str]:
     return [name for part, inner in value.items() for name in _names(f"{key}.{part}", inner)]
 
 
-def _search_path(config_dir: str | None) -> str:
-    """Hydra's word for where groups lie, beside the modality's own.
+def _parsed(overrides: Sequence[str]) -> list[Override]:
+    with _explained():
+        return OverridesParser.create().parse_overrides(list(overrides))
+
+
+def _modality(words: Sequence[Override]) -> str:
+    """That which the last word about it gives."""
+    chosen = [str(word.value()) for word in words if word.key_or_group == "modality"]
+    return chosen[-1] if chosen else DEFAULT_MODALITY
+
+
+def _without_corner(words: Sequence[Override]) -> tuple[list[str], str | None]:
+    """What Hydra can compose, and the corner of method=NAME:CORNER: any corner is a method.
 
     Raises:
-        UserError: `config_dir` is no folder.
+        UserError: pretrain.corners is given, too.
+    """
+    chosen = [word for word in words if word.key_or_group == "method" and not word.is_delete()]
+    name, colon, corner = str(chosen[-1].value()).partition(":") if chosen else ("", "", "")
+    plain = [str(word.input_line) for word in words if not colon or word not in chosen]
+    if not colon:
+        return plain, None
+    both = [word.input_line for word in words if word.key_or_group == "pretrain.corners"]
+    if both:
+        raise UserError(f"{both[0]} and {chosen[-1].input_line} both give a corner; give one")
+    return [*plain, f"method={name}"], corner
+
+
+@contextmanager
+def _groups(modality: Modality, config_dir: str | None) -> Iterator[str]:
+    """Hydra knows the modality's groups meanwhile; yields its word for where more of them lie.
+
+    Raises:
+        UserError: `config_dir` is no folder, or what Hydra says.
     """
     folders = ["pkg://audioinv.conf"]
     if config_dir:
@@ -107,26 +135,39 @@ def _search_path(config_dir: str | None) -> str:
             raise UserError(f"--config_dir {config_dir} is not a folder")
         quoted = str(folder).replace("'", r"\'")
         folders.insert(0, f"file://{quoted}")
-    return "hydra.searchpath=[{}]".format(",".join(f"'{folder}'" for folder in folders))
+    with _explained(), initialize_config_module(modality.conf, version_base="1.3"):
+        yield "hydra.searchpath=[{}]".format(",".join(f"'{folder}'" for folder in folders))
 
 
-def _within(word: str, opened: Sequence[str]) -> str | None:
-    """The dictionary that a word is about, or names something in."""
-    key = word.lstrip("+").partition("=")[0]
+def _offered(group: str, path: str) -> list[str]:
+    loader = GlobalHydra.instance().config_loader()
+    return list(loader.get_group_options(group, overrides=[path]))
+
+
+def _refuse_unknown(words: Sequence[Override], keys: Sequence[str]) -> None:
+    """Refuses a key that does not exist; what is inside a known one is for OmegaConf to judge."""
+    sections = {key.rpartition(".")[0] for key in keys}
+    known = {*keys, *sections, *GROUPS}
+    for name in (word.key_or_group for word in words):
+        if name not in known and _within(name, keys) is None:
+            raise UserError(f"there is no key {name}{meant(name, sorted(known))}. {HINT}")
+
+
+def _within(key: str, opened: Sequence[str]) -> str | None:
+    """The one of `opened` that a key is, or is something in."""
     return next((name for name in opened if f"{key}.".startswith(f"{name}.")), None)
 
 
-def _add(composed: DictConfig, word: str, root: str) -> None:
+def _add(composed: DictConfig, word: Override, root: str) -> None:
     """Puts a word into the dictionary `root`: names that are new need no plus, as others do.
 
     Hydra itself cannot put a name into a dictionary that was null.
     """
-    (override,) = OverridesParser.create().parse_overrides([word.lstrip("+")])
-    if override.is_sweep_override():
-        raise UserError(f"{word} is a sweep: give --multirun as well; --help says how")
+    if word.is_sweep_override():
+        raise UserError(f"{word.input_line} is a sweep: give --multirun as well; --help says how")
     if OmegaConf.select(composed, root) is None:
         OmegaConf.update(composed, root, {}, merge=False)
-    _update(composed, override.key_or_group, override.value())
+    _update(composed, word.key_or_group, word.value())
 
 
 def _update(composed: DictConfig, key: str, value: Any) -> None:
@@ -143,30 +184,12 @@ def _explained(where: str = "") -> Iterator[None]:
     """Turns what Hydra and OmegaConf raise into a UserError of one line."""
     try:
         yield
+    except MissingConfigException as error:
+        raise UserError(where + _missing(error)) from error
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise UserError(where + _explain(error)) from error
     except (AssertionError, AttributeError, TypeError) as error:  # what they do not foresee
         raise UserError(where + _explain(error)) from error
-
-
-def _last(overrides: Sequence[str], key: str, default: str) -> str:
-    """The value that the overrides give a key."""
-    given = [word.partition("=")[2] for word in overrides if word.startswith(f"{key}=")]
-    return given[-1] if given else default
-
-
-def _at_corners(overrides: Sequence[str]) -> list[str]:
-    """method=NAME:CORNER -> method=NAME pretrain.corners=CORNER: any corner is a method."""
-    plain = []
-    for word in overrides:
-        key, _, value = word.partition("=")
-        name, colon, corner = value.partition(":")
-        plain += (
-            [f"method={name}", f"pretrain.corners={corner}"]
-            if key == "method" and colon
-            else [word]
-        )
-    return plain
 
 
 def sweep(overrides: Sequence[str]) -> list[list[str]]:
@@ -175,24 +198,24 @@ def sweep(overrides: Sequence[str]) -> list[list[str]]:
     Raises:
         UserError: an override that Hydra's grammar does not know.
     """
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise UserError(_explain(error)) from error
-    choices = []
-    for override, text in zip(parsed, overrides, strict=True):
-        if not override.is_sweep_override():
-            choices.append([text])
-            continue
-        key = override.get_key_element()
-        values = [str(value) for value in override.sweep_string_iterator()]
-        plain = [v.replace("\\:", ":") if key == "method" else v for v in values]  # NAME:CORNER
-        choices.append([f"{key}={value}" for value in plain])
-    return [list(job) for job in itertools.product(*choices)]
+    return [list(job) for job in itertools.product(*map(_values, _parsed(overrides)))]
+
+
+def _values(word: Override) -> list[str]:
+    if not word.is_sweep_override():
+        return [str(word.input_line)]
+    return [f"{word.get_key_element()}={value}" for value in word.sweep_string_iterator()]
+
+
+def _missing(error: MissingConfigException) -> str:
+    group, _, name = str(error.missing_cfg_file).rpartition("/")
+    options = list(error.options or ())
+    offered = f"give one of {', '.join(options)}"
+    return f"there is no {group}={name}{meant(name, options)}; {offered}. {HINT}"
 
 
 def _explain(error: Exception) -> str:
     cause = error.__cause__ or error
     lines = [line for line in f"{error}\n{cause}".splitlines() if line.strip()]
     text = "; ".join(dict.fromkeys(line.strip() for line in lines[:6]))
-    return f"{text}. Run the command with --help to see every key."
+    return f"{text}. {HINT}"

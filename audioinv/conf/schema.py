@@ -1,4 +1,4 @@
-"""What every Hydra command can be told; a key that is not here is an error.
+"""What every run has; a modality derives its own schema from `Config`, with keys of its own.
 
 The docstrings say what each key means, and `audioinv pretrain --help` prints that beside the keys.
 Nothing here imports torch, for which no help should wait.
@@ -25,51 +25,13 @@ from audioinv.training.config import PretrainConfig
 
 @dataclass
 class FrontendConfig:
-    """Waveform to log spectrum; see `audioinv.audio.frontend.Frontend`.
+    """Clips to maps; a modality adds its own keys, its size among them.
 
     Args:
-        name: log_mel, log_frequency or waveform; the group frontend sets it.
-        sample_rate: in Hz, that of the pack. clip_s: seconds of a training clip.
-        n_fft: samples of a spectrum. hop: samples from one spectrum to the next.
-        n_bins: filters, which are the rows of a map.
-        min_hz, max_hz: edges of the filters; max_hz=0 is half the sample rate.
-        floor_db: power below it counts as this much.
-        short_clips: what fills up a clip shorter than clip_s: zeros, or repeat for itself again.
-        views: what pre-training augments: waveform, or fused for the frames, which is faster.
-        channels_last: the memory layout of maps; faster for small networks and in bfloat16.
-        mel_scale: of log_mel and log_mel_stft: slaney, or htk. mel_norm: slaney for filters of
-            equal area, or none for equal height.
-        normalise: none, or clip for waveforms of mean 0 and deviation 1.
+        name: one of the modality's front ends; the group frontend sets it.
     """
 
-    name: str = "log_mel"
-    sample_rate: int = 16000
-    clip_s: float = 1.0
-    n_fft: int = 1024
-    hop: int = 512
-    n_bins: int = 128
-    min_hz: float = 0.0
-    max_hz: float = 0.0
-    floor_db: float = -100.0
-    short_clips: str = "zeros"
-    views: str = "waveform"
-    channels_last: bool = False
-    mel_scale: str = "slaney"
-    mel_norm: str = "slaney"
-    normalise: str = "none"
-
-
-@dataclass
-class SonographFrontendConfig(FrontendConfig):
-    """Factors to log spectrum; see `audioinv.audio.sonograph.Sonograph`.
-
-    Args:
-        name: sonograph.
-    """
-
-    name: str = "sonograph"
-    sample_rate: int = 4000
-    clip_s: float = 0.6
+    name: str = "???"
 
 
 @dataclass
@@ -98,17 +60,6 @@ class BankConfig:
     order: str = "bank"
     probabilities: dict[str, dict[str, float]] = field(default_factory=dict)
     ranges: dict[str, dict[str, float]] = field(default_factory=dict)
-
-
-@dataclass
-class AudioBankConfig(BankConfig):
-    """With any audiomentations transforms at its end.
-
-    Args:
-        audiomentations: such as [{_target_: audiomentations.Gain}].
-    """
-
-    audiomentations: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -163,10 +114,10 @@ class ConditioningConfig:
 
 @dataclass
 class Config:
-    """The whole configuration of a run.
+    """The whole configuration of a run, where a modality does not say more.
 
     Args:
-        modality: audio, image, spirograph or sonograph; says what the groups offer.
+        modality: one of those that `audioinv modalities` lists; says what the groups offer.
         run: folder of a run. pack: packed clips. statistics: JSON of `audioinv statistics`.
         shards: WebDataset shards to pre-train on instead, as DIR/part-{000000..000099}.tar.
         on_error: at a clip of the shards that cannot be decoded: fail, or skip for the next.
@@ -191,7 +142,7 @@ class Config:
         allow_changes: resume a run with other settings than it was begun with.
     """
 
-    modality: str = "audio"
+    modality: str = "???"
     run: str | None = None
     pack: str | None = None
     shards: str | None = None
@@ -216,7 +167,7 @@ class Config:
     deterministic: bool = False
     allow_changes: bool = False
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
-    bank: AudioBankConfig = field(default_factory=AudioBankConfig)
+    bank: BankConfig = field(default_factory=BankConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     conditioning: ConditioningConfig = field(default_factory=ConditioningConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
@@ -230,12 +181,3 @@ class Config:
     averaging: AveragingConfig = field(default_factory=AveragingConfig)
     robustness: RobustnessConfig = field(default_factory=RobustnessConfig)
     measure: MeasureConfig = field(default_factory=MeasureConfig)
-
-
-@dataclass
-class SonographConfig(Config):
-    """The whole configuration of a run on sounds that are rendered from their factors."""
-
-    modality: str = "sonograph"
-    frontend: SonographFrontendConfig = field(default_factory=SonographFrontendConfig)
-    bank: BankConfig = field(default_factory=BankConfig)  # type: ignore[assignment]

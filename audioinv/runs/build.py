@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from inspect import signature
 from pathlib import Path
 from typing import Any, cast
@@ -153,8 +153,7 @@ def load_run(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, Pack]:
     TRUSTED_MODULES.update(config.trusted_modules)
     encoder = AmortisedEncoder.load(run / "encoder", build_frontend)
     saved = saved_config(run)
-    config.modality = saved.modality
-    pack = pack_of(config)
+    pack = pack_of(replace(config, modality=saved.modality))
     modality = modality_of(saved.modality)
     modality.check(pack, encoder.frontend)
     return encoder, modality.bank(pack.size, **asdict(saved.bank)), pack

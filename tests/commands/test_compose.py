@@ -12,6 +12,8 @@ import pytest
 from audioinv.base.errors import UserError
 from audioinv.cli import main
 from audioinv.conf.compose import compose_config, sweep
+from audioinv.conf.keys import keys_of
+from audioinv.data.modality import known_modalities
 
 
 def test_any_corner_is_a_method() -> None:
@@ -21,6 +23,18 @@ def test_any_corner_is_a_method() -> None:
     assert config.conditioning.name == "none" and config.seed == 3
     plain = compose_config(["method=simclr"])
     assert (plain.method, plain.pretrain.corners) == ("simclr", "all")
+
+
+def test_the_name_of_a_corner_is_known_where_others_refer_to_it() -> None:
+    words = ["method=simclr:fade", "run='exp/${method}_s${seed}'"]
+    assert compose_config(words).run == "exp/simclr:fade_s0"
+    twice = compose_config(["method=simclr:fade", "method=conditioned_allon"])
+    assert (twice.method, twice.pretrain.corners) == ("conditioned_allon", "all")
+
+
+def test_a_corner_is_given_once() -> None:
+    with pytest.raises(UserError, match=r"pretrain\.corners=all.*method=simclr:fade.*give one"):
+        compose_config(["method=simclr:fade", "pretrain.corners=all"])
 
 
 def test_a_corner_may_leave_components_out() -> None:
@@ -57,6 +71,57 @@ def test_unknown_words_are_named_and_help_is_offered(words: list[str], told: str
     with pytest.raises(UserError, match="--help") as refused:
         compose_config(words)
     assert told in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [
+        ("pretrain.stpes=3", "pretrain.steps"),
+        ("+pretrain.stpes=3", "pretrain.steps"),
+        ("~sed", "seed"),
+        ("methdo=simclr", "method"),
+        ("method=amortized", "amortised"),
+        ("method=simclrr:all", "simclr"),
+        ("backbone=resnet19", "resnet18"),
+        ("experiment=benchmark_quik", "benchmark_quick"),
+    ],
+)
+def test_near_misses_are_suggested(word: str, near: str) -> None:
+    with pytest.raises(UserError) as refused:
+        compose_config([word])
+    assert f"did you mean {near}?" in str(refused.value)
+
+
+def test_nothing_is_suggested_where_no_key_is_near() -> None:
+    with pytest.raises(UserError) as refused:
+        compose_config(["frontend.image_size=3"])
+    assert "there is no key frontend.image_size" in str(refused.value)
+    assert "did you mean" not in str(refused.value)
+
+
+OPEN = [
+    (modality.name, key.name)
+    for modality in known_modalities()
+    for key in keys_of(modality.schema).values()
+    if key.is_open
+]
+INSIDE: dict[str, tuple[str, Any]] = {
+    "bank.groups": ("mine=[a]", {"mine": ["a"]}),
+    "bank.probabilities": ("all.a=1", {"all": {"a": 1.0}}),
+    "bank.ranges": ("a.max_level=5", {"a": {"max_level": 5.0}}),
+    "backbone.options": ("num_heads=12", {"num_heads": 12}),
+    "method_pretrain": ("mine.lr=1", {"mine": {"lr": 1}}),
+}
+"""Open key -> a word of what may stand in it, and what that makes of it."""
+
+
+@pytest.mark.parametrize(("modality", "key"), OPEN)
+def test_every_open_key_takes_names_without_a_plus(modality: str, key: str) -> None:
+    word, made = INSIDE[key]
+    composed: Any = compose_config([f"modality={modality}", f"{key}.{word}"])
+    for part in key.split("."):
+        composed = getattr(composed, part)
+    assert {name: composed[name] for name in made} == made
 
 
 @pytest.mark.parametrize("plus", ["", "+", "++"])

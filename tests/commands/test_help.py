@@ -8,6 +8,7 @@ import pytest
 
 import audioinv
 from audioinv.cli import main, make_parser
+from audioinv.data.modality import known_modalities
 
 TAUGHT = {
     "download": ["CORPUS", "fsdd", "esc50"],
@@ -24,6 +25,7 @@ TAUGHT = {
     "export": ["--descriptor", "--out", "KEY=VALUE"],
     "report": ["EXPDIR", "--results"],
     "table": ["EXPDIR", "--out", "--against", "--published", "--results"],
+    "modalities": ["audioinv pack", "tabs"],
 }
 
 
@@ -71,6 +73,40 @@ def test_words_that_no_command_knows(
         main(arguments)
     assert stopped.value.code == 2
     assert "usage: audioinv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        (["pretrian"], "pretrain"),
+        (["evalute", "protocol=knn"], "evaluate"),
+        (["prepare", "ffsdd"], "fsdd"),
+        (["pack", "x", "--out", "y", "--engine", "locl"], "local"),
+    ],
+)
+def test_near_misses_are_suggested(
+    arguments: list[str], near: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert f"did you mean {near}?" in capsys.readouterr().err
+
+
+def test_nothing_is_suggested_for_a_word_that_is_near_to_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["fly"])
+    assert "did you mean" not in capsys.readouterr().err
+
+
+def test_modalities_are_listed_with_the_option_of_their_size(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["modalities"]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert {name: size for name, size, _ in lines} == {m.name: m.size for m in known_modalities()}
+    assert ["audio", "sample_rate", "of a pack of sounds, in Hz"] in lines
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from audioinv.cli import main
-from audioinv.commands.pretrain import HARMLESS, READ, reads
 from audioinv.conf.keys import keys_of
 from audioinv.data.modality import known_modalities, registered
+from audioinv.runs.settings import HARMLESS, READ, reads
 
 MODALITIES = [modality.name for modality in known_modalities()]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from audioinv.cli import HYDRA, main
+from audioinv.cli import main
+from audioinv.commands.hydra import COMMANDS as HYDRA
 from audioinv.conf.keys import keys_of, meanings
 from audioinv.data.modality import known_modalities, registered
 
@@ -21,7 +22,10 @@ CORPORA = ("fsdd", "folder", "sonograph", "cifar10", "spirograph", "celeba")
 WORDS = [
     "",
     *(f"{name} --help" for name in HYDRA),
-    *(f"{name} --help" for name in ("prepare", "download", "validate", "pack", "report", "table")),
+    *(
+        f"{name} --help"
+        for name in ("prepare", "download", "validate", "pack", "report", "table", "modalities")
+    ),
     *(f"{name} {corpus} --help" for name in ("prepare", "download") for corpus in CORPORA),
     "pretrain modality=image method=moco --help",
     "adapt modality=spirograph --help",
@@ -146,6 +150,7 @@ def test_defaults_are_those_of_the_modality_and_method(
     ):  # fmt: skip
         assert re.search(rf"^  {re.escape(word)}( |$)", text, re.MULTILINE), word
     assert "sample_rate" not in text and "image2" in text
+    assert not re.search("audio7|log_mel|simclr_time|benchmark_quick", text), "groups of sounds"
 
 
 def test_defaults_of_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,9 +36,25 @@ def run(folder: Path, *options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
+STUB = """#!/bin/sh
+set -- "$1" audio sample_rate image image_size series channels
+[ "$1" != modalities ] || { shift; printf '%s\\t%s\\twhat it is\\n' "$@"; }
+"""
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> Path:
+def stub(tmp_path: Path) -> Path:
+    """An audioinv that tells its modalities and does nothing else."""
+    path = tmp_path / "audioinv"
+    path.write_text(STUB)
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def world(tmp_path: Path, stub: Path) -> Path:
     """A finished run, as far as the driver looks, and folders of three corpora."""
+    assert stub.exists()
     folder = tmp_path / "exp" / "amortised_s3" / "encoder"
     folder.mkdir(parents=True)
     told = {"frontend": {"sample_rate": 8000}, "info": {"seed": 3, "method": "amortised"}}
@@ -51,7 +67,7 @@ def world(tmp_path: Path) -> Path:
 
 def commands(world: Path, *options: str) -> list[list[str]]:
     fixed = ["--run", "exp/amortised_s3", "--data_root", "audio", "--dry_run", "true"]
-    result = run(world, *fixed, "--audioinv", "/bin/audioinv", *options)
+    result = run(world, *fixed, "--audioinv", "./audioinv", *options)
     assert result.returncode == 0, result.stderr
     return [shlex.split(line)[1:] for line in result.stdout.splitlines()[2:]]
 
@@ -144,6 +160,15 @@ def test_images_are_judged_by_the_same_driver(world: Path) -> None:
     assert "recipes/vision_benchmark/ssl1/run.sh" in " ".join(lines[-2])
 
 
+def test_any_modality_is_packed_at_the_size_of_its_encoder(world: Path) -> None:
+    told = {"frontend": {"channels": 8}, "info": {"seed": 3, "method": "amortised"}}
+    (world / "exp" / "amortised_s3" / "encoder" / "encoder.json").write_text(json.dumps(told))
+    lines = commands(world, "--modality", "series", "--stop_stage", "adapt")
+    packed = [words[3:6] for words in lines if words[0] == "pack"]
+    assert ["packs/fsdd_8", "--channels", "8"] in packed
+    assert all("modality=series" in words for words in lines if words[0] == "adapt")
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -153,13 +178,15 @@ def test_images_are_judged_by_the_same_driver(world: Path) -> None:
         (["--run", ""], ["--run is empty"]),
         (["--corpora", "fsdd mnist"], ["no 'mnist'", "esc10"]),
         (["--modality", "image"], ["tells no image_size"]),
+        (["--modality", "series"], ["tells no channels"]),
+        (["--modality", "smell"], ["'smell'", "audio image series"]),
         (["--stage", "pretrain"], ["'pretrain'", "1 to 6", "adapt"]),
         (["--encoder", "x"], ["unknown option '--encoder'", "--help"]),
         (["--jobs", "0"], ["'0'"]),
     ],
 )
 def test_wrong_options_are_refused(world: Path, options: list[str], told: list[str]) -> None:
-    given = ["--run", "exp/amortised_s3", "--data_root", "audio", "--audioinv", "/bin/false"]
+    given = ["--run", "exp/amortised_s3", "--data_root", "audio", "--audioinv", "./audioinv"]
     result = run(world, *given, *options)
     assert result.returncode == 2
     for text in told:
@@ -175,7 +202,7 @@ def test_an_encoder_without_rate_or_seed_is_refused(world: Path) -> None:
 
 def test_another_encoder_of_the_same_name_does_not_get_its_results(world: Path) -> None:
     fixed = ["--run", "exp/amortised_s3", "--data_root", "audio", "--expdir", "results"]
-    fixed += ["--audioinv", "/bin/true", "--stage", "report"]
+    fixed += ["--audioinv", "./audioinv", "--stage", "report"]
     assert run(world, *fixed).returncode == 0
     assert run(world, *fixed).returncode == 0
     (world / "exp" / "amortised_s3" / "encoder" / "encoder.safetensors").write_bytes(b"others")

@@ -44,6 +44,10 @@ def test_help_lists_every_declared_option(driver: Driver) -> None:
         (["--nj", "0"], ["'0'", "1 or more"]),
         (["--nj", "08"], ["'08'"]),
         (["--dry_run", "yes"], ["'yes'", "true or false"]),
+        (["--modality", "smell"], ["'smell'", "audio image series"]),
+        (["--modality", "series"], ["--size", "channels", "series"]),
+        (["--size", "many"], ["'many'", "1 or more"]),
+        (["--audioinv", "/bin/true"], ["'/bin/true modalities' lists none"]),
         (["--methods", ""], ["--methods"]),
         (["--expdir", "a\\b"], ["a\\b"]),
         (["extra"], ["'extra'", "--help"]),
@@ -88,6 +92,28 @@ def test_runs_every_stage_in_order(driver: Driver) -> None:
     assert by_key["pack"] == "packs/tones"
     assert by_key["statistics"] == "exp/debug/statistics.json"
     assert calls[-2].overrides()["method"] == "amortised"  # logmel has no network to measure
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ([], ["--sample_rate", "16000"]),
+        (["--size", "8000"], ["--sample_rate", "8000"]),
+        (["--modality", "image", "--sample_rate", "5"], ["--image_size", "32"]),
+        (["--modality", "image", "--image_size", "64"], ["--image_size", "64"]),
+        (["--modality", "series", "--size", "8"], ["--channels", "8"]),
+    ],
+)
+def test_any_modality_is_packed_at_its_size(
+    driver: Driver, options: list[str], size: list[str]
+) -> None:
+    """The template knows no modality: the command line lists them, with what they call it."""
+    modality = options[1] if "--modality" in options else "audio"
+    result = driver("--stop_stage", "statistics", *options)
+    assert result.returncode == 0, result.stderr
+    pack, statistics = driver.calls()[-2:]
+    assert pack.argv[4:6] == size and "--image_size" not in pack.argv[6:]
+    assert statistics.overrides()["modality"] == modality
 
 
 def test_a_table_names_whatever_made_it(driver: Driver) -> None:

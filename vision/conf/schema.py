@@ -8,7 +8,7 @@ from audioinv.conf import schema
 
 
 @dataclass
-class FrontendConfig:
+class FrontendConfig(schema.FrontendConfig):
     """Pixels to maps; see `vision.frontend.Pixels`.
 
     Args:
@@ -25,8 +25,7 @@ class Config(schema.Config):
     """The whole configuration of a run on images."""
 
     modality: str = "image"
-    frontend: FrontendConfig = field(default_factory=FrontendConfig)  # type: ignore[assignment]
-    bank: schema.BankConfig = field(default_factory=schema.BankConfig)  # type: ignore[assignment]
+    frontend: FrontendConfig = field(default_factory=FrontendConfig)
 
 
 @dataclass

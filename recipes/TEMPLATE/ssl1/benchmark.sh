@@ -10,7 +10,7 @@ set -euo pipefail
 
 # --- options: --help and the parser read these lines ---
 recipe=              # folder of the recipe, with conf/ and corpora.txt in it (run.sh gives it)
-modality=audio       # audio or image: what the corpora hold
+modality=audio       # what the corpora hold: one of those that 'audioinv modalities' lists
 run=                 # run folder of the encoder, made by any recipe: it holds encoder/
 data_root=           # folder with a folder a corpus
 corpora=             # folders looked for in data_root; empty: all that corpora.txt has
@@ -34,7 +34,8 @@ stages=(prepare pack adapt evaluate report table)
 script=${BASH_SOURCE[0]}
 declare -A prepared_as=() pack_opts=() own=()  # folder -> what corpora.txt says of it
 declare -a listed=() found=()  # folders of corpora.txt, and those that are there
-size=                     # of the encoder's pack: sample rate in Hz, or pixels a side
+of_size=                  # what the modality calls the size of its packs
+size=                     # that of the encoder's pack
 seed=                     # that it was made with
 name_of_run=
 # shellcheck source=functions.sh
@@ -44,7 +45,6 @@ check_options() {
     local name
     for name in nj jobs threads; do check_number "$name" 1; done
     check_given recipe run data_root config protocols
-    [[ $modality == audio || $modality == image ]] || die "--modality is '$modality'; give audio or image"
     check_true_or_false dry_run
     [[ -f $recipe/corpora.txt ]] || die "--recipe is '$recipe', which has no corpora.txt"
     [[ -f $run/encoder/encoder.json ]] || die "--run is '$run', which holds no encoder/: give a run folder that 'audioinv pretrain' finished"
@@ -62,10 +62,10 @@ resolve_paths() {  # makes given paths absolute, fills in the defaults, enters t
 }
 
 read_encoder() {  # the size of pack and the seed that the encoder was made with
-    local key=sample_rate code='import json, sys; e = json.load(open(sys.argv[1])); print(e["frontend"][sys.argv[2]], e["info"]["seed"])'
-    [[ $modality == audio ]] || key=image_size
-    read -r size seed < <(python3 -c "$code" "$run/encoder/encoder.json" "$key" 2>/dev/null) ||
-        die "$run/encoder/encoder.json tells no $key and seed: pre-train on this modality, $modality"
+    local code='import json, sys; e = json.load(open(sys.argv[1])); print(e["frontend"][sys.argv[2]], e["info"]["seed"])'
+    ask_of_size
+    read -r size seed < <(python3 -c "$code" "$run/encoder/encoder.json" "$of_size" 2>/dev/null) ||
+        die "$run/encoder/encoder.json tells no $of_size and seed: pre-train on this modality, $modality"
 }
 
 read_corpora() {  # corpora.txt: folder | corpus and options of 'audioinv prepare' | options of 'audioinv pack' | overrides
@@ -116,22 +116,20 @@ stage_prepare() {
 }
 
 stage_pack() {
-    local name of_size=--sample_rate options
-    [[ $modality == audio ]] || of_size=--image_size
+    local name options
     for name in "${found[@]}"; do
         words options "${pack_opts[$name]}"
-        validate_and_pack "data/$name" "packs/${name}_$size" "$of_size" "$size" "${options[@]}"
+        validate_and_pack "data/$name" "packs/${name}_$size" "--$of_size" "$size" "${options[@]}"
     done
 }
 
 for_each_corpus() {  # for_each_corpus SUBCOMMAND [OVERRIDE...]: the subcommand on every corpus
-    local name its more kind=$1 of_modality=()
+    local name its more kind=$1
     (( $# < 2 )) || kind+=_${2#*=}
     words more "$audioinv_opts"
-    [[ $modality == audio ]] || of_modality=("modality=$modality")
     for name in "${found[@]}"; do
         words its "${own[$name]}"
-        run_or_start "${kind}_${name}_$name_of_run" "$audioinv" "$1" --config_dir conf "${of_modality[@]}" "$(override experiment "$config")" \
+        run_or_start "${kind}_${name}_$name_of_run" "$audioinv" "$1" --config_dir conf "modality=$modality" "$(override experiment "$config")" \
             "$(override run "$run")" "$(override pack "packs/${name}_$size")" "$(override out "$expdir/$name/$name_of_run")" \
             "seed=$seed" "${its[@]}" "${@:2}" "${more[@]}"
     done

@@ -93,8 +93,18 @@ find_audioinv() {  # the command that was given, the repository's, or the one on
     repository=$(cd -- "$(dirname -- "$script")/../../.." && pwd)
     audioinv=$repository/.venv/bin/audioinv
     [[ -x $audioinv ]] || audioinv=$(command -v audioinv) || audioinv=audioinv
-    [[ $audioinv == */* || $dry_run == true ]] ||
-        die "there is no audioinv command; run 'make demo' or 'pip install -e .' in $repository"
+    [[ $audioinv == */* ]] || die "there is no audioinv command; run 'make demo' or 'pip install -e .' in $repository"
+}
+
+ask_of_size() {  # sets of_size: what --modality calls the size of its packs, as 'audioinv modalities' lists it
+    local name option rest known=()
+    of_size=
+    while IFS=$'\t' read -r name option rest; do
+        known+=("$name")
+        [[ $name != "$modality" ]] || of_size=$option
+    done < <("$audioinv" modalities)
+    (( ${#known[@]} > 0 )) || die "'$audioinv modalities' lists none: give the audioinv command of this repository by --audioinv"
+    [[ -n $of_size ]] || die "--modality is '$modality'; give one of ${known[*]}"
 }
 
 # ---------------------------------------------------------------------------------------------- stages

@@ -12,10 +12,13 @@ corpus=              # name of the corpus, as 'audioinv prepare --help' lists th
 corpora=             # names that --corpus may be, where a recipe is for several; each then has experiments of its own
 title=               # of the report; empty: the name of the corpus
 config=cpu_quick     # experiment: conf/experiment/<config>.yaml, for example debug, cpu_quick or gpu
-modality=audio       # audio, image, spirograph or sonograph: what the corpus holds
+modality=audio       # what the corpus holds: one of those that 'audioinv modalities' lists
 data_root=           # folder of the corpus's files; empty: downloads/<corpus>, to which it is downloaded
+# shellcheck disable=SC2034  # choose_size reads it by its name
 sample_rate=16000    # of the pack and the models, in Hz (audio)
+# shellcheck disable=SC2034  # choose_size reads it by its name
 image_size=32        # of the pack and the models, in pixels a side (image)
+size=                # of the pack of any modality, in its own unit; empty: the one of the two above that is its own
 download=true        # false: the corpus has nothing to download
 download_opts=       # more options for 'audioinv download', separated by spaces
 prepare_opts=        # more options for 'audioinv prepare', separated by spaces
@@ -41,6 +44,7 @@ audioinv=            # the audioinv command; empty: the one in the repository's 
 
 stages=(prepare pack statistics pretrain adapt evaluate measure report)
 script=${BASH_SOURCE[0]}
+of_size=                  # what the modality calls the size of its packs
 declare -a gpus=()        # what CUDA_VISIBLE_DEVICES may be for one run
 # shellcheck source=functions.sh
 source "$(dirname -- "$script")/functions.sh"
@@ -51,9 +55,9 @@ check_options() {
     local name
     for name in nj jobs threads sample_rate image_size; do check_number "$name" 1; done
     check_number ngpu 0
+    [[ -z $size ]] || check_number size 1
     check_given recipe corpus config methods seeds
     [[ -d $recipe ]] || die "--recipe is '$recipe', which is not a folder"
-    [[ " audio image spirograph sonograph " == *" $modality "* ]] || die "--modality is '$modality'; give audio, image, spirograph or sonograph"
     [[ -z $corpora || " $corpora " == *" $corpus "* ]] || die "--corpus is '$corpus'; give one of $corpora"
     check_true_or_false dry_run download
 }
@@ -68,6 +72,12 @@ resolve_paths() {  # makes given paths absolute, fills in the defaults, enters t
     cd -- "$recipe"
 }
 
+choose_size() {  # --size, or what is given by the modality's name for it
+    ask_of_size
+    [[ -n $size || -z ${default[$of_size]-} ]] || size=${!of_size}
+    [[ -n $size ]] || die "--size is empty; give the $of_size of the pack, which is of modality $modality"
+}
+
 choose_gpus() {  # the first --ngpu of the GPUs that CUDA_VISIBLE_DEVICES allows
     (( ngpu > 0 )) || { gpus=(""); return 0; }
     IFS=, read -r -a gpus <<<"${CUDA_VISIBLE_DEVICES-$(seq -s, 0 $((ngpu - 1)))}"
@@ -79,10 +89,9 @@ choose_gpus() {  # the first --ngpu of the GPUs that CUDA_VISIBLE_DEVICES allows
 # ------------------------------------------------------------------------------ commands and runs
 
 hydra_command() {  # hydra_command SUBCOMMAND [OVERRIDE...]: sets the array `command`
-    local more of_modality=()
+    local more
     words more "$audioinv_opts"
-    [[ $modality == audio ]] || of_modality=("modality=$modality")
-    command=("$audioinv" "$1" --config_dir conf "${of_modality[@]}" "$(override experiment "$config")" "$(override pack "packs/$corpus")"
+    command=("$audioinv" "$1" --config_dir conf "modality=$modality" "$(override experiment "$config")" "$(override pack "packs/$corpus")"
         "$(override statistics "$expdir/statistics.json")" "${@:2}" "${more[@]}")
 }
 
@@ -118,10 +127,9 @@ stage_prepare() {
 }
 
 stage_pack() {
-    local size=(--sample_rate "$sample_rate") more
+    local more
     words more "$pack_opts"
-    [[ $modality == audio || $modality == sonograph ]] || size=(--image_size "$image_size")
-    validate_and_pack "data/$corpus" "packs/$corpus" "${size[@]}" "${more[@]}"
+    validate_and_pack "data/$corpus" "packs/$corpus" "--$of_size" "$size" "${more[@]}"
 }
 
 stage_statistics() {
@@ -168,6 +176,7 @@ main() {
     check_options
     choose_stages
     resolve_paths
+    choose_size
     choose_gpus
     [[ $dry_run == false ]] || quoted cd "$recipe"
     run export OMP_NUM_THREADS="$threads" CUDA_VISIBLE_DEVICES="${gpus[0]}"

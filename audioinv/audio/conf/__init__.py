@@ -1,0 +1,1 @@
+"""Hydra groups of sounds; those of `audioinv.conf`, which any modality has, stand behind them."""

@@ -1,0 +1,119 @@
+"""Which settings pre-training reads, and what may differ when a run is asked for again."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from audioinv.base.errors import UserError
+from audioinv.base.files import read_json, write_json
+from audioinv.conf.schema import Config
+from audioinv.runs.build import saved_config
+from audioinv.training.config import PretrainConfig
+
+log = logging.getLogger(__name__)
+READ = (
+    *("modality", "shards", "on_error", "frontend", "bank", "backbone", "conditioning", "pretrain"),
+    *("method", "method_pretrain", "init_weights", "trained", "seed", "precision", "deterministic"),
+)
+"""Keys, and groups of them, that decide what pre-training computes; a pack may have moved."""
+HARMLESS = ("pretrain.keep_checkpoints", "pretrain.read_ahead")
+"""Keys among them that do not."""
+
+
+def own_settings(config: Config) -> PretrainConfig:
+    """`pretrain` with the keys in which the method differs from the others.
+
+    Raises:
+        UserError: a key that `pretrain` does not have, or a value of the wrong type.
+    """
+    own = config.method_pretrain.get(config.method, {})
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(config.pretrain), own)
+        return cast(PretrainConfig, OmegaConf.to_object(merged))
+    except OmegaConfBaseException as error:
+        raise UserError(f"method_pretrain.{config.method}: {error}") from error
+
+
+def refuse_other_settings(run: Path, new: str, config: Config) -> bool:
+    """Whether `run` was begun with the settings `new` (YAML): it has a checkpoint or an encoder.
+
+    With `allow_changes` other settings are told in the log instead of refused, and count as new. A
+    key that did not exist when the run was begun had its default.
+
+    Raises:
+        UserError: it was begun with other settings.
+    """
+    path = run / "config.yaml"
+    begun = any(run.glob("checkpoints/step_*.pt")) or (run / "encoder").exists()
+    if not (begun and path.exists()):
+        return False
+    old = OmegaConf.to_yaml(OmegaConf.structured(saved_config(run)))
+    differing = [
+        f"{key}: {before} -> {after}"
+        for key, before, after in _differences(old, new, config.method)
+        if reads(key)
+    ]
+    if not differing:
+        return True
+    if not config.allow_changes:
+        raise UserError(
+            f"{run} was made with other settings ({'; '.join(differing)}); choose another run "
+            "folder, remove this one, or go on with the new settings by allow_changes=true"
+        )
+    log.warning("%s goes on with other settings: %s", run, "; ".join(differing))
+    return False
+
+
+def refuse_other_shards(run: Path, key: str, config: Config) -> None:
+    """Keeps in shards.json what the shards held when `run` was begun: other clips, other steps.
+
+    Raises:
+        UserError: they hold something else now.
+    """
+    path = run / "shards.json"
+    if path.exists() and read_json(path) != {"key": key} and any(run.glob("checkpoints/step_*.pt")):
+        if not config.allow_changes:
+            raise UserError(
+                f"{config.shards} hold other files than when {run} was begun; put those back, "
+                "choose another run folder, or go on with these by allow_changes=true"
+            )
+        log.warning("%s goes on with other files in %s", run, config.shards)
+    write_json(path, {"key": key})
+
+
+def _differences(old: str, new: str, method: str) -> list[tuple[str, str, str]]:
+    """Key, value before and value after, of the settings (YAML) that are not the same."""
+    before, after = (
+        {name: str(value) for name, value in _flat(_of_method(text, method))} for text in (old, new)
+    )
+    names = sorted(before.keys() | after.keys())
+    return [
+        (n, before.get(n, "nothing"), after.get(n, "nothing"))
+        for n in names
+        if before.get(n) != after.get(n)
+    ]
+
+
+def _of_method(settings: str, method: str) -> object:
+    """The settings (YAML) without what they say of other methods."""
+    read = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(settings)))
+    own = read.get("method_pretrain", {}).get(method, {})
+    return {**read, "method_pretrain": {method: own}}
+
+
+def _flat(value: object, prefix: str = "") -> list[tuple[str, object]]:
+    if not isinstance(value, dict) or not value:
+        return [(prefix, value)]
+    return [
+        pair for key, part in value.items() for pair in _flat(part, f"{prefix}.{key}".strip("."))
+    ]
+
+
+def reads(key: str) -> bool:
+    """Whether a key touches what pre-training computes; only then must a run keep it."""
+    return key not in HARMLESS and key.partition(".")[0] in READ
