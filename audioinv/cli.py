@@ -170,7 +170,7 @@ def _prepare(options: argparse.Namespace) -> int:
 
 
 def _add_folders(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--root", type=Path, help="folder of the audio, if not corpus.json's")
+    command.add_argument("--root", type=Path, help="folder of the files, if not corpus.json's")
     command.add_argument(
         "--also_inside",
         action="append",
@@ -191,7 +191,7 @@ def _add_validate(commands: Any) -> None:
     _add_folders(command)
     command.add_argument("--nj", type=int, default=2, help="processes (default 2)")
     command.add_argument(
-        "--no_audio", action="store_true", help="check the table alone and open no file"
+        "--no_files", "--no_audio", action="store_true", help="check the table alone, open no file"
     )
     command.set_defaults(run=_validate)
 
@@ -201,7 +201,7 @@ def _validate(options: argparse.Namespace) -> int:
     from audioinv.data.validate import validate
 
     manifest = read_manifest(options.manifest, options.root, also=options.also_inside, strict=False)
-    problems = validate(manifest, options.nj, files=not options.no_audio)
+    problems = validate(manifest, options.nj, files=not options.no_files)
     for problem in problems:
         print(f"{problem.kind}: {problem}")
     print(f"{len(manifest)} clips, {len(problems)} problems")
@@ -211,9 +211,9 @@ def _validate(options: argparse.Namespace) -> int:
 def _add_pack(commands: Any) -> None:
     command = commands.add_parser(
         "pack",
-        help="decode and resample a manifest's audio once",
+        help="decode a manifest's clips once, at one size",
         description="Writes memory-mapped Arrow shards; does nothing if they are up to date. "
-        "Sounds are packed at --sample_rate, images at --image_size.",
+        "Clips of every modality have a size of their own: see below.",
     )
     command.add_argument("manifest", type=Path, help="its table, or the folder that prepare wrote")
     command.add_argument("--out", required=True, type=Path, help="folder of the pack")

@@ -217,7 +217,7 @@ class Config:
     """The whole configuration of a run.
 
     Args:
-        modality: audio, image, spirograph or sonograph; says what the groups offer.
+        modality: what clips are made of, such as audio or image; says what the groups offer.
         run: folder of a run. pack: packed clips. statistics: JSON of `audioinv statistics`.
         shards: WebDataset shards to pre-train on instead, as DIR/part-{000000..000099}.tar.
         on_error: at a clip of the shards that cannot be decoded: fail, or skip for the next.
