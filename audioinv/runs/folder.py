@@ -10,7 +10,7 @@ import re
 import shlex
 import sys
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from audioinv.base.version import __version__
@@ -45,12 +45,12 @@ def command_line() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what computes the figures."""
-    return {
-        "audioinv": __version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in RECORDED},
-    }
+    """Versions of what computes the figures; not every modality needs all of it."""
+    found = {"audioinv": __version__, "python": platform.python_version()}
+    for name in RECORDED:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def hardware() -> str:
