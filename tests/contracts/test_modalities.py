@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 from pkgutil import resolve_name
 
 import pandas as pd
 import pytest
+import torch
 
 from audioinv.base.errors import UserError
+from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data import modality as registry
 from audioinv.data.modality import (
     Modality,
     build_frontend,
     known_modalities,
+    load_encoder,
     media_of,
     modality_of,
     registered,
@@ -93,3 +99,20 @@ def test_missing_packages_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPa
     with pytest.raises(UserError, match=r"image needs kornia.*pip install 'audioinv\[vision\]'"):
         modality_of("image")
     assert registered("image").columns  # its manifests can be read all the same
+
+
+@each
+def test_encoders_of_format_1_find_their_modality(modality: Modality, tmp_path: Path) -> None:
+    """Such a file does not name it."""
+    name = next(iter(modality.frontends))
+    frontend = modality.frontend(name, **NEEDED.get(name, {}))
+    backbone = {"name": "resnet18", "width": 0.0625, "stem": "cifar", "dim": 4}
+    encoder = AmortisedEncoder(frontend, backbone, "norm", DescriptorSpace.single(["a", "b"]))
+    encoder.save(tmp_path)
+    described = json.loads((tmp_path / "encoder.json").read_text())
+    assert described.pop("modality") == modality.name
+    (tmp_path / "encoder.json").write_text(json.dumps({**described, "format": 1}))
+    loaded, maps = load_encoder(tmp_path), torch.randn(2, *encoder.frontend.output_size)
+    assert type(loaded.frontend) is type(frontend) and loaded.frontend.modality == modality.name
+    i = torch.tensor([1.0, 0.0])
+    assert torch.equal(loaded.run(maps, i), encoder.eval().run(maps, i))
