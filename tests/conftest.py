@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 import torch
 
+from audioinv.data import modality
+from tests.modality_series import ENTRY
+
 REPOSITORY = Path(__file__).parents[1]
 COUNTED: Counter[str] = Counter()
 torch.set_num_threads(1)
@@ -70,6 +73,22 @@ def processes_of(word: str) -> dict[int, int]:
         except OSError:
             continue  # it has ended
     return found
+
+
+@pytest.fixture(scope="module")
+def series_registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A package is installed that registers the modality of tests/modality_series, for this process
+    and those that it starts."""
+    info = tmp_path_factory.mktemp("path") / "series-0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: series\nVersion: 0\n")
+    (info / "entry_points.txt").write_text(ENTRY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(info.parent)
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (info.parent, REPOSITORY))))
+        modality._entries.cache_clear()
+        yield
+    modality._entries.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -115,6 +115,15 @@ def test_sounds_need_no_images(module: str) -> None:
     assert not [name for name in reached(module) if within(name, "vision")]
 
 
+@pytest.mark.parametrize("module", modules())
+def test_none_but_a_modality_itself_imports_it(module: str) -> None:
+    """All others ask the entry points: a third one is as good as these."""
+    halves = ("audioinv.audio", "vision")
+    own = [half for half in halves if within(module, half)]
+    others = [name for name in imports(module) if any(within(name, half) for half in halves)]
+    assert all(within(name, half) for name in others for half in own or ("none",))
+
+
 @pytest.mark.parametrize("module", [n for n in modules() if within(n, "audioinv.core")])
 def test_the_core_knows_neither_sounds_nor_images(module: str) -> None:
     text = modules()[module].read_text(encoding="utf-8")

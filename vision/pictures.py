@@ -20,6 +20,7 @@ from vision.clips import pixels
 from vision.drawing import Spirograph, render
 
 SHOWN = 8  # images of an example
+NOTE = "The same test images, each with parameters of its own."
 
 
 def write_images(augmentation: Augmentation, pack: Pack, folder: Path) -> dict[str, Any]:
@@ -55,12 +56,13 @@ def write_strips(
     """Images (n, 3, H, W) before and after an augmentation as two PNG files in `folder`, and what
     examples.json says of them."""
     name = augmentation.name
-    files = {"before": f"{name}_before.png", "after": f"{name}_after.png"}
-    for file, images in zip(files.values(), (before, after), strict=True):
+    files = {side: [f"{name}_{side}.png"] for side in ("before", "after")}
+    for (file,), images in zip(files.values(), (before, after), strict=True):
         with atomic_path(folder / file) as temporary:
             _strip(images).save(temporary, format="PNG")
     ranges = {p.name: f"{p.low:g} to {p.high:g} {p.unit}" for p in augmentation.parameters}
-    return {"augmentation": name, "parameters": ranges, **files}
+    told = {"augmentation": name, "parameters": ranges, "shown": "Images", "note": NOTE}
+    return {**told, **files}
 
 
 def _strip(images: Tensor, gap: int = 2) -> Image.Image:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
-from audioinv.core.backbone import OTHERS
+from audioinv.core.backbone import OTHERS, TRUSTED_MODULES
 
 
 class Hear(nn.Module):
@@ -43,10 +43,6 @@ class Hear(nn.Module):
         """Scene embeddings (B, dim) of waveforms `x` (B, 1, 1, T); `layers` makes no difference."""
         embeddings: Tensor = self.get_scene_embeddings(x[:, 0, 0], self.model)
         return embeddings
-
-
-TRUSTED_MODULES: set[str] = set()
-"""Names that `Hear` may import: a saved encoder must not run code that its user did not allow."""
 
 
 OTHERS["hear"] = Hear

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from numpy.typing import NDArray
+
 from audioinv.base.errors import UserError
 from audioinv.data.media import Media
 from audioinv.data.modality import Modality
@@ -111,10 +113,15 @@ class Audio(Modality):
         hop = round(hop_s * pack.size)
         return windows_of(pack, frontend.n_samples, hop, frontend.repeats and repeat)
 
+    def behind(self, frontend: Frontend, pack: Pack) -> NDArray[Any]:
+        """Samples of each clip behind its first window, (n,)."""
+        lengths: NDArray[Any] = pack.frame["n_samples"].to_numpy()
+        return (lengths - frontend.n_samples).clip(0)
+
     def write_example(
         self, augmentation: Augmentation, frontend: Frontend, pack: Pack, folder: Path
     ) -> dict[str, Any]:
-        """A loud one of the test clips before and after, as wav files in `folder`."""
+        """A loud one of the test clips before and after, to hear and to see."""
         from audioinv.audio.pictures import write_loud_clip
 
         return write_loud_clip(augmentation, self.clips, frontend, pack, folder)

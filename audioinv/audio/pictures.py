@@ -1,4 +1,4 @@
-"""What an augmentation does to a sound: the same clip before and after, as wav files."""
+"""What an augmentation does to a sound: the same clip before and after, to hear and to see."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+import numpy as np
 import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 
 from audioinv.audio.frontend import Frontend
 from audioinv.audio.io import write_wav
 from audioinv.audio.synthesis import Sonograph
+from audioinv.base.drawing import STYLE, svg
+from audioinv.base.files import write_text
 from audioinv.base.randomness import generator
 from audioinv.core.augmentation import Augmentation
 from audioinv.data.factors import vectors
@@ -20,6 +26,8 @@ from audioinv.data.rows import test_rows
 
 CANDIDATES = 64
 DRAWS = 8
+DECIBEL_RANGE, WINDOW_S = 80.0, 0.064
+NOTE = "Mel spectrograms, 80 dB down from full scale. Mind the volume."
 
 
 def write_loud_clip(
@@ -66,7 +74,45 @@ def _write_pair(
 ) -> dict[str, Any]:
     """Two sounds (n,), as loud as they are to one another; what examples.json says of them."""
     peak = max(float(before.abs().max()), float(after.abs().max()), 1e-6)
-    files = {"before": f"{name}_before.wav", "after": f"{name}_after.wav"}
-    for file, sound in zip(files.values(), (before, after), strict=True):
-        write_wav(folder / file, (sound / peak).numpy(), sample_rate)
-    return {"augmentation": name, "parameters": dict(parameters), **files}
+    told: dict[str, Any] = {"shown": "Mel spectrogram of a clip", "note": NOTE}
+    for side, sound in (("before", before), ("after", after)):
+        samples, file = (sound / peak).numpy(), f"{name}_{side}"
+        write_wav(folder / f"{file}.wav", samples, sample_rate)
+        write_text(folder / f"{file}.svg", svg(spectrogram(samples, sample_rate)))
+        told[side] = [f"{file}.svg", f"{file}.wav"]
+    return {"augmentation": name, "parameters": dict(parameters), **told}
+
+
+def spectrogram(samples: NDArray[Any], sample_rate: int) -> Figure:
+    """Mel spectrogram of `samples` (n,) at `sample_rate` Hz, 80 dB down from full scale."""
+    import librosa  # slow to import, and only pictures need it
+
+    n_fft = 2 ** round(np.log2(WINDOW_S * sample_rate))
+    power = librosa.feature.melspectrogram(
+        y=np.asarray(samples, dtype=np.float32),
+        sr=sample_rate,
+        n_fft=n_fft,
+        hop_length=n_fft // 4,
+        norm=1,  # each band is a weighted mean of power: white noise is level
+    )
+    full_scale = (n_fft / 4) ** 2  # a sine of amplitude 1, in its bin under a Hann window
+    decibels = 10 * np.log10(np.maximum(power / full_scale, 1e-12))
+    top_hz, bands = sample_rate / 2, len(power)
+    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
+        figure = Figure(figsize=(4.4, 1.6), layout="constrained")
+        axes = figure.add_subplot()
+        axes.imshow(
+            decibels,
+            cmap="magma",
+            vmin=-DECIBEL_RANGE,
+            vmax=0,
+            origin="lower",
+            aspect="auto",
+            interpolation="nearest",
+            extent=(0, len(samples) / sample_rate, 0, bands),
+        )
+        hertz = [f for f in (500, 1000, 2000, 4000, 8000, 16000) if f <= top_hz]
+        places = librosa.hz_to_mel(hertz) / librosa.hz_to_mel(top_hz) * bands
+        axes.set_yticks(places, [f"{f / 1000:g}" for f in hertz])
+        axes.set(xlabel="time, s", ylabel="frequency, kHz")
+    return figure

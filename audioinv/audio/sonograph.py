@@ -45,7 +45,7 @@ class SonographTones(Rendered):
     def write_example(
         self, augmentation: Augmentation, frontend: Sonograph, pack: Pack, folder: Path
     ) -> dict[str, Any]:
-        """A test tone before and after a factor is redrawn, as wav files in `folder`."""
+        """A test tone before and after a factor is redrawn, to hear and to see."""
         from audioinv.audio.pictures import write_tone
 
         return write_tone(augmentation, frontend, pack, folder)

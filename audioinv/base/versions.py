@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 
 from audioinv.base.version import __version__
 
@@ -11,9 +12,9 @@ RECORDED = ("torch", "torchaudio", "timm", "scikit-learn")
 
 
 def versions() -> dict[str, str]:
-    """Name -> version."""
-    return {
-        "audioinv": __version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in RECORDED},
-    }
+    """Name -> version; not every modality needs all of it."""
+    found = {"audioinv": __version__, "python": platform.python_version()}
+    for name in RECORDED:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

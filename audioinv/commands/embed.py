@@ -1,6 +1,6 @@
 """audioinv embed: features of every clip of a pack at one descriptor, as a Parquet table.
 
-Of a sound longer than the encoder's window the first window counts.
+Of a clip longer than the encoder's window the first window counts.
 
 Made in pieces, which an interrupted run leaves behind for the next and workers share among them.
 """
@@ -25,6 +25,7 @@ from audioinv.base.files import atomic_path
 from audioinv.base.lock import locked
 from audioinv.conf.schema import Config
 from audioinv.core.encoder import AmortisedEncoder, PlainEncoder
+from audioinv.data.modality import modality_of
 from audioinv.data.pack import Pack
 from audioinv.data.parallel import SERIAL, Engine, map_all
 from audioinv.runs.build import load_run, run_of
@@ -104,17 +105,13 @@ def check_features(features: FeatureConfig) -> None:
 
 
 def warn_of_long_clips(encoder: AmortisedEncoder, pack: Pack) -> None:
-    """Says how much of the sounds lies behind the first window, where there is such."""
-    if pack.corpus.modality != "audio":
-        return
-    window, lengths = encoder.frontend.n_samples, pack.frame["n_samples"].to_numpy()
-    behind = (lengths - window).clip(0)
+    """Says how much of the clips lies behind the first window, where there is such."""
+    behind = modality_of(pack.corpus.modality).behind(encoder.frontend, pack)
     if behind.any():
-        longer, share = (behind > 0).sum(), behind.sum() / lengths.sum()
         log.warning(
-            "%d of %d clips are longer than the encoder's %g s: what lies behind, %.0f%% of all "
-            "sound, is not used",
-            longer, len(lengths), window / pack.size, 100 * share,
+            "%d of %d clips are longer than the encoder's window: what lies behind, %.0f%% of "
+            "all, is not used",
+            (behind > 0).sum(), len(behind), 100 * behind.sum() / pack.frame["n_samples"].sum(),
         )  # fmt: skip
 
 

@@ -71,7 +71,7 @@ def given_to(function: Callable[..., Any], options: argparse.Namespace) -> dict[
 
 def add_folders(command: argparse.ArgumentParser) -> None:
     """Where the files of a manifest may lie."""
-    command.add_argument("--root", type=Path, help="folder of the audio, if not corpus.json's")
+    command.add_argument("--root", type=Path, help="folder of the files, if not corpus.json's")
     command.add_argument(
         "--also_inside",
         action="append",

@@ -9,10 +9,10 @@ from typing import Any
 from audioinv.commands.options import add_engine, add_folders, engine
 from audioinv.data.modality import known_modalities, media_of
 
-HELP = "decode and resample a manifest's audio once"
+HELP = "decode a manifest's clips once, at one size"
 ABOUT = (
     "Writes memory-mapped Arrow shards; does nothing if they are up to date. "
-    "Sounds are packed at --sample_rate, images at --image_size."
+    "Clips of every modality have a size of their own: see below."
 )
 
 

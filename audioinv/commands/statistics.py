@@ -17,8 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def main(config: Config) -> None:
-    """Writes {"mean", "std"} to `statistics` (dB of sounds, one a channel of images), and what they
-    were computed from."""
+    """Writes {"mean", "std"} to `statistics`, as the front end computes them, and what from."""
     path = need(config.statistics, "statistics", "exp/demo/statistics.json")
     pack = source_of(config)
     modality = modality_of(config.modality)

@@ -17,7 +17,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_folders(command)
     command.add_argument("--nj", type=int, default=2, help="processes (default 2)")
     command.add_argument(
-        "--no_audio", action="store_true", help="check the table alone and open no file"
+        "--no_files", "--no_audio", action="store_true", help="check the table alone, open no file"
     )
 
 
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     from audioinv.data.validate import validate
 
     manifest = read_manifest(options.manifest, options.root, also=options.also_inside, strict=False)
-    problems = validate(manifest, options.nj, files=not options.no_audio)
+    problems = validate(manifest, options.nj, files=not options.no_files)
     for problem in problems:
         print(f"{problem.kind}: {problem}")
     print(f"{len(manifest)} clips, {len(problems)} problems")

@@ -117,7 +117,7 @@ class Config:
     """The whole configuration of a run, where a modality does not say more.
 
     Args:
-        modality: one of those that `audioinv modalities` lists; says what the groups offer.
+        modality: what clips are made of; `audioinv modalities` lists them. Says what groups offer.
         run: folder of a run. pack: packed clips. statistics: JSON of `audioinv statistics`.
         shards: WebDataset shards to pre-train on instead, as DIR/part-{000000..000099}.tar.
         on_error: at a clip of the shards that cannot be decoded: fail, or skip for the next.

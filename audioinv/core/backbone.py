@@ -235,6 +235,8 @@ class OwnNetwork(nn.Module):
 OWN = "own"
 OTHERS: dict[str, type[nn.Module]] = {"statistics": Statistics, "concat": Concat}
 """Backbones that timm does not have, by name; a modality may add its own."""
+TRUSTED_MODULES: set[str] = set()
+"""What they may import: a saved encoder must not run code that its user did not allow."""
 
 
 def register_backbone(name: str, kind: type[nn.Module]) -> None:

@@ -1,4 +1,4 @@
-"""The manifest: one row an example (a clip or an image), and the corpus it belongs to.
+"""The manifest: one row a clip, whatever its modality, and the corpus it belongs to.
 
 `<dir>/manifest.csv` (small, readable in a diff) or `.parquet` (large), beside `<dir>/corpus.json`.
 Columns: id, path (posix, relative to the corpus' root), the numbers that its modality wants, split
@@ -42,10 +42,10 @@ class Corpus:
         name: for folders, for example "fsdd".
         title: for people.
         source: where to get it.
-        licence: of the audio or the images.
+        licence: of the files.
         root: folder the manifest's paths are relative to; itself relative to the manifest's folder,
             or absolute.
-        sample_rate: in Hz, of the audio as published; 0 of images.
+        sample_rate: in Hz, of the files as published; 0 where they have none.
         tasks: what can be learnt from the labels.
         modality: its name.
 
@@ -58,7 +58,7 @@ class Corpus:
     source: str
     licence: str
     root: str
-    sample_rate: int
+    sample_rate: int = 0
     tasks: tuple[Task, ...] = ()
     modality: str = "audio"
 

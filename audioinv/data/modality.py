@@ -17,6 +17,9 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from audioinv.base.errors import UserError
 from audioinv.data.media import Media
 from audioinv.data.rules import Rule
@@ -133,11 +136,22 @@ class Modality(ABC):
             repeat: whether short clips may be filled up by repetition.
         """
 
+    def behind(self, frontend: Any, pack: Pack) -> NDArray[Any]:
+        """How many of a clip's `n_samples` lie behind its first window, (n,); 0 where clips are all
+        of one length."""
+        return np.zeros(len(pack), int)
+
     @abstractmethod
     def write_example(
         self, augmentation: Augmentation, frontend: Any, pack: Pack, folder: Path
     ) -> dict[str, Any]:
-        """Shows one augmentation by files in `folder`; gives what examples.json says of it."""
+        """Shows one augmentation by files in `folder`: pictures, sounds, or both.
+
+        Returns:
+            what examples.json says of it: "augmentation", "parameters" (name -> value), "before"
+            and "after" (names of files), and in words "shown", what a picture shows, and "note",
+            how to read it. {} if there is nothing to show.
+        """
 
     def frontend(self, name: str, **options: Any) -> nn.Module:
         """The front end `name` with keyword arguments of its class.

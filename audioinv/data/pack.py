@@ -1,7 +1,7 @@
 """The pack: a manifest's clips, decoded and brought to one size once, memory-mapped ever after.
 
-A folder of Arrow IPC shards (the manifest's columns, `n_samples`, and `samples`: 16-bit mono of a
-sound, 8-bit pixels of an image) and `pack.json`, written last: a folder without it is no pack. Each
+A folder of Arrow IPC shards (the manifest's columns, `n_samples`, and `samples`, in the numbers
+that its modality keeps them in) and `pack.json`, written last: a folder without it is no pack. Each
 shard carries the key of what it was made from, so an interrupted build goes on where it stopped and
 a changed clip costs one shard.
 """
@@ -67,7 +67,7 @@ class Pack:
     Args:
         directory: of the shards and pack.json.
         frame: the manifest's columns and `n_samples`; row c is clip c.
-        size: sample_rate in Hz of sounds, image_size in pixels of images.
+        size: the number that its clips share, such as a sample rate in Hz.
         corpus: with its tasks.
         content_key: SHA-256 (hex) of what the pack was made from.
         skipped: id -> reason, of the clips that could not be read.

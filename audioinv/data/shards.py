@@ -1,4 +1,4 @@
-"""Clips straight from WebDataset shards: tars of audio files or images, decoded as they are needed.
+"""Clips straight from WebDataset shards: tars of their files, decoded as they are needed.
 
 Every tar is indexed once at the start (its headers are read, not its files); from then on a clip is
 read by its offset. So any clip can be had at any time, and order, crops, resuming and sharing among
@@ -96,7 +96,7 @@ def open_shards(
 
     Args:
         names: as WebDataset writes them: "DIR/part-{000000..000099}.tar", several joined by "::".
-        media: how a file is decoded, and its size. modality: audio or image.
+        media: how a file is decoded, and its size. modality: one whose clips are files.
         on_error: see `Shards`.
 
     Raises:

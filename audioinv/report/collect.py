@@ -18,7 +18,11 @@ from audioinv.tasks.result import Measurement, Result, broken
 
 T = TypeVar("T")
 
-MEDIA_TYPES = {".wav": "audio/wav", ".ogg": "audio/ogg", ".png": "image/png"}
+MEDIA_TYPES = {
+    **{".png": "image/png", ".svg": "image/svg+xml", ".jpg": "image/jpeg"},
+    **{".wav": "audio/wav", ".ogg": "audio/ogg"},
+}
+"""Files that a page can embed."""
 _RUN_FOLDER = (
     "a run folder is what `audioinv pretrain`, `evaluate` and `measure` write: "
     "it holds config.yaml, metrics.jsonl, measure.json or tasks/TASK/MODE/PROTOCOL/result.json"
@@ -40,12 +44,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Example:
-    """A clip before and after one augmentation."""
+    """Clips before and after one augmentation: files to be seen or heard.
+
+    `shown` says what a picture shows, `note` how to read it.
+    """
 
     augmentation: str
     parameters: dict[str, Any]
-    before: Path
-    after: Path
+    before: tuple[Path, ...]
+    after: tuple[Path, ...]
+    shown: str = "A clip"
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,13 +196,21 @@ def _read_examples(folder: Path) -> tuple[Example, ...]:
             Example(
                 str(value["augmentation"]),
                 dict(value.get("parameters") or {}),
-                _clip(folder, str(value["before"])),
-                _clip(folder, str(value["after"])),
+                _clips(folder, value["before"]),
+                _clips(folder, value["after"]),
+                str(value.get("shown") or "A clip"),
+                str(value.get("note") or ""),
             )
             for value in read_json(path)
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise broken(path, error) from error
+
+
+def _clips(folder: Path, names: Any) -> tuple[Path, ...]:
+    """The files of one side of an example: names, or the one that older experiments tell."""
+    several = [names] if isinstance(names, str) else names
+    return tuple(_clip(folder, str(name)) for name in several)
 
 
 def _clip(folder: Path, name: str) -> Path:

@@ -7,13 +7,9 @@ colours of Okabe and Ito, which people with any colour vision tell apart.
 from __future__ import annotations
 
 import base64
-import io
-import re
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import librosa
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,50 +17,20 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-INVARIANT, SENSITIVE, INK, MUTED, RULE = "#0b66a8", "#d5620f", "#1d2430", "#667085", "#e3e6eb"
+from audioinv.base.drawing import INK, MUTED, STYLE, svg
+
+INVARIANT, SENSITIVE = "#0b66a8", "#d5620f"
 DESCRIPTOR_MAP = LinearSegmentedColormap.from_list("descriptor", [SENSITIVE, "#f5f1ea", INVARIANT])
 COSINE_MAP = LinearSegmentedColormap.from_list("cosine", ["#f4f7fa", "#8fbcd8", "#0b4f82"])
 METHOD_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
 METHOD_DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 WIDTH_IN = 4.7
-FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-
-STYLE: Any = {
-    "font.family": "DejaVu Sans",
-    "font.size": 8.5,
-    "text.color": INK,
-    "text.parse_math": False,
-    "axes.edgecolor": RULE,
-    "axes.labelcolor": MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "grid.color": RULE,
-    "grid.linewidth": 0.7,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "xtick.minor.size": 0,
-    "ytick.minor.size": 0,
-    "legend.frameon": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "audioinv",
-}
-_DECIBEL_RANGE, _WINDOW_S, _LONGEST_NAME = 80.0, 0.064, 28
+_LONGEST_NAME = 28
 
 
 def data_uri(figure: Figure) -> str:
-    """The figure as an SVG data URI: the same figure gives the same bytes, in the page's fonts."""
-    buffer = io.StringIO()
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        # The reader's browser draws the text and has the glyphs that our font lacks.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(buffer, format="svg", dpi=160, transparent=True, metadata={"Date": None})
-    svg = re.sub(r"'DejaVu Sans'[^;\"]*", FONTS, buffer.getvalue())
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+    """The figure as an SVG data URI: the same figure gives the same bytes."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg(figure).encode()).decode()
 
 
 def descriptor_heat_map(
@@ -171,38 +137,6 @@ def smooth(curve: Sequence[tuple[int, float]]) -> tuple[NDArray[Any], NDArray[An
     window = max(1, len(steps) // 40)
     weights = np.full(window, 1 / window)
     return np.convolve(steps, weights, "valid"), np.convolve(losses, weights, "valid")
-
-
-def spectrogram(samples: NDArray[Any], sample_rate: int) -> Figure:
-    """Mel spectrogram of `samples` (n,) at `sample_rate` Hz, 80 dB down from full scale."""
-    n_fft = 2 ** round(np.log2(_WINDOW_S * sample_rate))
-    power = librosa.feature.melspectrogram(
-        y=np.asarray(samples, dtype=np.float32),
-        sr=sample_rate,
-        n_fft=n_fft,
-        hop_length=n_fft // 4,
-        norm=1,  # each band is a weighted mean of power: white noise is level
-    )
-    full_scale = (n_fft / 4) ** 2  # a sine of amplitude 1, in its bin under a Hann window
-    decibels = 10 * np.log10(np.maximum(power / full_scale, 1e-12))
-    top_hz, bands = sample_rate / 2, len(power)
-    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
-        figure, axes = _axes(1.6, width_in=4.4)
-        axes.imshow(
-            decibels,
-            cmap="magma",
-            vmin=-_DECIBEL_RANGE,
-            vmax=0,
-            origin="lower",
-            aspect="auto",
-            interpolation="nearest",
-            extent=(0, len(samples) / sample_rate, 0, bands),
-        )
-        hertz = [f for f in (500, 1000, 2000, 4000, 8000, 16000) if f <= top_hz]
-        places = librosa.hz_to_mel(hertz) / librosa.hz_to_mel(top_hz) * bands
-        axes.set_yticks(places, [f"{f / 1000:g}" for f in hertz])
-        axes.set(xlabel="time, s", ylabel="frequency, kHz")
-    return figure
 
 
 def _axes(height_in: float, width_in: float = WIDTH_IN) -> tuple[Figure, Axes]:

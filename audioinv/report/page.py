@@ -94,6 +94,7 @@ def render(experiment: Experiment, sheets: Sequence[Sheet] = ()) -> str:
         measurements=measurement_pictures(experiment),
         loss=loss_picture(experiment),
         examples=[(e, _parameters(e), clips(e)) for e in experiment.examples],
+        notes=unique(e.note for e in experiment.examples if e.note),
         commands=_commands(experiment),
         protocols=sorted({result.protocol for result in results}),
         citations=_list(experiment.about.get("citation")) or CITATIONS,

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from audioinv.audio import io as audio_io
 from audioinv.report import figures
 from audioinv.report.collect import MEDIA_TYPES, Example, Experiment, method_name, unique
 from audioinv.report.curves import Line, lines, protocols_with_curves
@@ -48,11 +47,11 @@ class MeasurementPictures:
 
 @dataclass(frozen=True)
 class Clip:
-    """One side of an example: the spectrogram of a sound and its audio, or an image ("" then)."""
+    """One side of an example: what of it is to be seen, and URIs of what is to be heard."""
 
     side: str
-    picture: Picture
-    audio_uri: str
+    pictures: list[Picture]
+    sounds: list[str]
 
 
 def descriptor_pictures(results: Sequence[Result]) -> list[Picture]:
@@ -136,11 +135,7 @@ def _curve_picture(title: str, x_name: str, curves: Sequence[Line], several: boo
 
 
 def clips(example: Example) -> list[Clip]:
-    """The two sides of an example.
-
-    Raises:
-        UserError: a clip cannot be read.
-    """
+    """The two sides of an example."""
     return [_clip(example, "before", example.before), _clip(example, "after", example.after)]
 
 
@@ -202,15 +197,15 @@ def _matrix(method: str, several: Sequence[Measurement], low: float) -> Picture 
     )
 
 
-def _clip(example: Example, side: str, path: Path) -> Clip:
-    kind = MEDIA_TYPES[path.suffix.lower()]
-    embedded = f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-    said = f"{side} {words(example.augmentation)}"
-    if kind.startswith("image/"):
-        return Clip(side, Picture(embedded, f"Images {said}"), "")
-    samples, sample_rate = audio_io.read(path)
-    spectrogram = figures.data_uri(figures.spectrogram(samples.mean(axis=1), sample_rate))
-    return Clip(side, Picture(spectrogram, f"Mel spectrogram of a clip {said}"), embedded)
+def _clip(example: Example, side: str, paths: Sequence[Path]) -> Clip:
+    """The files of one side, embedded by their types."""
+    uris: dict[str, list[str]] = {"image": [], "audio": []}
+    for path in paths:
+        kind = MEDIA_TYPES[path.suffix.lower()]
+        content = base64.b64encode(path.read_bytes()).decode()
+        uris[kind.partition("/")[0]].append(f"data:{kind};base64,{content}")
+    said = f"{example.shown} {side} {words(example.augmentation)}"
+    return Clip(side, [Picture(uri, said) for uri in uris["image"]], uris["audio"])
 
 
 def _gather(mappings: Sequence[Mapping[K, float]]) -> dict[K, list[float]]:

@@ -13,12 +13,11 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from audioinv.audio.hear import TRUSTED_MODULES
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json
 from audioinv.base.randomness import seeded
 from audioinv.conf.schema import Config
-from audioinv.core.backbone import OTHERS, load_trunk
+from audioinv.core.backbone import OTHERS, TRUSTED_MODULES, load_trunk
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.modality import build_frontend, modality_of, registered
@@ -77,7 +76,7 @@ def source_of(config: Config) -> Pack:
 
 def frontend_of(config: Config) -> nn.Module:
     """The front end, with the statistics of `statistics=` if that is given."""
-    frontend: Any = build_frontend(asdict(config.frontend))
+    frontend: Any = build_frontend({"modality": config.modality, **asdict(config.frontend)})
     if config.statistics:
         values = read_json(config.statistics)
         try:
@@ -98,6 +97,8 @@ def encoder_of(config: Config, bank: AugmentationBank) -> AmortisedEncoder:
     if config.method == "timm" and config.init_weights is None:
         raise UserError("method=timm judges given weights; give init_weights=FILE")
     TRUSTED_MODULES.update(config.trusted_modules)
+    with seeded(config.seed, "frontend"):
+        frontend = frontend_of(config)  # first: its module may bring networks of its modality
     backbone: dict[str, Any] = asdict(config.backbone)
     parts: list[AmortisedEncoder] = []
     if config.backbone.name == "concat":
@@ -108,9 +109,7 @@ def encoder_of(config: Config, bank: AugmentationBank) -> AmortisedEncoder:
         own = {k: v for k, v in config.backbone.options.items() if k in accepted}
         backbone = {"name": config.backbone.name, **own}
     with seeded(config.seed, "encoder"):
-        encoder = AmortisedEncoder(
-            frontend_of(config), backbone, asdict(config.conditioning), bank.space
-        )
+        encoder = AmortisedEncoder(frontend, backbone, asdict(config.conditioning), bank.space)
     for network, part in zip(getattr(encoder.backbone, "parts", []), parts, strict=True):
         network.load_state_dict(part.backbone.state_dict())
     if config.init_weights:

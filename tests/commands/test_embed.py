@@ -57,7 +57,7 @@ def test_what_lies_behind_the_first_window_is_told(
 ) -> None:
     """The clips have 0.6 s, the encoder sees 0.5 s."""
     assert main(arguments(finished, tmp_path / "f.parquet", "--nj", "1")) == 0
-    told = "60 of 60 clips are longer than the encoder's 0.5 s: what lies behind, 17% of all sound"
+    told = "60 of 60 clips are longer than the encoder's window: what lies behind, 17% of all"
     assert told in caplog.text
 
 

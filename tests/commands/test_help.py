@@ -13,7 +13,7 @@ from audioinv.data.modality import known_modalities
 TAUGHT = {
     "download": ["CORPUS", "fsdd", "esc50"],
     "prepare": ["CORPUS", "sonograph", "fsdd", "folder"],
-    "validate": ["manifest", "--root", "--nj", "--no_audio"],
+    "validate": ["manifest", "--root", "--nj", "--no_files"],
     "pack": ["--out", "--sample_rate", "--on-error", "--nj", "--engine", "--ray_address"],
     "statistics": ["KEY=VALUE", "--config_dir", "statistics=", "frontend.n_fft="],
     "pretrain": ["KEY=VALUE", "pretrain.steps=", "method", "--config_dir"],

@@ -173,7 +173,9 @@ def test_an_example_tells_the_quantities_of_its_augmentation(finished: Any, tmp_
     encoder, bank, pack = load_run(compose_config(finished.settings()))
     write = modality_of("audio").write_example
     told = write(bank.augmentations["white_noise"], encoder.frontend, pack, tmp_path)
-    assert list(told["parameters"]) == ["snr_db"] and (tmp_path / told["after"]).is_file()
+    assert list(told["parameters"]) == ["snr_db"] and all(
+        (tmp_path / name).is_file() for name in told["after"]
+    )
     told = write(Fade(), encoder.frontend, pack, tmp_path)
     assert list(told["parameters"]) == ["fade_in", "fade_out"], "a shape is no number"
 

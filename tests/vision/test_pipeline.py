@@ -109,7 +109,7 @@ def test_the_page_shows_every_augmentation_as_images(world: Path) -> None:
     examples = json.loads((world / "exp/examples/examples.json").read_text())
     for example in examples:
         before, after = (
-            Image.open(world / "exp/examples" / example[s]) for s in ("before", "after")
+            Image.open(world / "exp/examples" / example[s][0]) for s in ("before", "after")
         )
         assert before.size == after.size and before.size[1] >= 64
         assert np.abs(np.asarray(before).astype(int) - np.asarray(after)).max() > 0

@@ -97,3 +97,21 @@ def test_ranges_reach_the_augmentations() -> None:
 def test_mistakes_are_named(options: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         build_bank(8000, **options)
+
+
+def test_what_inference_mode_cached_still_serves_training(sounds: ModuleType) -> None:
+    n = 1237  # a length of its own, so that nothing is cached yet
+    x = sounds.noise(2, n)
+    bank = build_bank(16000).augmentations
+    with torch.inference_mode():
+        for augmentation in bank.values():
+            augmentation.apply(x, augmentation.sample(2, seeded()))
+    for augmentation in bank.values():
+        params = augmentation.sample(2, seeded()).requires_grad_()
+        augmentation.apply(x.clone().requires_grad_(), params).sum().backward()
+
+
+@pytest.mark.parametrize("name", ["pitch_shift", "time_stretch"])
+def test_a_sample_rate_that_makes_no_sense_is_named(name: str) -> None:
+    with pytest.raises(UserError, match="sample_rate is 0"):
+        build_bank(0, names=[name])

@@ -4,9 +4,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+from audioinv.core.augmentation import Augmentation
 from audioinv.core.bank import AugmentationBank
 from vision.augment import AUGMENTATIONS, GROUPS, build_bank
 
@@ -92,3 +95,27 @@ def test_ranges_reach_the_augmentations() -> None:
 def test_mistakes_are_named(options: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         build_bank(**options)
+
+
+every = pytest.mark.parametrize("augmentation", build_bank().augmentations.values())
+
+
+@every
+def test_black_white_and_grey_images_are_unchanged_by_the_identity(
+    augmentation: Augmentation,
+) -> None:
+    x = torch.tensor([0.0, 1.0, 0.3]).view(3, 1, 1, 1).expand(3, 3, 8, 8)
+    assert torch.equal(augmentation.apply(x, augmentation.identity(3)), x)
+
+
+@every
+@given(seed=st.integers(0, 2**32), height=st.integers(1, 24), width=st.integers(1, 24))
+@settings(max_examples=15, deadline=None)
+def test_results_stay_in_range_at_every_size(
+    augmentation: Augmentation, seed: int, height: int, width: int, pictures: Pictures
+) -> None:
+    x = pictures(4, height, width, seed)
+    x[1] = x[1].round()  # saturated colours
+    x[2] = 1.0
+    y = augmentation.apply(x, augmentation.sample(4, seeded(seed)))
+    assert y.shape == x.shape and y.min() >= 0 and y.max() <= 1

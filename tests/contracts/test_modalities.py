@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 from pkgutil import resolve_name
 
 import pandas as pd
 import pytest
+import torch
 
 from audioinv.base.errors import UserError
+from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data import modality as registry
 from audioinv.data.modality import (
     Modality,
     build_frontend,
     known_modalities,
+    load_encoder,
     media_of,
     modality_of,
     registered,
 )
+from tests.modality_series.modality import SERIES
 
-MODALITIES = known_modalities()
+MODALITIES = [*known_modalities(), SERIES]
+HAVE = [modality.name for modality in MODALITIES]
 LOG = {"min_hz": 55.0}
 NEEDED = {"log_frequency": LOG, "sonograph": LOG, "spirograph": {"drawing": 2}}
+pytestmark = pytest.mark.usefixtures("series_registered")
 each = pytest.mark.parametrize("modality", MODALITIES, ids=lambda modality: modality.name)
 
 
@@ -80,12 +89,30 @@ def test_modalities_are_listed_without_torch() -> None:
 def test_an_unknown_modality_or_front_end_is_explained() -> None:
     with pytest.raises(UserError, match=r"smell.*audio, image"):
         modality_of("smell")
-    with pytest.raises(UserError, match=r"nose.*log_mel"):
+    with pytest.raises(UserError, match=rf"nose.*{next(iter(MODALITIES[0].frontends))}"):
         build_frontend({"name": "nose"})
 
 
+@pytest.mark.skipif("image" not in HAVE, reason="images are left out")
 def test_missing_packages_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "find_spec", lambda package: None)
     with pytest.raises(UserError, match=r"image needs kornia.*pip install 'audioinv\[vision\]'"):
         modality_of("image")
     assert registered("image").columns  # its manifests can be read all the same
+
+
+@each
+def test_encoders_of_format_1_find_their_modality(modality: Modality, tmp_path: Path) -> None:
+    """Such a file does not name it."""
+    name = next(iter(modality.frontends))
+    frontend = modality.frontend(name, **NEEDED.get(name, {}))
+    backbone = {"name": "resnet18", "width": 0.0625, "stem": "cifar", "dim": 4}
+    encoder = AmortisedEncoder(frontend, backbone, "norm", DescriptorSpace.single(["a", "b"]))
+    encoder.save(tmp_path)
+    described = json.loads((tmp_path / "encoder.json").read_text())
+    assert described.pop("modality") == modality.name
+    (tmp_path / "encoder.json").write_text(json.dumps({**described, "format": 1}))
+    loaded, maps = load_encoder(tmp_path), torch.randn(2, *encoder.frontend.output_size)
+    assert type(loaded.frontend) is type(frontend) and loaded.frontend.modality == modality.name
+    i = torch.tensor([1.0, 0.0])
+    assert torch.equal(loaded.run(maps, i), encoder.eval().run(maps, i))

@@ -1,0 +1,1 @@
+"""The Hydra groups of series; the others are those of `audioinv.conf`."""
