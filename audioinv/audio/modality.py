@@ -45,7 +45,7 @@ class Audio(Modality):
     }
     conf = "audioinv.conf"
     corpora_in = "audioinv.audio.corpora"
-    requires = ("soundfile", "torchaudio")
+    requires = ("soundfile",)
 
     @property
     def endings(self) -> Collection[str]:

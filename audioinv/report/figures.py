@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import librosa
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
@@ -175,6 +174,8 @@ def smooth(curve: Sequence[tuple[int, float]]) -> tuple[NDArray[Any], NDArray[An
 
 def spectrogram(samples: NDArray[Any], sample_rate: int) -> Figure:
     """Mel spectrogram of `samples` (n,) at `sample_rate` Hz, 80 dB down from full scale."""
+    import librosa  # here: a page without sounds needs no package of sounds
+
     n_fft = 2 ** round(np.log2(_WINDOW_S * sample_rate))
     power = librosa.feature.melspectrogram(
         y=np.asarray(samples, dtype=np.float32),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import librosa
 import numpy as np
@@ -322,3 +324,47 @@ def test_options_that_a_front_end_does_not_take_are_refused(
 def test_statistics_of_three_channels_are_three(mean: object, std: object, message: str) -> None:
     with pytest.raises(UserError, match=message):
         stft().set_statistics(mean, std)
+
+
+@pytest.mark.parametrize("norm", ["slaney", "none"])
+@pytest.mark.parametrize("scale", ["slaney", "htk"])
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 44100])
+def test_window_and_mel_filters_have_the_bytes_of_torchaudios(
+    rate: int, scale: str, norm: str
+) -> None:
+    """Encoders were saved with torchaudio's, and go on in the same runs."""
+    for n_fft, n_bins, min_hz, max_hz in ((256, 20, 0.0, 0.0), (1024, 64, 50.0, 3500.0)):
+        front = LogMel(rate, 1.0, n_fft, n_fft // 2, n_bins, min_hz, max_hz,
+                       mel_scale=scale, mel_norm=norm)  # fmt: skip
+        assert torch.equal(front.filters, torchaudio.functional.melscale_fbanks(
+            n_fft // 2 + 1, min_hz, max_hz or rate / 2, n_bins, rate,
+            None if norm == "none" else norm, scale,
+        ))  # fmt: skip
+        theirs = torchaudio.transforms.Spectrogram(n_fft).state_dict(prefix="spectrogram.")
+        assert torch.equal(front.state_dict()["spectrogram.window"], theirs["spectrogram.window"])
+        front.load_state_dict({**front.state_dict(), **theirs})
+
+
+WITHOUT = """
+import sys
+class Broken:  # as torchaudio is beside a torch that it was not built for
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torchaudio":
+            raise RuntimeError("torchaudio is imported")
+sys.meta_path.insert(0, Broken())
+import torch
+from audioinv.cli import main
+from audioinv.data.modality import build_frontend, known_modalities, modality_of
+from audioinv.audio.augment import build_bank
+from audioinv.audio.frontend import LogMel, LogMelStft
+modality_of("audio"), modality_of("sonograph"), build_bank(8000)
+print(LogMel(8000, n_bins=32)(torch.randn(2, 8000)).shape[2])
+"""
+
+
+def test_nothing_of_ours_needs_torchaudio() -> None:
+    """It caps torch: where it cannot be imported, front ends and banks work all the same."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == ("32\n", 0), done.stderr
