@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 import audioinv.audio.hear  # noqa: F401  # makes the backbone known
 from audioinv.audio.augment import kernels
 from audioinv.audio.augment.fused import FusedBank
+from audioinv.audio.mel import MEL_NORMS, MEL_SCALES, mel_filters
 from audioinv.base.errors import UserError
 from audioinv.core.bank import AugmentationBank
 
@@ -23,8 +23,6 @@ CHUNK = 2**17  # samples whose spectra stay in a processor's cache
 BLOCK = 16  # filters that are applied together
 SHORT_CLIPS = ("zeros", "repeat")
 VIEWS = ("waveform", "fused")
-MEL_SCALES = ("slaney", "htk")
-MEL_NORMS = ("slaney", "none")
 NORMALISE = ("none", "clip")
 
 
@@ -93,8 +91,7 @@ class Frontend(nn.Module):
         self.floor = 10 ** (floor_db / 10)
         self.n_samples = round(clip_s * sample_rate)
         self.output_size = (1, n_bins, self.n_samples // hop + 1)
-        self.spectrogram = nn.Module()  # saved encoders know the window by this name
-        self.spectrogram.register_buffer("window", torch.hann_window(n_fft))
+        self.spectrogram = _hann(n_fft)
         self.register_buffer("filters", self.make_filters(n_fft // 2 + 1, min_hz, max_hz))
         self.blocks = _blocks(self.filters)
         self.register_buffer("mean", torch.tensor(0.0))
@@ -203,18 +200,7 @@ class LogMel(Frontend):
         """Triangular mel filters (n_freqs, n_bins)."""
         rate, n_bins = self.config["sample_rate"], self.config["n_bins"]
         scale, norm = self.config["mel_scale"], self.config["mel_norm"]
-        edges = _hertz(torch.linspace(_mel(min_hz, scale), _mel(max_hz, scale), n_bins + 2), scale)
-        # whole Hz at the end, as torchaudio has it: the filters of saved encoders
-        hz = torch.linspace(0, rate // 2, n_freqs)[:, None]
-        rising, falling = (hz - edges[:-2]) / edges.diff()[:-1], (edges[2:] - hz) / edges.diff()[1:]
-        filters = torch.minimum(rising, falling).clamp_min(0)
-        if empty := int((filters == 0).all(0).sum()):
-            warnings.warn(
-                f"{empty} of {n_bins} mel filters hold no frequency of a transform of "
-                f"{2 * (n_freqs - 1)} samples; lower n_bins or raise n_fft",
-                stacklevel=2,
-            )
-        return filters if norm == "none" else filters * (2 / (edges[2:] - edges[:-2]))
+        return mel_filters(n_freqs, n_bins, rate, min_hz, max_hz, scale, norm)
 
 
 class LogMelStft(LogMel):
@@ -340,23 +326,11 @@ class Waveform(Frontend):
         return self.set_statistics(0.0, 1.0)
 
 
-def _mel(hz: float, scale: str) -> float:
-    """`hz` on a mel scale.
-
-    "htk": 2595 log10(1 + hz / 700) (O'Shaughnessy, 1987). "slaney": linear to 1 kHz, three mels per
-    200 Hz, then 27 mels per factor of 6.4 (Slaney, Auditory Toolbox, 1998).
-    """
-    if scale == "htk":
-        return 2595 * math.log10(1 + hz / 700)
-    return hz * 3 / 200 if hz < 1000 else 15 + 27 * math.log(hz / 1000) / math.log(6.4)
-
-
-def _hertz(mel: Tensor, scale: str) -> Tensor:
-    """The inverse of `_mel`."""
-    if scale == "htk":
-        return 700 * (10 ** (mel / 2595) - 1)
-    above = 1000 * torch.exp(math.log(6.4) / 27 * (mel - 15))
-    return torch.where(mel < 15, 200 / 3 * mel, above)
+def _hann(n_fft: int) -> nn.Module:
+    """Holds the window (n_fft,), which saved encoders know as spectrogram.window."""
+    holder = nn.Module()
+    holder.register_buffer("window", torch.hann_window(n_fft))
+    return holder
 
 
 def _blocks(filters: Tensor) -> list[tuple[slice, slice]]:

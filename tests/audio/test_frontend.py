@@ -326,23 +326,11 @@ def test_statistics_of_three_channels_are_three(mean: object, std: object, messa
         stft().set_statistics(mean, std)
 
 
-@pytest.mark.parametrize("norm", ["slaney", "none"])
-@pytest.mark.parametrize("scale", ["slaney", "htk"])
-@pytest.mark.parametrize("rate", [8000, 11025, 16000, 44100])
-def test_window_and_mel_filters_have_the_bytes_of_torchaudios(
-    rate: int, scale: str, norm: str
-) -> None:
-    """Encoders were saved with torchaudio's, and go on in the same runs."""
-    for n_fft, n_bins, min_hz, max_hz in ((256, 20, 0.0, 0.0), (1024, 64, 50.0, 3500.0)):
-        front = LogMel(rate, 1.0, n_fft, n_fft // 2, n_bins, min_hz, max_hz,
-                       mel_scale=scale, mel_norm=norm)  # fmt: skip
-        assert torch.equal(front.filters, torchaudio.functional.melscale_fbanks(
-            n_fft // 2 + 1, min_hz, max_hz or rate / 2, n_bins, rate,
-            None if norm == "none" else norm, scale,
-        ))  # fmt: skip
-        theirs = torchaudio.transforms.Spectrogram(n_fft).state_dict(prefix="spectrogram.")
-        assert torch.equal(front.state_dict()["spectrogram.window"], theirs["spectrogram.window"])
-        front.load_state_dict({**front.state_dict(), **theirs})
+def test_an_encoder_saved_with_torchaudios_window_is_loaded() -> None:
+    front = LogMel(RATE, n_fft=400, hop=200, n_bins=32)
+    theirs = torchaudio.transforms.Spectrogram(400, hop_length=200).state_dict()
+    assert set(front.spectrogram.state_dict()) == set(theirs) == {"window"}
+    assert torch.equal(front.spectrogram.window, theirs["window"])
 
 
 WITHOUT = """
