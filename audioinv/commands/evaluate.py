@@ -13,7 +13,7 @@ from audioinv.base.tensors import save_tensors
 from audioinv.commands.features import TaskFeatures
 from audioinv.commands.protocols import Context
 from audioinv.conf.schema import Config
-from audioinv.report.methods import ROW_NAMES
+from audioinv.report.names import ROW_NAMES
 from audioinv.runs.build import is_amortised, load_run, results_of, run_of, saved_config
 from audioinv.runs.folder import command_line, encoder_key, versions
 from audioinv.tasks import modes

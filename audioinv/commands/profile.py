@@ -12,6 +12,7 @@ from audioinv.base.files import write_json
 from audioinv.commands.pretrain import own_settings
 from audioinv.conf.schema import Config
 from audioinv.data.modality import modality_of
+from audioinv.report.markdown import markdown_table
 from audioinv.runs.build import (
     encoder_of,
     fabric_of,
@@ -43,7 +44,6 @@ def main(config: Config, steps: int, out: Path | None) -> None:
 
 def table(found: dict[str, Any]) -> str:
     """Parts, milliseconds (medians) and shares of a step (means), as Markdown."""
-    rows = [f"| {n} | {p['ms']:.1f} | {p['share']:.1%} |" for n, p in found["parts"].items()]
-    rows.append(f"| **step** | **{found['step_ms']:.1f}** | {found['steps']} steps |")
-    head = f"| batch of {found['batch_size']} | ms | share |"
-    return "\n".join([head, "| --- | ---: | ---: |", *rows])
+    rows = [[n, f"{p['ms']:.1f}", f"{p['share']:.1%}"] for n, p in found["parts"].items()]
+    rows.append(["**step**", f"**{found['step_ms']:.1f}**", f"{found['steps']} steps"])
+    return markdown_table([f"batch of {found['batch_size']}", "ms", "share"], rows, numbers=2)

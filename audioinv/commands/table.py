@@ -13,8 +13,7 @@ from audioinv.base.files import atomic_path, write_text
 from audioinv.report.collect import Experiment, Result
 from audioinv.report.compare import beside, comparisons, join, of_ours, published, ranks, tidy
 from audioinv.report.page import render
-from audioinv.report.sheet import Sheet
-from audioinv.report.tables import tables_markdown, write_results
+from audioinv.report.tables import Sheet, tables_markdown, write_results
 from audioinv.runs.folder import command_line
 
 

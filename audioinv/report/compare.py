@@ -22,7 +22,7 @@ from audioinv.report.collect import (
     read_experiment,
     unique,
 )
-from audioinv.report.metrics import ERRORS, show
+from audioinv.report.names import ERRORS, show
 
 FLIPS, CHUNK = 10000, 100
 PUBLISHED_COLUMNS = ("row", "corpus", "task", "protocol", "metric", "value", "source")

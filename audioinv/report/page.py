@@ -20,7 +20,7 @@ from audioinv.report.collect import (
     unique,
 )
 from audioinv.report.figures import words
-from audioinv.report.metrics import show
+from audioinv.report.names import show
 from audioinv.report.pictures import (
     clips,
     curve_pictures,
@@ -28,8 +28,7 @@ from audioinv.report.pictures import (
     loss_picture,
     measurement_pictures,
 )
-from audioinv.report.sheet import Sheet
-from audioinv.report.tables import hardware, results_table, tables, write_results
+from audioinv.report.tables import Sheet, hardware, results_table, tables, write_results
 
 CITATIONS = (
     "R. Chavhan, H. Gouk, J. Stuehmer, C. Heggan, M. Yaghoobi, T. Hospedales. "

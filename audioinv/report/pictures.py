@@ -25,7 +25,7 @@ from audioinv.report.collect import (
 )
 from audioinv.report.curves import Line, lines, protocols_with_curves
 from audioinv.report.figures import words
-from audioinv.report.metrics import METRIC_NAMES, scale, show
+from audioinv.report.names import METRIC_NAMES, scale, show
 from audioinv.tasks import modes
 
 K = TypeVar("K")
