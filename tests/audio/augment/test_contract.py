@@ -233,5 +233,5 @@ def test_a_range_that_makes_no_sense_is_named(name: str, options: dict[str, floa
 
 @pytest.mark.parametrize("name", ["pitch_shift", "time_stretch"])
 def test_a_sample_rate_that_makes_no_sense_is_named(name: str) -> None:
-    with pytest.raises(UserError, match="sample_rate is 0"):
+    with pytest.raises(UserError, match=r"sample_rate.*0"):
         build_bank(0, names=[name])
