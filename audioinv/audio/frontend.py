@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-import torchaudio
 from torch import Tensor, nn
 
 import audioinv.audio.hear  # noqa: F401  # makes the backbone known
 from audioinv.audio.augment import kernels
 from audioinv.audio.augment.fused import FusedBank
+from audioinv.audio.mel import MEL_NORMS, MEL_SCALES, mel_filters
 from audioinv.base.errors import UserError
 from audioinv.core.bank import AugmentationBank
 
@@ -23,8 +23,6 @@ CHUNK = 2**17  # samples whose spectra stay in a processor's cache
 BLOCK = 16  # filters that are applied together
 SHORT_CLIPS = ("zeros", "repeat")
 VIEWS = ("waveform", "fused")
-MEL_SCALES = ("slaney", "htk")
-MEL_NORMS = ("slaney", "none")
 NORMALISE = ("none", "clip")
 
 
@@ -93,8 +91,7 @@ class Frontend(nn.Module):
         self.floor = 10 ** (floor_db / 10)
         self.n_samples = round(clip_s * sample_rate)
         self.output_size = (1, n_bins, self.n_samples // hop + 1)
-        # of it only the Hann window is used; saved encoders know that by this name
-        self.spectrogram = torchaudio.transforms.Spectrogram(n_fft, hop_length=hop)
+        self.spectrogram = _hann(n_fft)
         self.register_buffer("filters", self.make_filters(n_fft // 2 + 1, min_hz, max_hz))
         self.blocks = _blocks(self.filters)
         self.register_buffer("mean", torch.tensor(0.0))
@@ -203,9 +200,7 @@ class LogMel(Frontend):
         """Triangular mel filters (n_freqs, n_bins)."""
         rate, n_bins = self.config["sample_rate"], self.config["n_bins"]
         scale, norm = self.config["mel_scale"], self.config["mel_norm"]
-        return torchaudio.functional.melscale_fbanks(
-            n_freqs, min_hz, max_hz, n_bins, rate, None if norm == "none" else norm, scale
-        )
+        return mel_filters(n_freqs, n_bins, rate, min_hz, max_hz, scale, norm)
 
 
 class LogMelStft(LogMel):
@@ -329,6 +324,13 @@ class Waveform(Frontend):
     def fit(self, batches: Iterable[Tensor]) -> dict[str, float]:
         """Nothing to normalise: mean 0, deviation 1."""
         return self.set_statistics(0.0, 1.0)
+
+
+def _hann(n_fft: int) -> nn.Module:
+    """Holds the window (n_fft,), which saved encoders know as spectrogram.window."""
+    holder = nn.Module()
+    holder.register_buffer("window", torch.hann_window(n_fft))
+    return holder
 
 
 def _blocks(filters: Tensor) -> list[tuple[slice, slice]]:

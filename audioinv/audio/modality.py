@@ -47,7 +47,7 @@ class Audio(Modality):
     }
     conf = "audioinv.audio.conf"
     corpora_in = "audioinv.audio.corpora"
-    requires = ("soundfile", "torchaudio")
+    requires = ("soundfile",)
 
     @property
     def endings(self) -> Collection[str]:

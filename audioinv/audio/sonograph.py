@@ -33,7 +33,6 @@ class SonographTones(Rendered):
     conf = "audioinv.audio.conf"
     defaults = "sonograph"
     factors_in = "audioinv.audio.synthesis:PLACED"
-    requires = ("torchaudio",)
 
     @property
     def schema(self) -> type[Any]:

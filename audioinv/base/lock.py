@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import logging
 import os
 import platform
@@ -13,9 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from audioinv.base.errors import UserError
 
 NAME = ".lock"
+WAIT_S = 0.1  # for a holder that is just removing the file
+_NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}  # what such file systems answer
 log = logging.getLogger(__name__)
 
 
@@ -30,48 +34,43 @@ def locked(folder: Path) -> Iterator[None]:
         UserError: another process holds it, or the file cannot be made.
     """
     path = folder / NAME
+    # soft locks would outlive a killed process
+    lock = FileLock(path, timeout=WAIT_S, fallback_to_soft=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = _claim(path)
+        _claim(lock, path)
     except OSError as error:
         raise UserError(f"cannot lock {folder}: {error.strerror or error}") from error
     try:
         with suppress(OSError):  # a full disk: the lock holds without its text
-            os.truncate(descriptor, 0)
-            os.write(descriptor, _owner().encode())
+            path.write_text(_owner(), encoding="utf-8")
         yield
     finally:
         with suppress(OSError):
-            path.unlink()
-        os.close(descriptor)
+            path.unlink()  # while it is held: filelock trusts no file that is gone
+        lock.release()
 
 
-def _claim(path: Path) -> int:
-    """An open file descriptor of `path`, locked."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.read(descriptor, 4096).decode(errors="replace").strip()
-            os.close(descriptor)
-            raise UserError(
-                f"{path.parent} is in use by {holder or 'another process'}; "
-                "wait for it to end, or give another folder"
-            ) from error
-        except OSError as error:
-            log.warning("%s: no locks on this file system (%s)", path.parent, error.strerror)
-            return descriptor
-        if _is(path, descriptor):
-            return descriptor
-        os.close(descriptor)  # its last holder has removed the file since it was opened
-
-
-def _is(path: Path, descriptor: int) -> bool:
+def _claim(lock: FileLock, path: Path) -> None:
+    """Acquires `lock`, the file `path`."""
     try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(
+            f"{path.parent} is in use by {_holder(path) or 'another process'}; "
+            "wait for it to end, or give another folder"
+        ) from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        log.warning("%s: no locks on this file system (%s)", path.parent, error.strerror)
+
+
+def _holder(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _owner() -> str:

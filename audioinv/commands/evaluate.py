@@ -13,7 +13,7 @@ from audioinv.base.tensors import save_tensors
 from audioinv.base.versions import versions
 from audioinv.commands.judging import context_of
 from audioinv.conf.schema import Config
-from audioinv.report.methods import ROW_NAMES
+from audioinv.report.names import ROW_NAMES
 from audioinv.runs.build import results_of, run_of, saved_config
 from audioinv.runs.folder import command_line, encoder_key, task_folder
 from audioinv.tasks import modes

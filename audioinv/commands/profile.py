@@ -13,6 +13,7 @@ from audioinv.base.versions import versions
 from audioinv.commands.pretrain import devices_of
 from audioinv.conf.schema import Config
 from audioinv.data.modality import modality_of
+from audioinv.report.markdown import markdown_table
 from audioinv.runs.build import encoder_of, source_of
 from audioinv.runs.folder import command_line, hardware
 from audioinv.runs.settings import own_settings
@@ -40,7 +41,6 @@ def main(config: Config, steps: int, out: Path | None) -> None:
 
 def table(found: dict[str, Any]) -> str:
     """Parts, milliseconds (medians) and shares of a step (means), as Markdown."""
-    rows = [f"| {n} | {p['ms']:.1f} | {p['share']:.1%} |" for n, p in found["parts"].items()]
-    rows.append(f"| **step** | **{found['step_ms']:.1f}** | {found['steps']} steps |")
-    head = f"| batch of {found['batch_size']} | ms | share |"
-    return "\n".join([head, "| --- | ---: | ---: |", *rows])
+    rows = [[n, f"{p['ms']:.1f}", f"{p['share']:.1%}"] for n, p in found["parts"].items()]
+    rows.append(["**step**", f"**{found['step_ms']:.1f}**", f"{found['steps']} steps"])
+    return markdown_table([f"batch of {found['batch_size']}", "ms", "share"], rows, numbers=2)

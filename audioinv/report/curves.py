@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from audioinv.report.collect import method_order, unique
 from audioinv.report.figures import words
-from audioinv.report.metrics import METRIC_NAMES, show
+from audioinv.report.markdown import escape, markdown_table
+from audioinv.report.names import METRIC_NAMES, show
 from audioinv.tasks.result import Result
 
 
@@ -90,22 +91,18 @@ def _tables(protocol: str, x_name: str, curves: Sequence[Line]) -> list[str]:
 def _table(
     head: str, cells: dict[tuple[str, str], str], columns: Sequence[str], protocol: str
 ) -> str:
-    told = [_row([head, *columns]), _row(["---", *["---:"] * len(columns)])]
-    for row in unique(row for row, _ in cells):
-        told.append(_row([row, *(cells.get((row, column), "–") for column in columns)]))
-    return "\n".join([*told, "", f"Protocol {protocol}; mean ± standard deviation over seeds.", ""])
+    names = unique(row for row, _ in cells)
+    rows = [[name, *(cells.get((name, column), "–") for column in columns)] for name in names]
+    shown = markdown_table([head, *columns], rows, len(columns))
+    return f"{shown}\n\nProtocol {protocol}; mean ± standard deviation over seeds.\n"
 
 
 def _head(line: Line) -> str:
     metric = METRIC_NAMES.get(line.metric, line.metric)
-    return f"{words(line.task)} ({metric}): {line.label}".replace("|", "/")
+    return escape(f"{words(line.task)} ({metric}): {line.label}")
 
 
 def _point(line: Line, k: int) -> str:
     mean = show(float(line.mean[k]), line.metric)
     several = len(line.values) > 1
     return f"{mean} ± {show(float(line.spread[k]), line.metric)}" if several else mean
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

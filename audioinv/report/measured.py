@@ -8,6 +8,7 @@ import numpy as np
 
 from audioinv.report.collect import Experiment, method_name, unique
 from audioinv.report.figures import words
+from audioinv.report.markdown import escape, markdown_table
 from audioinv.tasks.modes import is_learnt
 from audioinv.tasks.result import Measurement
 
@@ -19,17 +20,17 @@ def descriptor_table(experiment: Experiment) -> str:
     if not learned:
         return ""
     names = unique(name for r in learned for name in r.descriptor or ())
-    lines = [_line(["learnt descriptor", *map(words, names)]), _rule(len(names))]
+    rows = []
     several = len({r.method for r in learned}) > 1
     for method, task, mode in unique((r.method, r.task, r.mode) for r in learned):
         same = [r for r in learned if (r.method, r.task, r.mode) == (method, task, mode)]
         learnt = [r.descriptor or {} for r in same]
         values = [[d[name] for d in learnt if name in d] for name in names]
         head = f"{method_name(method)}: " if several else ""
-        lines.append(_line([f"{head}{words(task)}, {mode}", *(_spread(v, 2) for v in values)]))
-    return (
-        "\n".join(lines) + "\n\n1: invariant, 0: sensitive; mean ± standard deviation over seeds.\n"
-    )
+        label = escape(f"{head}{words(task)}, {mode}")
+        rows.append([label, *(_spread(v, 2) for v in values)])
+    shown = markdown_table(["learnt descriptor", *map(words, names)], rows, len(names))
+    return f"{shown}\n\n1: invariant, 0: sensitive; mean ± standard deviation over seeds.\n"
 
 
 def invariance_table(experiment: Experiment) -> str:
@@ -47,13 +48,13 @@ def invariance_table(experiment: Experiment) -> str:
             heads.append(f"{method_name(method)}, {kind}" if moves else method_name(method))
             columns.append([getattr(m, kind) for m in several])
     names = unique(name for several in measured.values() for m in several for name in m.names)
-    lines = [_line(["measured invariance", *heads]), _rule(len(heads))]
+    rows = []
     for name in names:
         cells = [[values[name] for values in column if name in values] for column in columns]
-        lines.append(_line([words(name), *(_spread(cell, 3) for cell in cells)]))
+        rows.append([words(name), *(_spread(cell, 3) for cell in cells)])
     clips = ", ".join(map(str, unique(m.n_clips for s in measured.values() for m in s)))
     seeds = max(len(several) for several in measured.values())
-    return "\n".join(lines) + (
+    return markdown_table(["measured invariance", *heads], rows, len(heads)) + (
         "\n\nCosine of centred features between a clip and its augmented self, "
         f"{clips} test clips, {seeds} seed(s); off flips that component from all-on.\n"
     )
@@ -66,11 +67,3 @@ def _spread(values: Sequence[float], decimals: int) -> str:
     if len(values) > 1:
         shown += f" ± {np.std(values, ddof=1):.{decimals}f}"
     return shown.replace("-", "\N{MINUS SIGN}")
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _rule(columns: int) -> str:
-    return _line(["---", *["---:"] * columns])

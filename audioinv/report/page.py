@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from audioinv.base.files import write_text
 from audioinv.report.collect import Example, Experiment, Run, method_name, read_experiment, unique
 from audioinv.report.figures import words
-from audioinv.report.metrics import show
+from audioinv.report.names import show
 from audioinv.report.pictures import (
     clips,
     curve_pictures,
@@ -20,8 +20,7 @@ from audioinv.report.pictures import (
     loss_picture,
     measurement_pictures,
 )
-from audioinv.report.sheet import Sheet
-from audioinv.report.tables import hardware, results_table, tables, write_results
+from audioinv.report.tables import Sheet, hardware, results_table, tables, write_results
 from audioinv.tasks.result import Result
 
 CITATIONS = (

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from audioinv.report.collect import Experiment, Result
+from audioinv.report.collect import Experiment
 from audioinv.report.compare import beside, comparisons, of_ours, published, ranks
-from audioinv.report.sheet import Sheet
+from audioinv.report.tables import Sheet
+from audioinv.tasks.result import Result
 
 
 def sheets_of(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +12,9 @@ from audioinv.base.errors import UserError
 from audioinv.base.files import write_text
 from audioinv.report.collect import Experiment, method_order, read_experiment, unique
 from audioinv.report.curves import curve_tables
+from audioinv.report.markdown import code, escape, markdown_table
 from audioinv.report.measured import descriptor_table, invariance_table
-from audioinv.report.methods import SCEPTICS
-from audioinv.report.metrics import ERRORS, METRIC_NAMES, show
+from audioinv.report.names import ERRORS, METRIC_NAMES, SCEPTICS, show
 from audioinv.tasks.result import Result
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
@@ -75,6 +73,27 @@ class Table:
         return [row for group in self.groups for row in group] + list(self.sceptics)
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """A plain table below the main ones: title, heads of columns, rows of as many texts, a note.
+
+    Args:
+        numbers: how many of the last columns are numbers, to stand to the right.
+    """
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: int = 1
+    note: str = ""
+
+    def markdown(self) -> str:
+        """As a GitHub Markdown table under its title."""
+        rows = [[escape(cell) for cell in row] for row in self.rows]
+        table = markdown_table(self.head, rows, self.numbers)
+        return "\n\n".join(part for part in (f"**{self.title}**", table, self.note) if part) + "\n"
+
+
 def tables(experiment: Experiment) -> list[Table]:
     """A table for each protocol, the linear readouts' first."""
     families: dict[str, list[Result]] = {}
@@ -124,23 +143,18 @@ def tables_markdown(experiment: Experiment) -> str:
     parts = [markdown(table) for table in tables(experiment)]
     parts += curve_tables(experiment.results)
     parts += [descriptor_table(experiment), invariance_table(experiment)]
-    made = f"Hardware: {hardware(experiment)}. Command: {_code(command(experiment))}"
+    made = f"Hardware: {hardware(experiment)}. Command: {code(command(experiment))}"
     return "\n".join([part for part in parts if part] + [made]) + "\n"
 
 
 def markdown(table: Table) -> str:
     """`table` as a GitHub Markdown table and a line on what it shows."""
     heads = [f"{escape(column.task)} ({column.metric})" for column in table.columns]
-    lines = [
-        _line(["", *heads, "seeds"]),
-        _line(["---", *["---:"] * (len(heads) + 1)]),
-        *(_markdown_row(row) for row in table.rows),
-        _line(["*chance*", *(column.chance for column in table.columns), ""]),
-        _line([f"*test {_tested(table)}*", *(column.n_test for column in table.columns), ""]),
-        "",
-        _what_it_shows(table),
-    ]
-    return "\n".join(lines) + "\n"
+    rows = [_markdown_row(row) for row in table.rows]
+    rows.append(["*chance*", *(column.chance for column in table.columns), ""])
+    rows.append([f"*test {_tested(table)}*", *(column.n_test for column in table.columns), ""])
+    shown = markdown_table(["", *heads, "seeds"], rows, len(heads) + 1)
+    return f"{shown}\n\n{_what_it_shows(table)}\n"
 
 
 def write_results(path: str | Path, text: str) -> None:
@@ -231,10 +245,10 @@ def _span(shown: Iterable[str]) -> str:
     return "–".join(unique([values[0], values[-1]])) if values else "–"
 
 
-def _markdown_row(row: Row) -> str:
+def _markdown_row(row: Row) -> list[str]:
     label = escape(row.label)
     label = f"*{label}*" if row.method in SCEPTICS else label
-    return _line([label, *(_markdown_cell(c, row) for c in row.cells), str(len(row.seeds))])
+    return [label, *(_markdown_cell(c, row) for c in row.cells), str(len(row.seeds))]
 
 
 def _markdown_cell(cell: Cell | None, row: Row) -> str:
@@ -257,23 +271,6 @@ def _what_it_shows(table: Table) -> str:
         f"Protocol {escape(table.protocol)}; {'; '.join(spreads)}; seeds {seeds}. "
         "Bold: best of its column. Italic rows use no pre-training."
     )
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def escape(text: str) -> str:
-    """`text` as plain words inside a Markdown table cell."""
-    plain = html.escape(" ".join(text.split()), quote=False)
-    return re.sub(r"([\\`*\[\]|])", r"\\\1", plain)
-
-
-def _code(text: str) -> str:
-    """`text` as inline code, fenced by more backticks than it holds in a row."""
-    flat = " ".join(text.split())
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", flat)), default=0))
-    return f"{fence}{flat}{fence}" if len(fence) == 1 else f"{fence} {flat} {fence}"
 
 
 def _read(path: Path) -> str:

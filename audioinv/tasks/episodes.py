@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from scipy.stats import norm
 from torch import Tensor
 
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator
 from audioinv.tasks.evidence import evidence_on_grid
 from audioinv.tasks.features import first_windows
-from audioinv.tasks.scores import Z
 from audioinv.tasks.settings.fewshot import FewShotConfig
 
 READOUTS = ("centroid", "logistic", "sgd")
@@ -258,7 +258,7 @@ def support_evidence(support: Tensor) -> Tensor:
 
 
 def interval(accuracies: Tensor) -> tuple[float, float]:
-    """95% interval of the mean over episodes (T,)."""
-    mean = float(accuracies.mean())
-    half = Z * float(accuracies.std()) / len(accuracies) ** 0.5 if len(accuracies) > 1 else 0.0
+    """95% interval of the mean over episodes (T,), as normally distributed."""
+    mean, n = float(accuracies.mean()), len(accuracies)
+    half = float(norm.ppf(0.975)) * float(accuracies.std()) / n**0.5 if n > 1 else 0.0
     return max(0.0, mean - half), min(1.0, mean + half)

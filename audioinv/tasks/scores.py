@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy, multilabel_f1_score
 from torchmetrics.functional.regression import mean_absolute_error, r2_score
 
 from audioinv.tasks.readout import decide
-
-Z = 1.959964
 
 
 def score_outputs(
@@ -79,22 +77,21 @@ def _score_values(outputs: Tensor, targets: Tensor, metric: str) -> dict[str, An
 
 def score_classes(predicted: Tensor, targets: Tensor) -> dict[str, Any]:
     """Accuracy and its companions of predicted class indices (n,)."""
-    value = float((predicted == targets).float().mean())
+    right = predicted == targets
     return {
         "metric": "accuracy",
-        "value": value,
-        "interval": wilson(value, len(targets)),
+        "value": float(right.float().mean()),
+        "interval": wilson(int(right.sum()), len(targets)),
         "balanced_accuracy": _balanced_accuracy(predicted, targets),
         "chance": float(targets.bincount().max()) / len(targets),
         "n_test": len(targets),
     }
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95% interval of a proportion `share` seen in `n` trials."""
-    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
+def wilson(k: int, n: int) -> tuple[float, float]:
+    """Wilson's 95% interval of a proportion, seen `k` times in `n` trials."""
+    interval = binomtest(k, n).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def bootstrap(

@@ -69,7 +69,7 @@ def test_a_trusted_module_gives_its_scene_embeddings(hear: str) -> None:
 def test_a_module_without_the_api_is_explained(hear: str) -> None:
     TRUSTED_MODULES.update({"audioinv_test_lacking", "audioinv_test_absent"})
     for name in ("audioinv_test_lacking", "audioinv_test_absent"):
-        with pytest.raises(UserError, match=f"'{name}' is no module of the HEAR API"):
+        with pytest.raises(UserError, match=rf"'{name}'.*HEAR"):
             Hear((1, 1, 500), name)
 
 

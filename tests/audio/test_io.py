@@ -171,7 +171,7 @@ def test_an_mp3_that_libsndfile_would_shorten_is_refused(tmp_path: Path) -> None
     samples = np.concatenate([noise(3 * 44100), np.zeros((3 * 44100, 1), "f4")])
     path = untagged_mp3(tmp_path, samples, "VARIABLE")
     assert soundfile.info(path).frames < len(samples) / 2
-    with pytest.raises(AudioError, match="does not tell its length"):
+    with pytest.raises(AudioError, match=r"a\.mp3.*ffmpeg -i OLD\.mp3 -c copy NEW\.mp3"):
         read(path)
 
 
@@ -188,10 +188,10 @@ def test_a_streamed_wav_without_a_length_is_read(tmp_path: Path) -> None:
 
 def test_a_part_outside_the_file_is_refused_with_both_lengths(tmp_path: Path) -> None:
     write_wav(tmp_path / "a.wav", tone(), RATE)
-    with pytest.raises(AudioError, match=r"lasts 1.000 s but 0.500 to 1.200 s") as caught:
+    with pytest.raises(AudioError, match=r"1\.000 s.*0\.500 to 1\.200 s") as caught:
         read(tmp_path / "a.wav", 0.5, 0.7)
     assert caught.value.kind == "length"
-    with pytest.raises(AudioError, match="lasts"):
+    with pytest.raises(AudioError, match=r"1\.000 to 1\.000 s"):
         read(tmp_path / "a.wav", 1.0)
     assert len(read(tmp_path / "a.wav", 0.5, 0.505)[0]) == 8000  # rounded seconds are forgiven
 
@@ -199,7 +199,7 @@ def test_a_part_outside_the_file_is_refused_with_both_lengths(tmp_path: Path) ->
 @pytest.mark.parametrize(("start", "duration"), [(-1, None), (0, 0), (0, -1), (float("nan"), 1)])
 def test_senseless_parts_are_refused(tmp_path: Path, start: float, duration: float | None) -> None:
     write_wav(tmp_path / "a.wav", tone(), RATE)
-    with pytest.raises(UserError, match="give start >= 0"):
+    with pytest.raises(UserError, match=rf"start.*{start}.*{duration}.*start >= 0.*duration > 0"):
         read(tmp_path / "a.wav", start, duration)
 
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +89,43 @@ def test_a_folder_that_cannot_be_locked(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot lock"):
         locked(tmp_path / "file").__enter__()
+
+
+def test_a_file_system_without_locks_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def flock(*_: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with locked(tmp_path / "run"):
+        assert f"process {os.getpid()} " in (tmp_path / "run" / ".lock").read_text()
+    assert str(tmp_path / "run") in caplog.text
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def hold_and_fork(folder: Path, child: Any) -> None:
+    with locked(folder):
+        if pid := os.fork():
+            child.value = pid
+        signal.pause()
+
+
+def test_a_child_does_not_keep_the_lock_of_its_killed_parent(tmp_path: Path) -> None:
+    child = FORK.Value("i", 0)
+    holder = FORK.Process(target=hold_and_fork, args=(tmp_path, child), daemon=True)
+    holder.start()
+    while child.value == 0:
+        time.sleep(0.01)
+    try:
+        with pytest.raises(UserError, match=str(holder.pid)):
+            locked(tmp_path).__enter__()
+        holder.kill()
+        holder.join()
+        with locked(tmp_path):
+            os.kill(child.value, 0)  # it lives
+    finally:
+        os.kill(child.value, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])

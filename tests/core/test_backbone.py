@@ -120,13 +120,13 @@ def test_a_pickle_with_code_in_it_is_refused(tmp_path: Path) -> None:
 
 def test_weights_of_which_nothing_fits_and_files_that_are_none(tmp_path: Path) -> None:
     save_file({"encoder.weight": torch.ones(2)}, tmp_path / "other.safetensors")
-    with pytest.raises(UserError, match=r"no tensor of .*other\.safetensors fits"):
+    with pytest.raises(UserError, match=r"other\.safetensors.*conv1\.weight"):
         load_trunk(small(), tmp_path / "other.safetensors")
     (tmp_path / "torn.safetensors").write_bytes(b"\x10")
     for name in ("torn.safetensors", "absent.pt"):
         with pytest.raises(UserError, match=name):
             load_trunk(small(), tmp_path / name)
-    with pytest.raises(UserError, match="init_weights is for timm networks"):
+    with pytest.raises(UserError, match=r"init_weights.*timm.*Statistics"):
         load_trunk(Statistics(SIZE), tmp_path / "other.safetensors")
 
 

@@ -66,9 +66,9 @@ def test_views_depend_on_the_generator_only() -> None:
 
 
 def test_bank_and_space_must_agree() -> None:
-    with pytest.raises(UserError, match="must agree"):
+    with pytest.raises(UserError, match=r"\['small'\].*\['other'\]"):
         AugmentationBank([Add("small", 0, 1)], DescriptorSpace.single(["other"]))
-    with pytest.raises(UserError, match="identity or shared"):
+    with pytest.raises(UserError, match=r"inactive.*'sometimes'.*identity.*shared"):
         bank("sometimes")
 
 
@@ -80,7 +80,7 @@ def test_probability_leaves_that_share_of_examples_alone() -> None:
     acted, acted_too = view.ne(0).flatten(), other.ne(0).flatten()
     assert 0.45 < acted.float().mean() < 0.55
     assert 0.2 < (acted & acted_too).float().mean() < 0.3  # the two views are drawn apart
-    with pytest.raises(UserError, match="probability"):
+    with pytest.raises(UserError, match=r"probability.*0\.0.*\(0, 1\]"):
         AugmentationBank(augmentations, space, probability=0.0)
 
 
@@ -145,11 +145,11 @@ def test_probabilities_change_no_draw_where_they_do_not_hold() -> None:
     ("probabilities", "message"),
     [
         ({"middle": {"one": 0.5}}, "unknown component middle; this space has low, high"),
-        ({"low+high": {"one": 0.5}}, r"a corner 'low\+high'; it is called all"),
-        ({"low": {"two": 0.5}}, r"of low name two; active there: \['one'\]"),
-        ({"low": {"ten": 0.5}}, r"of low name ten; active there: \['one'\]"),
-        ({"all": {"ten": 1.5}}, "probability of ten at all is 1.5; give 0 to 1"),
-        ({"all": {"ten": float("nan")}}, "probability of ten at all is nan"),
+        ({"low+high": {"one": 0.5}}, r"probabilities.*'low\+high'.*all"),
+        ({"low": {"two": 0.5}}, r"low.*two.*\['one'\]"),
+        ({"low": {"ten": 0.5}}, r"low.*ten.*\['one'\]"),
+        ({"all": {"ten": 1.5}}, r"ten.*all.*1\.5.*0 to 1"),
+        ({"all": {"ten": float("nan")}}, r"ten.*all.*nan.*0 to 1"),
         ({"every": {"two": 0.5}}, r"of every name two; active there: \['one', 'ten', 'hundred'\]"),
         ({"every": {"ten": -0.5}}, "probability of ten at every is -0.5"),
     ],
@@ -249,9 +249,9 @@ def test_without_them_views_are_those_of_one_draw_after_the_other() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"acting": "alike"}, "acting is 'alike'; give independent or shared_uniform"),
-        ({"order": "reversed"}, "order is 'reversed'; give bank or random"),
-        ({"acting": "shared_uniform", "probability": 0.5}, "give probability 1"),
+        ({"acting": "alike"}, r"acting.*'alike'.*independent.*shared_uniform"),
+        ({"order": "reversed"}, r"order.*'reversed'.*bank.*random"),
+        ({"acting": "shared_uniform", "probability": 0.5}, r"acting=shared_uniform.*probability 1"),
         (
             {"acting": "shared_uniform", "probabilities": {"all": {"small": 0.5}}},
             "no probabilities, or acting=independent",

@@ -135,7 +135,7 @@ def test_the_heads_of_moco_v3s_small_vit_are_asked_for(tmp_path: Path) -> None:
     given = model(1, "vit_small_patch16_224", img_size=32, **options)
     state = prefixed("module.base_encoder.", given, "head")
     torch.save({"state_dict": state}, tmp_path / "w.pth.tar")
-    with pytest.raises(UserError, match="12 heads; add num_heads: 12"):
+    with pytest.raises(UserError, match="num_heads: 12"):
         load_trunk(vit(**{**options, "patch_size": 16, "num_heads": 6}), tmp_path / "w.pth.tar")
     net = vit(**{**options, "patch_size": 16})
     assert load_trunk(net, tmp_path / "w.pth.tar") == len(net.trunk.state_dict())
@@ -148,5 +148,5 @@ def test_files_that_hold_something_else_are_one_clear_error(tmp_path: Path) -> N
         with pytest.raises(UserError, match=f"{number}.pt"):
             load_trunk(vit(), tmp_path / f"{number}.pt")
     torch.save({"epoch": 3, "state_dict": {"a": 1}}, tmp_path / "none.pt")
-    with pytest.raises(UserError, match="no tensor of"):
+    with pytest.raises(UserError, match=r"none\.pt.*conv1\.weight"):
         load_trunk(resnet(), tmp_path / "none.pt")

@@ -115,9 +115,9 @@ def test_gradients_of_momentum_contrast_equal_finite_differences() -> None:
     [
         (((3, 4), (3, 5), (6, 4)), 0.1, "equal .B, d. batches"),
         (((1, 4), (1, 4), (6, 4)), 0.1, "B >= 2"),
-        (((3, 4), (3, 4), (6, 5)), 0.1, r"queue \(Q, 4\) with Q >= 1, got \(6, 5\)"),
+        (((3, 4), (3, 4), (6, 5)), 0.1, r"\(Q, 4\).*Q >= 1.*\(6, 5\)"),
         (((3, 4), (3, 4), (0, 4)), 0.1, r"got \(0, 4\)"),
-        (((3, 4), (3, 4), (6, 4)), 0.0, "temperature is 0.0; give a value above 0"),
+        (((3, 4), (3, 4), (6, 4)), 0.0, r"temperature.*0\.0.*above 0"),
         (((3, 4), (3, 4), (3, 4), (2, 4)), 0.1, "equal .B, d. batches"),
         (((3, 4), (3, 4), (3, 4), (3, 4)), -1.0, "temperature is -1.0"),
     ],

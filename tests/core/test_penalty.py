@@ -258,10 +258,10 @@ def test_attention_has_a_second_derivative() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weight": -1.0}, r"pretrain\.penalty is -1\.0; give 0 \(off\) or a number above"),
+        ({"weight": -1.0}, r"pretrain\.penalty.*-1\.0.*0 \(off\)"),
         ({"weight": math.nan}, r"pretrain\.penalty is nan"),
-        ({"draws": 0}, r"pretrain\.penalty_draws is 0; give 1 or more"),
-        ({"names": ["warp", "wrap"]}, r"penalty_on is \['warp', 'wrap'\]; .* takes warp, other"),
+        ({"draws": 0}, r"pretrain\.penalty_draws.*0.*1 or more"),
+        ({"names": ["warp", "wrap"]}, r"penalty_on.*\['warp', 'wrap'\].*warp, other"),
         ({"names": []}, r"penalty_on is \[\]"),
     ],
 )
@@ -273,10 +273,10 @@ def test_settings_that_cannot_work_are_explained(options: dict[str, Any], messag
 def test_a_gradient_that_would_be_lost_is_refused() -> None:
     space = DescriptorSpace.single(["warp", "last"])
     bank = AugmentationBank([Warp(), Warp("last", opaque=True)], space)
-    with pytest.raises(UserError, match=r"no gradient passes last, so .* cannot act on warp"):
+    with pytest.raises(UserError, match=r"last.*warp.*pretrain\.penalty=0"):
         GradientPenalty(bank, 4, 0.1)
     GradientPenalty(bank, 4, 0.0)
     bank = make_bank()
     _, params, draws = tracked(bank, batch(), torch.ones(2), GradientPenalty(bank, 4, 1.0))
-    with pytest.raises(UserError, match="no gradient leads from the representation"):
+    with pytest.raises(UserError, match=r"warp, other.*pretrain\.penalty=0.*precision=32-true"):
         gradient_penalty(torch.ones(5, 4, requires_grad=True).double(), params, draws)

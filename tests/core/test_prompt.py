@@ -118,7 +118,7 @@ def test_the_gradient_reaches_base_and_mlps_and_descriptor() -> None:
 
 def test_a_network_without_tokens_and_bad_numbers_are_explained() -> None:
     net = build_backbone("resnet18", SIZE, width=0.125, options={"layers": [1, 1, 1, 1]})
-    with pytest.raises(UserError, match="prompt conditioning is for ViTs"):
+    with pytest.raises(UserError, match=r"prompt.*ViTs.*vit_small_patch16_224"):
         build_conditioning("prompt", net, K)
     with pytest.raises(UserError, match="mlps=0"):
         pair(mlps=0)

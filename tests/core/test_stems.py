@@ -51,9 +51,9 @@ def test_a_saved_encoder_names_its_stem_and_is_built_with_it(tmp_path: Path, ste
 
 
 def test_an_unknown_stem_and_a_stem_for_a_vit_are_explained() -> None:
-    with pytest.raises(UserError, match="stem is 'tiny'; give one of stock, no_pool, cifar"):
+    with pytest.raises(UserError, match=r"stem.*'tiny'.*stock, no_pool, cifar"):
         Backbone("resnet18", (3, 32, 32), stem="tiny")
-    with pytest.raises(UserError, match="for ResNets; leave it at stock"):
+    with pytest.raises(UserError, match=r"'cifar'.*ResNets.*stock"):
         backbone = {"name": "vit_tiny_patch16_224", "pool": "token", "stem": "cifar"}
         backbone["options"] = {"depth": 1}
         AmortisedEncoder(PlainFrontend(SIZE), backbone, {"name": "none"}, SPACE)

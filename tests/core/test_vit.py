@@ -186,15 +186,11 @@ def test_stock_sizes_are_timms(name: str) -> None:
 
 
 def test_pools_that_a_network_cannot_offer_are_explained() -> None:
-    with pytest.raises(
-        UserError, match=r"pool is 'max'; vit_tiny_patch16_224 takes time or .*token"
-    ):
+    with pytest.raises(UserError, match=r"pool.*'max'.*vit_tiny_patch16_224.*time.*token"):
         vit("max")
-    with pytest.raises(UserError, match="pool is 'token'; resnet18 takes time or global or both"):
+    with pytest.raises(UserError, match=r"pool.*'token'.*resnet18.*time.*global.*both"):
         build_backbone("resnet18", SIZE, pool="token")
-    with pytest.raises(UserError, match="no class token; set pool to global"):
+    with pytest.raises(UserError, match=r"vit_tiny_patch16_224.*pool.*global"):
         vit("token", class_token=False, global_pool="avg")
-    with pytest.raises(
-        UserError, match=r"timm could not build vit_tiny_patch16_224 with .*'num_heads': 5"
-    ):
+    with pytest.raises(UserError, match=r"vit_tiny_patch16_224.*'num_heads': 5"):
         vit(num_heads=5)

@@ -103,7 +103,7 @@ def test_a_broken_connection_is_taken_up_where_it_broke(server: Server, tmp_path
 
 def test_another_run_goes_on_with_the_part(server: Server, tmp_path: Path) -> None:
     server.breaks = [100_000, *[0] * download.ATTEMPTS]
-    with pytest.raises(UserError, match=r"a\.bin: HTTP 503 .* goes on where it stopped"):
+    with pytest.raises(UserError, match=r"a\.bin.*HTTP 503.*same command"):
         fetch([server.item(checksum=MD5)], tmp_path)
     assert names(tmp_path) == ["sub/a.bin.part"]
     fetch([server.item(checksum=MD5)], tmp_path)
@@ -136,7 +136,7 @@ def test_a_part_with_nothing_to_follow(server: Server, tmp_path: Path, part: byt
 def test_a_wrong_checksum_leaves_nothing(server: Server, tmp_path: Path) -> None:
     wrong = f"sha256:{'0' * 64}"
     right = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
-    with pytest.raises(UserError, match=f"{right} but {wrong} is published"):
+    with pytest.raises(UserError, match=rf"{right}.*{wrong}.*try again"):
         fetch([server.item(checksum=wrong)], tmp_path)
     assert names(tmp_path) == []
 
@@ -157,7 +157,7 @@ def test_a_missing_file_names_the_address(server: Server, tmp_path: Path) -> Non
 
 def test_no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(download, "BACK_OFF_S", 0.001)
-    with pytest.raises(UserError, match=r"cannot download http://127\.0\.0\.1:9/a"):
+    with pytest.raises(UserError, match=r"http://127\.0\.0\.1:9/a"):
         fetch([Download("http://127.0.0.1:9/a", "a")], tmp_path)
 
 
@@ -166,7 +166,7 @@ def test_a_full_disk_is_told_before_anything_is_fetched(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(UserError, match=r"a\.bin\.part needs .* GB but 0\.0 GB are free"):
+    with pytest.raises(UserError, match=r"a\.bin\.part.* GB.*0\.0 GB.*--root"):
         fetch([server.item()], tmp_path)
     assert names(tmp_path) == []
 
@@ -196,7 +196,7 @@ def test_an_archive_is_unpacked_once_and_may_then_go(server: Server, tmp_path: P
 def test_an_archive_that_fails_is_tried_again(server: Server, tmp_path: Path) -> None:
     whole = zipped(a=b"a" * 1000)
     server.files["/a.zip"] = whole[:-30]
-    with pytest.raises(UserError, match=r"a\.zip cannot be unpacked .*; delete it"):
+    with pytest.raises(UserError, match=r"a\.zip.*download it again"):
         fetch([server.item("a.zip", unpack=True)], tmp_path)
     assert names(tmp_path) == ["sub/a.zip"]
     (tmp_path / "sub/a.zip").unlink()
@@ -215,5 +215,5 @@ def test_parts_are_not_fetched_again_once_their_archive_is_unpacked(
 
 
 def test_a_path_outside_the_root_is_refused(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="leaves the root"):
+    with pytest.raises(UserError, match="--also_inside"):
         fetch([Download(server.item().url, "../a.bin")], tmp_path)

@@ -29,7 +29,7 @@ def test_drawing_varies_what_it_is_told_and_keeps_the_rest() -> None:
     assert values["rate"].tolist() == [5.0] * 3 and values["grey"].tolist() == [0.25] * 3
     again = draw(FACTORS, 3, generator(1, "d"))
     assert torch.equal(again["size"], values["size"]), "one choice never moves another"
-    with pytest.raises(UserError, match="unknown factor hue; there are size, rate, grey"):
+    with pytest.raises(UserError, match=r"hue.*size, rate, grey"):
         draw(FACTORS, 3, generator(1, "d"), varied=["hue"])
 
 
@@ -85,7 +85,7 @@ def test_ranges_are_the_configs_and_bounded_by_what_a_factor_can_be() -> None:
     bank = build_bank(FACTORS, {"names": ["grey"], "ranges": {"grey": {"low": 0.0, "high": 1.0}}})
     drawn = bank.augmentations["grey"].sample(1000, generator(0, "g"))
     assert drawn.min() < 0.1 and drawn.max() > 0.9
-    with pytest.raises(UserError, match=r"grey ranges from 0\.2 to 1\.5"):
+    with pytest.raises(UserError, match=r"grey.*0\.2 to 1\.5.*0\.0 and 1\.0"):
         build_bank(FACTORS, {"names": ["grey"], "ranges": {"grey": {"high": 1.5}}})
-    with pytest.raises(UserError, match="there is no augmentation hue; tasks may be over"):
+    with pytest.raises(UserError, match=r"hue.*\['size', 'rate', 'grey'\]"):
         task_augmentation(FACTORS, "hue")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def test_root_is_relative_to_the_manifest_and_can_be_overridden(tmp_path: Path) 
     path = write_manifest(tmp_path / "data", table(), corpus("../audio"))
     assert read_manifest(path).root.samefile(tmp_path / "audio")
     assert read_manifest(path, root=tmp_path).root == tmp_path
-    with pytest.raises(UserError, match="nowhere is not a folder; give --root"):
+    with pytest.raises(UserError, match=r"nowhere.*--root"):
         read_manifest(path, root=tmp_path / "nowhere")
 
 
@@ -118,21 +119,21 @@ def test_every_problem_is_told_in_one_go(tmp_path: Path) -> None:
         read_manifest(write_raw(tmp_path, frame))
     message = str(caught.value)
     for told in (
-        "column tags is missing",
-        "same: id is 'same'; another row has it",
-        "row 3: id is ''; give every row an id",
-        "start is '-1'",
-        "duration is 'much'; give seconds, more than 0",
-        "duration is '0'",
-        "sample_rate is '8000.5'",
-        "sample_rate is '0'",
-        "split is 'dev'; give train, valid, test",
-        "kind is ''; a task needs it",
-        "height is 'tall'; a regression task needs a number",
-        "path is '../b.wav'",
-        "path is '/etc/c.wav'",
+        r"column tags",
+        r"same: id .*'same'",
+        r"row 3: id .*''",
+        r"start .*'-1'",
+        r"duration .*'much'.* more than 0",
+        r"duration .*'0'",
+        r"sample_rate .*'8000\.5'",
+        r"sample_rate .*'0'",
+        r"split .*'dev'.* train, valid, test",
+        r"kind .*''",
+        r"height .*'tall'.* number",
+        r"path .*'\.\./b\.wav'",
+        r"path .*'/etc/c\.wav'",
     ):
-        assert told in message
+        assert re.search(told, message)
     assert "13 problem(s)" in message
     assert "\n" not in message
 
@@ -164,7 +165,7 @@ def test_an_empty_table_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_bad_table_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="split is 'dev'"):
+    with pytest.raises(UserError, match=r"split.*'dev'.*train, valid, test"):
         write_manifest(tmp_path, table(split="dev"), corpus())
     assert not list(tmp_path.iterdir())
 
@@ -173,15 +174,15 @@ def test_files_that_are_no_manifest_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"corpus\.json"):
         read_manifest(tmp_path / "manifest.csv")
     path = write_raw(tmp_path, table())
-    with pytest.raises(UserError, match=r"ends in \.csv or \.parquet"):
+    with pytest.raises(UserError, match=r"manifest\.txt.*\.csv.*\.parquet"):
         read_manifest(path.rename(tmp_path / "manifest.txt"))
     (tmp_path / "manifest.parquet").write_text("no parquet")
-    with pytest.raises(UserError, match=r"cannot read .*manifest\.parquet"):
+    with pytest.raises(UserError, match=r"manifest\.parquet"):
         read_manifest(tmp_path / "manifest.parquet")
-    with pytest.raises(UserError, match=r"cannot read .*manifest\.csv"):
+    with pytest.raises(UserError, match=r"manifest\.csv"):
         read_manifest(tmp_path / "manifest.csv")
     (tmp_path / "corpus.json").write_text('{"name": "tiny"}')
-    with pytest.raises(UserError, match="not the description of a corpus"):
+    with pytest.raises(UserError, match="'title'"):
         read_manifest(path)
 
 
@@ -193,7 +194,7 @@ def test_paths_stay_inside_the_root(tmp_path: Path) -> None:
     (root / "inner" / "up").symlink_to(tmp_path)
     manifest = Manifest(table(), corpus(), root)
     for path in ("../secret.wav", str(tmp_path / "secret.wav"), "link.wav", "inner/up/secret.wav"):
-        with pytest.raises(UserError, match="leaves the root"):
+        with pytest.raises(UserError, match="--also_inside"):
             manifest.path({"path": path})
     (root / "alias.wav").symlink_to(root / "inner" / "a.wav")
     for path in ("inner/a.wav", "alias.wav"):
@@ -255,7 +256,7 @@ def test_validation_by_two_columns_leaves_the_test_set_alone() -> None:
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1])
 def test_a_senseless_fraction_is_refused(fraction: float) -> None:
-    with pytest.raises(UserError, match=r"give one in \(0, 1\)"):
+    with pytest.raises(UserError, match=r"\(0, 1\)"):
         stratified_validation(big_table(), "kind", fraction, seed=0)
 
 
@@ -293,8 +294,9 @@ def test_a_bad_index_is_told(tmp_path: Path) -> None:
     frame = image_table(index=["0", "-1", "1.5", "first"])
     with pytest.raises(UserError, match="3 problem") as caught:
         write_manifest(tmp_path, frame, IMAGES)
-    assert "index is 'first'; give a whole number, 0 or more" in str(caught.value)
-    with pytest.raises(UserError, match="column index is missing"):
+    told = str(caught.value)
+    assert "index" in told and "'first'" in told and "0 or more" in told
+    with pytest.raises(UserError, match="column index"):
         write_manifest(tmp_path, frame.drop(columns="index"), IMAGES)
 
 

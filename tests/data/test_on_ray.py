@@ -155,7 +155,7 @@ def test_a_ray_of_its_own_makes_the_same(
 @pytest.mark.faults
 def test_a_piece_that_no_worker_survives(ray_cluster: Any, tmp_path: Path) -> None:
     engine = engine_of("ray", 1, ray_cluster.address)
-    with pytest.raises(UserError, match="a worker died 4 times over the same piece"):
+    with pytest.raises(UserError, match="4 times"):
         map_all(os._exit, [1], engine, "dying", tmp_path)
 
 
@@ -204,9 +204,9 @@ def test_engines_that_are_not_there(engine: tuple[str, int, str | None], message
 
 def test_a_folder_that_a_worker_does_not_share(tmp_path: Path) -> None:
     """Without Ray: what runs on a worker whose machine has another folder of that name."""
-    with pytest.raises(UserError, match=r"does not see .*file system that all machines share"):
+    with pytest.raises(UserError, match=r"vm.*file system"):
         on_ray._work(len, "abc", tmp_path / ".shared.0.tmp", audioinv.__version__)
-    with pytest.raises(UserError, match=r"has audioinv .*, the machine that asks 0\.0\.0;"):
+    with pytest.raises(UserError, match=r"audioinv \d+\.\d+\.\d+.*0\.0\.0"):
         on_ray._work(len, "abc", None, "0.0.0")
     assert on_ray._work(len, "abc", None, audioinv.__version__) == 3
 

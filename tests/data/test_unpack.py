@@ -54,7 +54,7 @@ def test_members_that_leave_the_folder_are_refused(tmp_path: Path, name: str) ->
         archive.writestr("good", "good")
         archive.writestr(name, "evil")
     for path in (folder / "x.zip", tar_of(folder / "x.tar.gz", ("good", b""), (name, b"evil"))):
-        with pytest.raises(UserError, match=r"would leave the folder; do not trust it"):
+        with pytest.raises(UserError, match="do not trust it"):
             unpack(path)
     assert left(tmp_path) == ["inside", "inside/x.tar.gz", "inside/x.zip"]
 
@@ -62,7 +62,7 @@ def test_members_that_leave_the_folder_are_refused(tmp_path: Path, name: str) ->
 @pytest.mark.parametrize("target", ["../../outside", "/etc", "good"])
 def test_links_in_a_tar_are_refused(tmp_path: Path, target: str) -> None:
     path = tar_of(tmp_path / "x.tar.gz", ("good", b"good"), ("link", target))
-    with pytest.raises(UserError, match="'link' is a link or a device"):
+    with pytest.raises(UserError, match="'link'"):
         unpack(path)
     assert left(tmp_path) == ["x.tar.gz"]
 
@@ -80,7 +80,7 @@ def test_damaged_archives_leave_nothing(tmp_path: Path, name: str) -> None:
         tar_of(path, ("a", content), mode=mode)
         damaged = path.read_bytes()[:30_000]
     path.write_bytes(damaged)
-    with pytest.raises(UserError, match=rf"{name} cannot be unpacked"):
+    with pytest.raises(UserError, match=rf"{name}"):
         unpack(path)
     assert left(tmp_path) == [name]
 
@@ -114,5 +114,5 @@ def test_a_zip_in_parts_equals_what_was_zipped(tmp_path: Path) -> None:
 
 
 def test_not_an_archive(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"a\.rar is no archive"):
+    with pytest.raises(UserError, match=r"a\.rar.*\.zip.*\.tar"):
         unpack(tmp_path / "a.rar")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import save_file
-from scipy.stats import rankdata
+from scipy.stats import permutation_test, rankdata
 
 from audioinv.base.errors import UserError
 from audioinv.report.collect import read_experiment
@@ -64,8 +63,9 @@ def test_paired_is_the_sign_flip_test_over_all_flips(make: Make) -> None:
     folder = make("e", "b", "t", 0.4, scores=b)
     difference, p, n = paired(results_of(folder, "a"), results_of(folder, "b"))
     d = a.astype(np.float32).astype(float) - b.astype(np.float32).astype(float)
-    flips = [abs(np.dot(s, d)) for s in itertools.product((-1, 1), repeat=len(d))]
-    exact = np.mean([flip >= abs(d.sum()) - 1e-9 for flip in flips])
+    exact = permutation_test(
+        (d,), lambda x: abs(x.mean()), permutation_type="samples", alternative="greater"
+    ).pvalue
     assert (difference, n) == (pytest.approx(d.mean()), 9)
     assert 0.02 < exact < 0.98
     assert p == pytest.approx(exact, abs=3 * np.sqrt(exact * (1 - exact) / 10000))
@@ -94,9 +94,9 @@ def test_paired_needs_scores_by_clip_and_a_clip_in_common(make: Make) -> None:
     make("e", "b", "t", 0.5, scores=[1, 0], clips=[3, 4])
     folder = make("e", "c", "t", 0.5)
     a, b, c = (results_of(folder, label) for label in "abc")
-    with pytest.raises(UserError, match="no clip in common"):
+    with pytest.raises(UserError, match=r"result\.json.*result\.json"):
         paired(a, b)
-    with pytest.raises(UserError, match="evaluate again"):
+    with pytest.raises(UserError, match=r"per_clip\.safetensors.*evaluate again"):
         paired(a, c)
 
 
@@ -112,7 +112,7 @@ def test_comparisons_are_of_every_other_row_by_task(make: Make) -> None:
         ("digit", "ours"): 1.0, ("speaker", "ours"): 1.0, ("digit", "logmel"): -1.0,
         ("speaker", "logmel"): -1.0, ("digit", "late"): 1.0,
     }  # fmt: skip
-    with pytest.raises(UserError, match=r"no row is called 'SimCLR'; there are: .*simclr"):
+    with pytest.raises(UserError, match=r"'SimCLR'.*simclr; late; ours; logmel"):
         comparisons(read_experiment(folder).results, "SimCLR")
 
 
@@ -186,7 +186,7 @@ def test_join_refuses_the_same_row_twice(make: Make) -> None:
     """Else a row of two experiments would be averaged as if it were of two seeds."""
     one = make("one", "a", "digit", 0.5, corpus="fsdd")
     two = make("two", "a", "digit", 0.6, corpus="fsdd")
-    with pytest.raises(UserError, match=r"'a' on digit with seed 0; .* label=NAME"):
+    with pytest.raises(UserError, match=r"'a'.*digit.*seed 0.*label=NAME"):
         join([one, two])
 
 
@@ -218,11 +218,14 @@ def test_published_keeps_figures_as_they_were_printed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("row,corpus,task\na,b,c\n", "lacks the columns protocol, metric, value, source"),
+        ("row,corpus,task\na,b,c\n", r"rows\.csv.*protocol, metric, value, source"),
         ("row,corpus,task,protocol,metric,value,source\na,b,c,d,e,-,g\n", "line 2: value '-'"),
         ("", "cannot read"),
-        (HEAD + "a,b,c,5-way 1-shot,e,1,g\n", "line 2: protocol '5-way 1-shot' is none"),
-        (HEAD + "a,b,c,fewshot-v1 5-way 1-shot,e,1,g\n", "give fewshot_published-v1"),
+        (HEAD + "a,b,c,5-way 1-shot,e,1,g\n", r"line 2.*'5-way 1-shot'.*fewshot_published-v1"),
+        (
+            HEAD + "a,b,c,fewshot-v1 5-way 1-shot,e,1,g\n",
+            r"'fewshot-v1 5-way 1-shot'.*fewshot_published-v1",
+        ),
     ],
 )
 def test_published_refuses_other_tables(tmp_path: Path, text: str, told: str) -> None:

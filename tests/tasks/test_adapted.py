@@ -46,19 +46,19 @@ def test_a_descriptor_at_0_and_1_of_the_same_storage_is_stored(tmp_path: Path) -
 
 
 def test_damaged_files_are_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot read"):
+    with pytest.raises(UserError, match=r"adapted\.json"):
         load_adapted(tmp_path)
     save_adapted(tmp_path, [adapted("search")], {})
     tensors = tmp_path / "adapted.safetensors"
     whole = tensors.read_bytes()
     for damaged in (whole[:50], b"", whole[:-10]):
         tensors.write_bytes(damaged)
-        with pytest.raises(UserError, match="no readable adaptation"):
+        with pytest.raises(UserError, match=str(tmp_path)):
             load_adapted(tmp_path)
     tensors.unlink()
-    with pytest.raises(UserError, match="no readable adaptation"):
+    with pytest.raises(UserError, match=str(tmp_path)):
         load_adapted(tmp_path)
     tensors.write_bytes(whole)
     (tmp_path / "adapted.json").write_text("{}")
-    with pytest.raises(UserError, match="no readable adaptation"):
+    with pytest.raises(UserError, match=str(tmp_path)):
         load_adapted(tmp_path)

@@ -49,7 +49,7 @@ def test_a_window_a_clip_is_left_alone() -> None:
 
 
 def test_unknown_pooling_is_refused() -> None:
-    with pytest.raises(UserError, match="'median'; give mean or max"):
+    with pytest.raises(UserError, match=r"features\.pool.*'median'.*mean.*max"):
         pool_windows(torch.zeros(2, 2), torch.arange(2), "median")
 
 
@@ -120,7 +120,7 @@ def test_a_curve_over_views_ends_at_their_mean() -> None:
     torch.testing.assert_close(curve[3], cache(torch.ones(2)))
     one = FeatureCache(encoder, maps(name="draw 0"), torch.empty(0), owner=OWNER)
     torch.testing.assert_close(curve[1], one(torch.ones(2)))
-    with pytest.raises(UserError, match=r"features\.views is 0"):
+    with pytest.raises(UserError, match=r"features\.views.*0"):
         one.curve(torch.ones(2), [1])
 
 

@@ -162,5 +162,5 @@ def test_the_same_seed_gives_the_same_network_and_another_another() -> None:
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 1}, {"lr": 0.0}])
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, float]) -> None:
     maps, data = task()
-    with pytest.raises(UserError, match="give 1 or more, 2 or more, above 0"):
+    with pytest.raises(UserError, match=r"finetune\.epochs.*0.*1 or more, 2 or more, above 0"):
         finetune(network(), maps, data, replace(QUICK, **wrong))

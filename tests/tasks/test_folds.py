@@ -191,14 +191,14 @@ def test_scores_on_validation_clips_hide_the_test_clips(split_pack: Pack) -> Non
     assert torch.equal(scored, usual.valid) and torch.equal(tuned.train, usual.train)
     assert len(tuned.valid) == 0
     assert not set(test.tolist()) & set(tuned.fit_rows.tolist() + scored.tolist())
-    with pytest.raises(UserError, match="score_on is 'dev'"):
+    with pytest.raises(UserError, match=r"score_on.*'dev'.*test.*valid"):
         list(folds(split_pack, task("word"), None, "dev"))
 
 
 def test_finding_tasks(split_pack: Pack) -> None:
     assert find_tasks(split_pack, None) == list(TASKS)
     assert find_tasks(split_pack, ["level", "word"]) == [task("level"), task("word")]
-    with pytest.raises(UserError, match="unknown task words, tag; the pack has word, level"):
+    with pytest.raises(UserError, match=r"words, tag.*word, level"):
         find_tasks(split_pack, ["words", "tag"])
 
 
@@ -211,7 +211,7 @@ def repacked(pack: Pack, folder: Path, **columns: object) -> Pack:
 def test_too_few_groups(split_pack: Pack, tmp_path: Path) -> None:
     speaker = ["s0", "s1"] * (N // 2)
     pack = repacked(split_pack, tmp_path, speaker=speaker)
-    with pytest.raises(UserError, match=r"needs 3 groups .* \['s0', 's1'\]"):
+    with pytest.raises(UserError, match=r"3 groups.*\['s0', 's1'\]"):
         list(folds(pack, task("word_unseen_speaker"), None))
 
 
@@ -220,14 +220,14 @@ def test_a_split_without_training_or_test_clips(
     split_pack: Pack, tmp_path: Path, missing: str
 ) -> None:
     split = split_pack.frame["split"].replace(missing, "valid")
-    with pytest.raises(UserError, match="no training or no test clips"):
+    with pytest.raises(UserError, match="task word"):
         list(folds(repacked(split_pack, tmp_path, split=split), task("word"), None))
 
 
 def test_a_corpus_without_labels(split_pack: Pack) -> None:
     bare = Corpus("bare", "Bare", "", "", ".", RATE)
     pack = Pack(split_pack.directory, split_pack.frame, RATE, bare, "", {})
-    with pytest.raises(UserError, match="bare has no labels"):
+    with pytest.raises(UserError, match=r"bare.*labels"):
         find_tasks(pack, None)
 
 

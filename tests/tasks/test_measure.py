@@ -138,5 +138,5 @@ def test_a_conditioned_encoder_answers_differently() -> None:
 
 def test_one_clip_is_too_few() -> None:
     encoder: Any = Masking()
-    with pytest.raises(UserError, match="2 test clips or more"):
+    with pytest.raises(UserError, match=r"2 .*1"):
         measure_invariance(encoder, bank(), clips(1), torch.empty(0))

@@ -37,7 +37,7 @@ def test_it_is_rebuilt_from_its_description() -> None:
     [
         ([0.1, 0.2], [1.0, 1.0, 1.0], "3 means"),
         ([0.1, 0.2, float("nan")], [1.0, 1.0, 1.0], "3 means"),
-        ([0.1, 0.2, 0.3], [1.0, 0.0, 1.0], "same colour"),
+        ([0.1, 0.2, 0.3], [1.0, 0.0, 1.0], r"\[1\.0, 0\.0, 1\.0\]"),
     ],
 )
 def test_statistics_that_cannot_be_are_refused(
@@ -48,5 +48,5 @@ def test_statistics_that_cannot_be_are_refused(
 
 
 def test_a_size_below_1_is_refused() -> None:
-    with pytest.raises(UserError, match="image_size is 0"):
+    with pytest.raises(UserError, match=r"image_size.*0"):
         Pixels(0)

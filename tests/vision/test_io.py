@@ -51,7 +51,7 @@ def test_sixteen_bits_of_grey_keep_their_upper_eight(tmp_path: Path) -> None:
     Image.fromarray(grey).save(tmp_path / "a.png")
     assert np.array_equal(read(tmp_path / "a.png")[..., 1], grey // 256)
     Image.fromarray(grey.astype(np.float32)).save(tmp_path / "a.tif")
-    with pytest.raises(ImageError, match="more than 16 bits"):
+    with pytest.raises(ImageError, match=r"a\.tif.*16 bits.*8"):
         read(tmp_path / "a.tif")
 
 
@@ -128,7 +128,7 @@ def test_probing_names_every_unreadable_file(tmp_path: Path) -> None:
     Image.fromarray(pixels()).save(tmp_path / "good.png")
     (tmp_path / "one.png").write_text("no image")
     assert probe_all([tmp_path / "good.png"]) == [ImageInfo(30, 20)]
-    with pytest.raises(UserError, match=r"2 unreadable file\(s\): .*one\.png.*two\.png"):
+    with pytest.raises(UserError, match=r"2 .*one\.png.*two\.png"):
         probe_all([tmp_path / name for name in ("one.png", "good.png", "two.png")])
 
 

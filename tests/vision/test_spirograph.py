@@ -114,7 +114,7 @@ def test_what_the_earlier_generator_made_is_refused(
     described = json.loads((run / "encoder" / "encoder.json").read_text())
     del described["frontend"]["drawing"]
     (run / "encoder" / "encoder.json").write_text(json.dumps(described))
-    with pytest.raises(UserError, match="of an earlier one saw other images: pre-train"):
+    with pytest.raises(UserError, match=r"frontend\.drawing.*1.*2.*pre-train anew"):
         load_encoder(run / "encoder")
     statistics = world / "exp" / "statistics.json"
     words = [*SMALL, f"pack={world / 'pack'}", f"statistics={statistics}", f"run={run}"]
@@ -162,4 +162,5 @@ def test_what_cannot_work_is_explained(
     assert "unknown augmentation crop in names; give ['m', 'b', 'h'" in capsys.readouterr().err
     options = ["--root", str(tmp_path), "--out", str(tmp_path), "--n_test", "0"]
     assert main(["prepare", "spirograph", *options]) == 2
-    assert "n_test is 0; give 1 or more" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "n_test" in error and "1 or more" in error

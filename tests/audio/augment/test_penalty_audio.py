@@ -170,5 +170,5 @@ def test_audiomentations_transforms_are_refused_behind_what_is_penalised() -> No
     audiomentations = pytest.importorskip("audiomentations")
     last = AudiomentationsAugmentation(audiomentations.Gain(), RATE)
     bank: AugmentationBank = build_bank(RATE, names=["fade"], extra=[last])
-    with pytest.raises(UserError, match="no gradient passes gain"):
+    with pytest.raises(UserError, match=r"gain.*fade.*pretrain\.penalty=0"):
         GradientPenalty(bank, 5, 0.1)

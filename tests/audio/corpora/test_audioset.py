@@ -73,22 +73,22 @@ def test_downloads_are_lists_only() -> None:
         *("balanced_train_segments.csv", "eval_segments.csv", "class_labels_indices.csv")
     ]
     assert len(audioset.downloads("full")) == 4
-    with pytest.raises(UserError, match="--train is 'all'; give balanced, full"):
+    with pytest.raises(UserError, match=r"--train.*'all'.*balanced, full"):
         audioset.downloads("all")
 
 
 def test_odd_lists_and_no_audio(tmp_path: Path, write_audio: Callable[..., None]) -> None:
-    with pytest.raises(UserError, match=r"no class_labels_indices\.csv and .*research\.google"):
+    with pytest.raises(UserError, match=r"class_labels_indices\.csv.*research\.google"):
         audioset.prepare(tmp_path, tmp_path / "out")
     root = tiny(tmp_path / "audioset", write_audio)
     (root / "class_labels_indices.csv").write_text(CLASSES.replace("/m/0k4j", "/m/other"))
-    with pytest.raises(UserError, match="has the label /m/0k4j"):
+    with pytest.raises(UserError, match="/m/0k4j"):
         audioset.prepare(root, tmp_path / "out")
     (root / "class_labels_indices.csv").write_text(CLASSES)
     (root / "eval_segments.csv").write_text("evaluation1, 0.000\n")
-    with pytest.raises(UserError, match=r"eval_segments\.csv has the line 'evaluation1, 0\.000'"):
+    with pytest.raises(UserError, match=r"eval_segments\.csv.*'evaluation1, 0\.000'"):
         audioset.prepare(root, tmp_path / "out")
     (root / "balanced_train_segments").rename(root / "elsewhere")
     (root / "eval_segments.csv").write_text(HEAD)
-    with pytest.raises(UserError, match=r"no training clips under .*fetched from YouTube"):
+    with pytest.raises(UserError, match="YouTube"):
         audioset.prepare(root, tmp_path / "out")

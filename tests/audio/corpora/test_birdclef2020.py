@@ -38,10 +38,10 @@ def test_long_recordings_go_first_then_rare_species(
 
 
 def test_nothing_left_and_bad_options(tmp_path: Path, write_audio: Callable[..., None]) -> None:
-    with pytest.raises(UserError, match=r"no audio/\*/\* under .*register at https://www\.aicrowd"):
+    with pytest.raises(UserError, match=r"audio/\*/\*.*https://www\.aicrowd"):
         birdclef2020.prepare(tmp_path, tmp_path / "out")
     root = tiny(tmp_path / "birds", write_audio)
-    with pytest.raises(UserError, match=r"of 24 recordings .* no species has 50 of at most 180 s"):
+    with pytest.raises(UserError, match=r"24.*50.*180 s"):
         birdclef2020.prepare(root, tmp_path / "out")
     with pytest.raises(UserError, match="--max_duration_s is 0, --min_clips 50"):
         birdclef2020.prepare(root, tmp_path / "out", max_duration_s=0)

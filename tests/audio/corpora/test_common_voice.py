@@ -66,14 +66,14 @@ def test_accents_that_enough_speakers_have(
 
 
 def test_what_is_not_there(tmp_path: Path, write_audio: Callable[..., None]) -> None:
-    with pytest.raises(UserError, match=r"no \*/validated\.tsv .*by login"):
+    with pytest.raises(UserError, match=r"\*/validated\.tsv.*login"):
         common_voice.prepare(tmp_path, tmp_path / "out")
     root = tiny(tmp_path / "v1", write_audio)
-    with pytest.raises(UserError, match="--languages is 'fr'; give en, eu"):
+    with pytest.raises(UserError, match=r"--languages.*'fr'.*en, eu"):
         common_voice.prepare(root, tmp_path / "out", languages=["fr"])
-    with pytest.raises(UserError, match=r"no clips left of en, eu .*no accent has 10 speakers"):
+    with pytest.raises(UserError, match=r"en, eu.*accent.*10 "):
         common_voice.prepare(root, tmp_path / "out", label="accent")
-    with pytest.raises(UserError, match="--min_speakers is 0"):
+    with pytest.raises(UserError, match=r"--min_speakers.*0"):
         common_voice.prepare(root, tmp_path / "out", min_speakers=0)
-    with pytest.raises(UserError, match="--label is 'age'; give accent, language"):
+    with pytest.raises(UserError, match=r"--label.*'age'.*accent, language"):
         common_voice.prepare(root, tmp_path / "out", label="age")

@@ -54,11 +54,11 @@ def test_folds_and_the_part_of_ten_classes(
 
 def test_refusals(tmp_path: Path, write_audio: Write) -> None:
     root = tiny(tmp_path, write_audio, "wav")
-    with pytest.raises(UserError, match="subset is 'esc5'; give esc50, esc10"):
+    with pytest.raises(UserError, match=r"subset.*'esc5'.*esc50, esc10"):
         esc50.prepare(root, tmp_path / "out", subset="esc5")
     (root / "audio" / "1-100-A-0.wav").unlink()
     with pytest.raises(UserError, match=r"1 of 10 files .* such as audio/1-100-A-0\.wav"):
         esc50.prepare(root, tmp_path / "out")
     (root / "meta" / "esc50.csv").write_text("filename,fold\n")
-    with pytest.raises(UserError, match="no column category, esc10, src_file"):
+    with pytest.raises(UserError, match="category, esc10, src_file"):
         esc50.prepare(root, tmp_path / "out")

@@ -51,5 +51,5 @@ def test_only_the_last_part_of_each_archive_is_unpacked() -> None:
 def test_an_unknown_split_is_refused(tmp_path: Path, write_audio: Write) -> None:
     root = tiny(tmp_path, write_audio)
     (root / "FSD50K.ground_truth/dev.csv").write_text("fname,labels,split\n1,Bark,dev\n")
-    with pytest.raises(UserError, match=r"dev\.csv: split is 'dev'; expected train or val"):
+    with pytest.raises(UserError, match=r"dev\.csv.*split.*'dev'.*train.*val"):
         fsd50k.prepare(root, tmp_path / "out")

@@ -63,13 +63,13 @@ def test_downloads_are_the_subsets_asked_for() -> None:
 
 def test_what_is_missing_is_told(tmp_path: Path, write_audio: Callable[..., None]) -> None:
     root = tiny(tmp_path / "root", write_audio)
-    with pytest.raises(UserError, match=r"no SPEAKERS\.TXT and test-clean .*openslr\.org/12"):
+    with pytest.raises(UserError, match=r"SPEAKERS\.TXT.*test-clean.*openslr\.org/12"):
         librispeech.prepare(root, tmp_path / "out", subsets=["test-clean"])
-    with pytest.raises(UserError, match="--subsets is 'train'; give dev-clean"):
+    with pytest.raises(UserError, match=r"--subsets.*'train'.*dev-clean"):
         librispeech.prepare(root, tmp_path / "out", subsets=["train"])
     (root / "LibriSpeech" / "test-clean").mkdir()
-    with pytest.raises(UserError, match=r"no <speaker>/<chapter>/\*\.flac in .*test-clean"):
+    with pytest.raises(UserError, match=r"<speaker>/<chapter>/\*\.flac.*test-clean"):
         librispeech.prepare(root, tmp_path / "out", subsets=["test-clean"])
     (root / "LibriSpeech" / "SPEAKERS.TXT").write_text(READERS.replace("26   | M", "26   | ?"))
-    with pytest.raises(UserError, match="tells no sex of speaker 26"):
+    with pytest.raises(UserError, match=r"sex.*26"):
         librispeech.prepare(root, tmp_path / "out")

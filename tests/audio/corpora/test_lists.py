@@ -20,10 +20,10 @@ def test_a_corpus_is_found_at_the_root_or_one_folder_below(tmp_path: Path) -> No
     unpacked = tmp_path / "ESC-50-1.0"
     assert locate(tmp_path, ("meta", "audio"), "there") == unpacked
     assert locate(unpacked, ("m*", "audio"), "there") == unpacked
-    with pytest.raises(UserError, match=r"no meta and sound under .*; get the corpus from there"):
+    with pytest.raises(UserError, match=r"meta.*sound"):
         locate(tmp_path, ("meta", "sound"), "there")
     (tmp_path / "copy" / "meta").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"several times: ESC-50-1\.0 and copy"):
+    with pytest.raises(UserError, match=r"ESC-50-1\.0.*copy"):
         locate(tmp_path, "meta", "there")
     with pytest.raises(UserError, match="nowhere"):
         locate(tmp_path / "nowhere", "meta", "there")
@@ -34,9 +34,9 @@ def test_tables_are_text_and_must_have_their_columns(tmp_path: Path) -> None:
     path.write_text("name\tclass\n01\tNA\n02\t\n", encoding="utf-8-sig")
     table = read_table(path, ["name"], "\t")
     assert table.to_numpy().tolist() == [["01", "NA"], ["02", ""]]
-    with pytest.raises(UserError, match=r"list\.tsv has no column fold \(it has name, class\)"):
+    with pytest.raises(UserError, match=r"list\.tsv.*fold.*name, class"):
         read_table(path, ["fold", "name"], "\t")
-    with pytest.raises(UserError, match=r"cannot read .*gone\.csv"):
+    with pytest.raises(UserError, match=r"gone\.csv"):
         read_table(tmp_path / "gone.csv", [])
 
 
@@ -45,7 +45,7 @@ def test_lines_of_a_list(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbfone\r\n\r\n two \n")
     assert read_lines(path) == ["one", "two"]
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(UserError, match=r"cannot read .*list\.txt"):
+    with pytest.raises(UserError, match=r"list\.txt"):
         read_lines(path)
 
 
@@ -76,7 +76,7 @@ def test_missing_files_are_counted_not_all_listed(
 
 def test_a_choice_names_what_is_allowed() -> None:
     assert choice("version", "2", ("1", "2")) == "2"
-    with pytest.raises(UserError, match="version is '3'; give 1, 2"):
+    with pytest.raises(UserError, match=r"version.*'3'.*1, 2"):
         choice("version", "3", ("1", "2"))
 
 

@@ -60,11 +60,11 @@ def test_emotion_is_tested_on_actors_that_were_not_heard(
 
 
 def test_what_is_not_ravdess_is_refused(tmp_path: Path, write_audio: Callable[..., None]) -> None:
-    with pytest.raises(UserError, match=r"get the corpus from https://zenodo\.org"):
+    with pytest.raises(UserError, match=r"https://zenodo\.org"):
         ravdess.prepare(tmp_path / "nowhere", tmp_path / "out")
     write_audio(tmp_path / "songs", ["Actor_01/03-02-03-01-01-01-01.wav"])
-    with pytest.raises(UserError, match=r"no speech under .*unpack Audio_Speech"):
+    with pytest.raises(UserError, match=r"speech.*Audio_Speech"):
         ravdess.prepare(tmp_path / "songs", tmp_path / "out")
     write_audio(tmp_path / "songs", ["Actor_01/notes.wav"])
-    with pytest.raises(UserError, match=r"notes\.wav: audio of RAVDESS is named by seven"):
+    with pytest.raises(UserError, match=r"notes\.wav.*seven"):
         ravdess.prepare(tmp_path / "songs", tmp_path / "out")

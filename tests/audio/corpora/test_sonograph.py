@@ -226,10 +226,10 @@ def test_what_is_not_varied_is_fixed_or_at_its_default_and_moves_nothing_else() 
 
 
 def test_wrong_factors_are_refused() -> None:
-    with pytest.raises(UserError, match="unknown factor loudness"):
+    with pytest.raises(UserError, match="loudness"):
         draw(2, generator(0), varied=["loudness"])
     factors = draw(2, generator(0))
-    with pytest.raises(UserError, match="no value for the factor tilt"):
+    with pytest.raises(UserError, match="tilt"):
         synthesise({k: v for k, v in factors.items() if k != "tilt"}, 9, 8000, generator(0))
     with pytest.raises(UserError, match="one length"):
         synthesise(factors | {"tilt": torch.zeros(3)}, 9, 8000, generator(0))

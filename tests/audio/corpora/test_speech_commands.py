@@ -80,7 +80,7 @@ def test_the_seed_chooses_the_unknown_words_only(root: Path, tmp_path: Path) -> 
 def test_each_version_has_its_own_archive() -> None:
     paths = [speech_commands.downloads(version)[0].path for version in ("1", "2")]
     assert paths == [f"speech_commands_v0.0{v}/speech_commands_v0.0{v}.tar.gz" for v in (1, 2)]
-    with pytest.raises(UserError, match="version is '3'; give 1, 2"):
+    with pytest.raises(UserError, match=r"version.*'3'.*1, 2"):
         speech_commands.downloads("3")
 
 
@@ -90,5 +90,5 @@ def test_what_is_missing_is_named(root: Path, tmp_path: Path) -> None:
         prepare(root, tmp_path / "out")
     (root / "validation_list.txt").write_text("")
     (root / "_background_noise_/pink_noise.wav").unlink()
-    with pytest.raises(UserError, match="_background_noise_, from which silence is cut"):
+    with pytest.raises(UserError, match="_background_noise_"):
         prepare(root, tmp_path / "out", classes="12")

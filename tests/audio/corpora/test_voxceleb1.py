@@ -46,15 +46,15 @@ def test_the_split_is_the_published_one(
 
 
 def test_lists_and_files_have_to_be_whole(tmp_path: Path, write_audio: Callable[..., None]) -> None:
-    with pytest.raises(UserError, match=r"no wav and iden_split\.txt .*fill in the form"):
+    with pytest.raises(UserError, match=r"wav.*iden_split\.txt.*form"):
         voxceleb1.prepare(tmp_path / "nowhere", tmp_path / "out")
     root = tiny(tmp_path / "vox1", write_audio)
     (root / "wav" / LINES[0].split()[1]).unlink()
     with pytest.raises(UserError, match=r"1 of 18 files .*id10001/video-1_1/00001\.wav"):
         voxceleb1.prepare(root, tmp_path / "out")
     (root / "vox1_meta.csv").write_text(PEOPLE.replace("\tf\t", "\t\t"))
-    with pytest.raises(UserError, match="tells no gender of 1 speakers, such as id10002"):
+    with pytest.raises(UserError, match=r"gender.*1.*id10002"):
         voxceleb1.prepare(root, tmp_path / "out")
     (root / "iden_split.txt").write_text("4 id10001/video/00001.wav\n")
-    with pytest.raises(UserError, match="has the line '4 id10001"):
+    with pytest.raises(UserError, match="'4 id10001"):
         voxceleb1.prepare(root, tmp_path / "out")

@@ -53,12 +53,12 @@ def test_the_split_is_that_of_the_benchmark(
 
 
 def test_a_short_list_is_refused(tmp_path: Path, write_audio: Callable[..., None]) -> None:
-    with pytest.raises(UserError, match=r"no annotations\.csv under .*archive\.org"):
+    with pytest.raises(UserError, match=r"annotations\.csv.*archive\.org"):
         watkins.prepare(tmp_path, tmp_path / "out")
     table = tiny(tmp_path / "root", write_audio)
     (tmp_path / "root" / table["path"][5]).unlink()
     with pytest.raises(UserError, match="1 of 30 files"):
         watkins.prepare(tmp_path / "root", tmp_path / "out")
     table[:9].to_csv(tmp_path / "root" / "annotations.csv", index=False)
-    with pytest.raises(UserError, match="lists fewer than 5 cuts of"):
+    with pytest.raises(UserError, match="5 cuts"):
         watkins.prepare(tmp_path / "root", tmp_path / "out")

@@ -85,11 +85,11 @@ def test_cifar100_has_two_labels(tmp_path: Path, read_valid: Read) -> None:
 def test_refusals(tmp_path: Path) -> None:
     root = tiny10(tmp_path / "data")
     (root / "batches.meta.txt").write_text("cat\ndog\n")
-    with pytest.raises(UserError, match="labels 0 to 9 but there are 2 names"):
+    with pytest.raises(UserError, match=r"0 to 9.*2"):
         cifar10.prepare(root, tmp_path / "out")
     file = root / "test_batch.bin"
     file.write_bytes(file.read_bytes()[:-100])
     (root / "batches.meta.txt").write_text("\n".join(CLASSES))
-    with pytest.raises(UserError, match=r"test_batch\.bin: .* cut short"):
+    with pytest.raises(UserError, match=r"test_batch\.bin"):
         cifar10.prepare(root, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -38,7 +38,7 @@ def test_caltech_trains_on_thirty_of_each_class(
     assert frame["split"].tolist() != other["split"].tolist()
     few = read_manifest(caltech101.prepare(root, tmp_path / "few", train_images=10)).frame
     assert (few["split"] == "test").sum() == 21 + 35
-    with pytest.raises(UserError, match="train_images is 31; give 2 to 30"):
+    with pytest.raises(UserError, match=r"train_images.*31.*2 to 30"):
         caltech101.prepare(root, tmp_path / "out", train_images=31)
 
 
@@ -72,7 +72,7 @@ def test_dtd_has_ten_splits(tmp_path: Path, write_images: Write, read_valid: Rea
     assert first.groupby(["split", "texture"]).size().tolist() == [3] * 6
     assert first.loc["banded_0000", "split"] == "test"
     assert second.loc["banded_0000", "split"] == "valid"
-    with pytest.raises(UserError, match="split is 11; give 1 to 10"):
+    with pytest.raises(UserError, match=r"split.*11.*1 to 10"):
         dtd.prepare(root, tmp_path / "out", split=11)
     with pytest.raises(UserError, match=r"train3\.txt"):
         dtd.prepare(root, tmp_path / "out", split=3)
@@ -97,7 +97,7 @@ def test_flowers_are_numbered_from_one(
     ]  # fmt: skip
     assert frame.loc["image_00006", "split"] == "valid"
     savemat(root / "imagelabels.mat", {"labels": np.ones((1, 11))})
-    with pytest.raises(UserError, match=r"lists image 12, .* has 11 labels"):
+    with pytest.raises(UserError, match=r"12.*11"):
         oxford_flowers.prepare(root, tmp_path / "out")
 
 
@@ -120,5 +120,5 @@ def test_pets_have_a_breed_and_a_species(
     assert frame.groupby("split").size().to_dict() == {"train": 18, "valid": 2, "test": 8}
     assert frame[frame["split"] == "valid"]["breed"].nunique() == 2
     (lists / "test.txt").write_text("Abyssinian_1 1\n")
-    with pytest.raises(UserError, match=r"test\.txt: 'Abyssinian_1 1' is not 'NAME BREED"):
+    with pytest.raises(UserError, match=r"test\.txt.*'Abyssinian_1 1'.*'NAME BREED"):
         oxford_pets.prepare(root, tmp_path / "out")

@@ -54,11 +54,11 @@ def test_images_without_labels_have_the_derived_tasks(
 
 
 def test_the_folder_is_refused(tmp_path: Path, write_images: Write) -> None:
-    with pytest.raises(UserError, match=r"no images under .*; looked for .*\.jpg"):
+    with pytest.raises(UserError, match=r"\.jpg"):
         image_folder.prepare(tmp_path, tmp_path / "out")
     write_images(tmp_path / "pictures", ["good.png"])
     (tmp_path / "pictures" / "bad.jpg").write_text("no image")
-    with pytest.raises(UserError, match=r"1 unreadable file\(s\): .*bad\.jpg"):
+    with pytest.raises(UserError, match=r"1 .*bad\.jpg"):
         image_folder.prepare(tmp_path / "pictures", tmp_path / "out")
 
 
@@ -90,7 +90,7 @@ def test_some_classes_of_imagenet(tmp_path: Path, write_images: Write, read_vali
     assert set(manifest.frame["category"]) == {"n01440764", "n02119022"}
     assert manifest.corpus.name == "imagenet2"
     (tmp_path / "two.txt").write_text("n02119022\nn99999999\n")
-    with pytest.raises(UserError, match=r"1 of 2 classes have no images in .*, such as n99999999"):
+    with pytest.raises(UserError, match=r"1 of 2.*n99999999"):
         imagenet.prepare(root, tmp_path / "out", classes=classes)
     (tmp_path / "two.txt").write_text("\n")
     with pytest.raises(UserError, match="lists no classes"):

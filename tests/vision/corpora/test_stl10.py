@@ -47,8 +47,8 @@ def test_unlabelled_images_are_a_corpus_to_pretrain_on(tmp_path: Path, read_vali
 
 def test_refusals(tmp_path: Path) -> None:
     root = tiny(tmp_path / "data")
-    with pytest.raises(UserError, match="subset is 'all'"):
+    with pytest.raises(UserError, match=r"subset.*'all'"):
         stl10.prepare(root, tmp_path / "out", subset="all")
     np.ones(29, np.uint8).tofile(root / "stl10_binary" / "test_y.bin")
-    with pytest.raises(UserError, match=r"test_y\.bin has 29 labels for 30 images"):
+    with pytest.raises(UserError, match=r"test_y\.bin.*29.*30"):
         stl10.prepare(root, tmp_path / "out")
