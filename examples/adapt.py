@@ -51,7 +51,8 @@ def main() -> None:
         task = ai.adapt(encoder, x, labels, mode="soft")
         result = ai.evaluate(task, test, truth)
         learnt = ", ".join(f"{part} {value:.2f}" for part, value in task.descriptor.items())
-        print(f"{name}: {result.metric} {result.value:.2f}, 95% {result.interval}; {learnt}")
+        low, high = result.interval or (0.0, 1.0)
+        print(f"{name}: {result.value:.2f}, 95% within {low:.2f} and {high:.2f}; {learnt}")
         print("  the first three sound like", *task.predict(test[:3]))
 
 

@@ -6,10 +6,8 @@ BatchNorm statistics that are recomputed there from training clips.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +20,15 @@ from audioinv.base.errors import UserError
 from audioinv.base.versions import versions
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder, Descriptor
-from audioinv.data.modality import load_encoder
 from audioinv.data.pack import Pack
 from audioinv.data.rows import sample_rows
 from audioinv.data.task import PackTask, Task
 from audioinv.tasks import modes
 from audioinv.tasks.adapted import Adapted
-from audioinv.tasks.averaging import TransformedMaps
 from audioinv.tasks.clips import TaskFeatures, calibration_maps, encoder_clips
-from audioinv.tasks.features import FeatureCache, maps_of
 from audioinv.tasks.features import embed as run_network
+from audioinv.tasks.features import maps_of
+from audioinv.tasks.given import BATCH, cache_of, clips_for, frozen
 from audioinv.tasks.labelled import Labelled
 from audioinv.tasks.labels import Labels, read_labels
 from audioinv.tasks.learn import described, learn, learn_task
@@ -42,8 +39,6 @@ from audioinv.tasks.result import Result
 from audioinv.tasks.scores import score, score_outputs
 from audioinv.tasks.settings.adapt import AdaptConfig
 from audioinv.tasks.settings.features import FeatureConfig
-
-BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -146,9 +141,9 @@ def adapt(
     encoder: AmortisedEncoder | str | Path,
     task: PackTask | Any,
     labels: Any = None,
+    *,
     mode: str = "soft",
     seed: int = 0,
-    *,
     kind: str | None = None,
     bank: AugmentationBank | None = None,
     **settings: Any,
@@ -336,64 +331,6 @@ def embed(
     batches = [range(start, min(start + BATCH, len(clips))) for start in starts]
     parts = [run_network(plain, encoder_clips(encoder, clips, rows), layers) for rows in batches]
     return torch.cat(parts)
-
-
-def frozen(encoder: AmortisedEncoder | str | Path) -> AmortisedEncoder:
-    """A copy in evaluation mode on the CPU, where features are kept; loaded, if it is a folder."""
-    if not isinstance(encoder, AmortisedEncoder):
-        return load_encoder(encoder).requires_grad_(False)
-    return copy.deepcopy(encoder).cpu().eval().requires_grad_(False)
-
-
-def clips_for(encoder: AmortisedEncoder, x: Any) -> Tensor:
-    """Clips as float32 (n, ...) on the CPU.
-
-    Raises:
-        UserError: no clips, no finite numbers, or not of the size that the front end wants.
-    """
-    try:
-        given = x.detach() if isinstance(x, Tensor) else torch.tensor(np.asarray(x))
-        clips = given.to("cpu", torch.float32)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"clips are an array of numbers (n, ...): {error}") from error
-    if clips.ndim < 2 or len(clips) == 0 or not bool(clips.isfinite().all()):
-        shape = tuple(clips.shape)
-        raise UserError(f"clips are finite numbers (n, ...) with n above 0, got {shape}")
-    wanted, size = tuple(encoder.frontend.output_size), tuple(clips.shape[1:])
-    try:
-        found = tuple(maps_of(encoder, clips[:1]).shape[1:])
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise UserError(f"the front end cannot take clips of size {size}: {error}") from error
-    if found != wanted:
-        raise UserError(
-            f"clips of size {size} become maps {found} and the encoder wants {wanted}; cut or "
-            "fill them up to its length"
-        )
-    return clips
-
-
-def cache_of(
-    encoder: AmortisedEncoder,
-    x: Tensor,
-    calibration: Tensor,
-    made_of: FeatureConfig,
-    bank: AugmentationBank | None = None,
-) -> FeatureCache:
-    """Features of clips (n, ...), one window each, at any descriptor.
-
-    Raises:
-        UserError: views are asked for and there is no bank.
-    """
-    maps_at = partial(maps_of, encoder)
-    views = None
-    if made_of.views:
-        if bank is None:
-            raise UserError(f"views={made_of.views} averages over a bank; give bank=BANK")
-        parts = x.split(BATCH)
-        views = TransformedMaps(
-            bank, maps_at, lambda: zip(parts, parts, strict=True), made_of.views, made_of.strength
-        )
-    return FeatureCache(encoder, maps_at(x), calibration, made_of.layers, None, made_of.pool, views)
 
 
 def _settings(given: Mapping[str, Any]) -> tuple[FeatureConfig, AdaptConfig]:
