@@ -42,30 +42,40 @@ from audioinv.tasks.settings.features import FeatureConfig
 
 
 @dataclass(frozen=True)
-class AdaptedTask:
-    """A task with what it learnt, on one frozen encoder; `adapt` makes it.
+class Means:
+    """What a task learns by.
 
     Args:
-        encoder: frozen, a copy. task, mode, settings, seed: what was learnt, and how.
-        folds: a mixture of descriptors and a readout each. info: what is known about them.
-        values: the label of each class, empty for a regression.
-        calibration: maps that BatchNorm statistics are recomputed from.
+        encoder: frozen, a copy. mode, settings, seed: how it learns.
         made_of: settings of the features. bank: to average over.
-        features: of the pack that the task is of; None where arrays were given.
     """
 
     encoder: AmortisedEncoder
-    task: Task
     mode: str
+    made_of: FeatureConfig
+    settings: AdaptConfig
+    seed: int
+    bank: AugmentationBank | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class AdaptedTask(Means):
+    """A task with what it learnt, on one frozen encoder; `adapt` makes it.
+
+    Args:
+        task: that has learnt, with all of `Means`.
+        folds: a mixture of descriptors and a readout each. info: what is known about them.
+        values: the label of each class, empty for a regression.
+        calibration: maps that BatchNorm statistics are recomputed from.
+        features: of the pack that the task is of; None where arrays were given.
+    """
+
+    task: Task
     folds: list[Adapted]
     info: dict[str, Any]
     values: NDArray[Any]
     calibration: Tensor = field(repr=False)
-    made_of: FeatureConfig
-    settings: AdaptConfig
-    seed: int = 0
-    bank: AugmentationBank | None = field(default=None, repr=False)
-    features: TaskFeatures | None = field(default=None, repr=False)
+    features: TaskFeatures | None = field(repr=False)
 
     @property
     def descriptor(self) -> dict[str, float]:
@@ -164,58 +174,47 @@ def adapt(
     Raises:
         UserError: an unknown mode or setting, or clips or labels that cannot be learnt from.
     """
-    mode = modes.check(mode)
-    made_of, learning = _settings(settings)
-    encoder = frozen(encoder)
-    if isinstance(task, PackTask):
-        if labels is not None or kind is not None:
-            raise UserError("a pack's task has its labels and kind; leave labels and kind out")
-        return _adapt_pack(encoder, task, mode, made_of, learning, seed, bank)
-    if labels is None:
-        raise UserError("clips need labels to learn from; give adapt(encoder, clips, labels)")
-    return _adapt_arrays(encoder, task, labels, kind, mode, made_of, learning, seed, bank)
+    means = Means(frozen(encoder), modes.check(mode), *_settings(settings), seed, bank)
+    if not isinstance(task, PackTask):
+        return _adapt_arrays(means, task, labels, kind)
+    if labels is not None or kind is not None:
+        raise UserError("a pack's task has its labels and kind; leave labels and kind out")
+    return _adapt_pack(means, task)
 
 
-def _adapt_pack(
-    encoder: AmortisedEncoder,
-    given: PackTask,
-    mode: str,
-    made_of: FeatureConfig,
-    settings: AdaptConfig,
-    seed: int,
-    bank: AugmentationBank | None,
-) -> AdaptedTask:
-    features, task = TaskFeatures(encoder, given.pack, made_of, bank), given.task
-    folds, info = learn_task(features, task, mode, settings, seed)
+def _adapt_pack(by: Means, given: PackTask) -> AdaptedTask:
+    features = TaskFeatures(by.encoder, given.pack, by.made_of, by.bank)
+    folds, info = learn_task(features, given.task, by.mode, by.settings, by.seed)
     return AdaptedTask(
-        encoder, task, mode, folds, info, np.array(folds[0].readout.classes),
-        features.calibration, made_of, settings, seed, bank, features,
-    )  # fmt: skip
+        **vars(by),
+        task=given.task,
+        folds=folds,
+        info=info,
+        values=np.array(folds[0].readout.classes),
+        calibration=features.calibration,
+        features=features,
+    )
 
 
-def _adapt_arrays(
-    encoder: AmortisedEncoder,
-    given: Any,
-    y: Any,
-    kind: str | None,
-    mode: str,
-    made_of: FeatureConfig,
-    settings: AdaptConfig,
-    seed: int,
-    bank: AugmentationBank | None,
-) -> AdaptedTask:
-    x = clips_for(encoder, given)
+def _adapt_arrays(by: Means, given: Any, y: Any, kind: str | None) -> AdaptedTask:
+    if y is None:
+        raise UserError("clips need labels to learn from; give adapt(encoder, clips, labels)")
+    x = clips_for(by.encoder, given)
     labels = read_labels(y, len(x), kind)
     task = Task("given", "given", labels.kind)
-    seen = sample_rows(range(len(x)), made_of.calibration_clips, 0, "calibration")
-    calibration = maps_of(encoder, x[seen]) if seen else torch.empty(0)
-    cache = cache_of(encoder, x, calibration, made_of, bank)
-    folds, info = learn(encoder, cache, [_all_known(labels)], mode, settings, seed)
-    info = {**described(task, mode, made_of, settings, seed), **info}
+    seen = sample_rows(range(len(x)), by.made_of.calibration_clips, 0, "calibration")
+    calibration = maps_of(by.encoder, x[seen]) if seen else torch.empty(0)
+    cache = cache_of(by.encoder, x, calibration, by.made_of, by.bank)
+    folds, info = learn(by.encoder, cache, [_all_known(labels)], by.mode, by.settings, by.seed)
     return AdaptedTask(
-        encoder, task, mode, folds, info, labels.values,
-        calibration, made_of, settings, seed, bank,
-    )  # fmt: skip
+        **vars(by),
+        task=task,
+        folds=folds,
+        info={**described(task, by.mode, by.made_of, by.settings, by.seed), **info},
+        values=labels.values,
+        calibration=calibration,
+        features=None,
+    )
 
 
 def _all_known(labels: Labels) -> Labelled:
