@@ -44,8 +44,8 @@ def encoder_for(x: Tensor) -> ai.Encoder:
 
 
 def main() -> None:
-    x, pitch, timbre = tones(90, seed=0)
-    test, test_pitch, test_timbre = tones(90, seed=1)
+    x, pitch, timbre = tones(60, seed=0)
+    test, test_pitch, test_timbre = tones(60, seed=1)
     encoder = encoder_for(x)
     for name, labels, truth in (("pitch", pitch, test_pitch), ("timbre", timbre, test_timbre)):
         task = ai.adapt(encoder, x, labels, mode="soft")
