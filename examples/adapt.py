@@ -44,14 +44,15 @@ def encoder_for(x: Tensor) -> ai.Encoder:
 
 
 def main() -> None:
-    x, pitch, timbre = tones(90, seed=0)
-    test, test_pitch, test_timbre = tones(90, seed=1)
+    x, pitch, timbre = tones(60, seed=0)
+    test, test_pitch, test_timbre = tones(60, seed=1)
     encoder = encoder_for(x)
     for name, labels, truth in (("pitch", pitch, test_pitch), ("timbre", timbre, test_timbre)):
         task = ai.adapt(encoder, x, labels, mode="soft")
         result = ai.evaluate(task, test, truth)
         learnt = ", ".join(f"{part} {value:.2f}" for part, value in task.descriptor.items())
-        print(f"{name}: {result.metric} {result.value:.2f}, 95% {result.interval}; {learnt}")
+        low, high = result.interval or (0.0, 1.0)
+        print(f"{name}: {result.value:.2f}, 95% within {low:.2f} and {high:.2f}; {learnt}")
         print("  the first three sound like", *task.predict(test[:3]))
 
 

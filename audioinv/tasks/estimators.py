@@ -21,7 +21,8 @@ from audioinv.base.errors import UserError
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.pack import Pack
 from audioinv.tasks.clips import encoder_clips
-from audioinv.tasks.face import adapt, frozen
+from audioinv.tasks.face import adapt
+from audioinv.tasks.given import frozen
 
 
 class _Amortised(BaseEstimator):
@@ -63,8 +64,8 @@ class _Amortised(BaseEstimator):
             encoder,
             clips,
             y,
-            self.mode,
-            self.seed,
+            mode=self.mode,
+            seed=self.seed,
             kind=self.kind,
             readout=self.readout,
             l2=self.l2,

@@ -6,10 +6,8 @@ BatchNorm statistics that are recomputed there from training clips.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +20,15 @@ from audioinv.base.errors import UserError
 from audioinv.base.versions import versions
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder, Descriptor
-from audioinv.data.modality import load_encoder
 from audioinv.data.pack import Pack
 from audioinv.data.rows import sample_rows
 from audioinv.data.task import PackTask, Task
 from audioinv.tasks import modes
 from audioinv.tasks.adapted import Adapted
-from audioinv.tasks.averaging import TransformedMaps
 from audioinv.tasks.clips import TaskFeatures, calibration_maps, encoder_clips
-from audioinv.tasks.features import FeatureCache, maps_of
 from audioinv.tasks.features import embed as run_network
+from audioinv.tasks.features import maps_of
+from audioinv.tasks.given import BATCH, cache_of, clips_for, frozen
 from audioinv.tasks.labelled import Labelled
 from audioinv.tasks.labels import Labels, read_labels
 from audioinv.tasks.learn import described, learn, learn_task
@@ -43,34 +40,42 @@ from audioinv.tasks.scores import score, score_outputs
 from audioinv.tasks.settings.adapt import AdaptConfig
 from audioinv.tasks.settings.features import FeatureConfig
 
-BATCH = 256
-
 
 @dataclass(frozen=True)
-class AdaptedTask:
-    """A task with what it learnt, on one frozen encoder; `adapt` makes it.
+class Means:
+    """What a task learns by.
 
     Args:
-        encoder: frozen, a copy. task, mode, settings, seed: what was learnt, and how.
-        folds: a mixture of descriptors and a readout each. info: what is known about them.
-        values: the label of each class, empty for a regression.
-        calibration: maps that BatchNorm statistics are recomputed from.
+        encoder: frozen, a copy. mode, settings, seed: how it learns.
         made_of: settings of the features. bank: to average over.
-        features: of the pack that the task is of; None where arrays were given.
     """
 
     encoder: AmortisedEncoder
-    task: Task
     mode: str
+    made_of: FeatureConfig
+    settings: AdaptConfig
+    seed: int
+    bank: AugmentationBank | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class AdaptedTask(Means):
+    """A task with what it learnt, on one frozen encoder; `adapt` makes it.
+
+    Args:
+        task: that has learnt, with all of `Means`.
+        folds: a mixture of descriptors and a readout each. info: what is known about them.
+        values: the label of each class, empty for a regression.
+        calibration: maps that BatchNorm statistics are recomputed from.
+        features: of the pack that the task is of; None where arrays were given.
+    """
+
+    task: Task
     folds: list[Adapted]
     info: dict[str, Any]
     values: NDArray[Any]
     calibration: Tensor = field(repr=False)
-    made_of: FeatureConfig
-    settings: AdaptConfig
-    seed: int = 0
-    bank: AugmentationBank | None = field(default=None, repr=False)
-    features: TaskFeatures | None = field(default=None, repr=False)
+    features: TaskFeatures | None = field(repr=False)
 
     @property
     def descriptor(self) -> dict[str, float]:
@@ -146,9 +151,9 @@ def adapt(
     encoder: AmortisedEncoder | str | Path,
     task: PackTask | Any,
     labels: Any = None,
+    *,
     mode: str = "soft",
     seed: int = 0,
-    *,
     kind: str | None = None,
     bank: AugmentationBank | None = None,
     **settings: Any,
@@ -169,58 +174,47 @@ def adapt(
     Raises:
         UserError: an unknown mode or setting, or clips or labels that cannot be learnt from.
     """
-    mode = modes.check(mode)
-    made_of, learning = _settings(settings)
-    encoder = frozen(encoder)
-    if isinstance(task, PackTask):
-        if labels is not None or kind is not None:
-            raise UserError("a pack's task has its labels and kind; leave labels and kind out")
-        return _adapt_pack(encoder, task, mode, made_of, learning, seed, bank)
-    if labels is None:
-        raise UserError("clips need labels to learn from; give adapt(encoder, clips, labels)")
-    return _adapt_arrays(encoder, task, labels, kind, mode, made_of, learning, seed, bank)
+    means = Means(frozen(encoder), modes.check(mode), *_settings(settings), seed, bank)
+    if not isinstance(task, PackTask):
+        return _adapt_arrays(means, task, labels, kind)
+    if labels is not None or kind is not None:
+        raise UserError("a pack's task has its labels and kind; leave labels and kind out")
+    return _adapt_pack(means, task)
 
 
-def _adapt_pack(
-    encoder: AmortisedEncoder,
-    given: PackTask,
-    mode: str,
-    made_of: FeatureConfig,
-    settings: AdaptConfig,
-    seed: int,
-    bank: AugmentationBank | None,
-) -> AdaptedTask:
-    features, task = TaskFeatures(encoder, given.pack, made_of, bank), given.task
-    folds, info = learn_task(features, task, mode, settings, seed)
+def _adapt_pack(by: Means, given: PackTask) -> AdaptedTask:
+    features = TaskFeatures(by.encoder, given.pack, by.made_of, by.bank)
+    folds, info = learn_task(features, given.task, by.mode, by.settings, by.seed)
     return AdaptedTask(
-        encoder, task, mode, folds, info, np.array(folds[0].readout.classes),
-        features.calibration, made_of, settings, seed, bank, features,
-    )  # fmt: skip
+        **vars(by),
+        task=given.task,
+        folds=folds,
+        info=info,
+        values=np.array(folds[0].readout.classes),
+        calibration=features.calibration,
+        features=features,
+    )
 
 
-def _adapt_arrays(
-    encoder: AmortisedEncoder,
-    given: Any,
-    y: Any,
-    kind: str | None,
-    mode: str,
-    made_of: FeatureConfig,
-    settings: AdaptConfig,
-    seed: int,
-    bank: AugmentationBank | None,
-) -> AdaptedTask:
-    x = clips_for(encoder, given)
+def _adapt_arrays(by: Means, given: Any, y: Any, kind: str | None) -> AdaptedTask:
+    if y is None:
+        raise UserError("clips need labels to learn from; give adapt(encoder, clips, labels)")
+    x = clips_for(by.encoder, given)
     labels = read_labels(y, len(x), kind)
     task = Task("given", "given", labels.kind)
-    seen = sample_rows(range(len(x)), made_of.calibration_clips, 0, "calibration")
-    calibration = maps_of(encoder, x[seen]) if seen else torch.empty(0)
-    cache = cache_of(encoder, x, calibration, made_of, bank)
-    folds, info = learn(encoder, cache, [_all_known(labels)], mode, settings, seed)
-    info = {**described(task, mode, made_of, settings, seed), **info}
+    seen = sample_rows(range(len(x)), by.made_of.calibration_clips, 0, "calibration")
+    calibration = maps_of(by.encoder, x[seen]) if seen else torch.empty(0)
+    cache = cache_of(by.encoder, x, calibration, by.made_of, by.bank)
+    folds, info = learn(by.encoder, cache, [_all_known(labels)], by.mode, by.settings, by.seed)
     return AdaptedTask(
-        encoder, task, mode, folds, info, labels.values,
-        calibration, made_of, settings, seed, bank,
-    )  # fmt: skip
+        **vars(by),
+        task=task,
+        folds=folds,
+        info={**described(task, by.mode, by.made_of, by.settings, by.seed), **info},
+        values=labels.values,
+        calibration=calibration,
+        features=None,
+    )
 
 
 def _all_known(labels: Labels) -> Labelled:
@@ -336,64 +330,6 @@ def embed(
     batches = [range(start, min(start + BATCH, len(clips))) for start in starts]
     parts = [run_network(plain, encoder_clips(encoder, clips, rows), layers) for rows in batches]
     return torch.cat(parts)
-
-
-def frozen(encoder: AmortisedEncoder | str | Path) -> AmortisedEncoder:
-    """A copy in evaluation mode on the CPU, where features are kept; loaded, if it is a folder."""
-    if not isinstance(encoder, AmortisedEncoder):
-        return load_encoder(encoder).requires_grad_(False)
-    return copy.deepcopy(encoder).cpu().eval().requires_grad_(False)
-
-
-def clips_for(encoder: AmortisedEncoder, x: Any) -> Tensor:
-    """Clips as float32 (n, ...) on the CPU.
-
-    Raises:
-        UserError: no clips, no finite numbers, or not of the size that the front end wants.
-    """
-    try:
-        given = x.detach() if isinstance(x, Tensor) else torch.tensor(np.asarray(x))
-        clips = given.to("cpu", torch.float32)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"clips are an array of numbers (n, ...): {error}") from error
-    if clips.ndim < 2 or len(clips) == 0 or not bool(clips.isfinite().all()):
-        shape = tuple(clips.shape)
-        raise UserError(f"clips are finite numbers (n, ...) with n above 0, got {shape}")
-    wanted, size = tuple(encoder.frontend.output_size), tuple(clips.shape[1:])
-    try:
-        found = tuple(maps_of(encoder, clips[:1]).shape[1:])
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise UserError(f"the front end cannot take clips of size {size}: {error}") from error
-    if found != wanted:
-        raise UserError(
-            f"clips of size {size} become maps {found} and the encoder wants {wanted}; cut or "
-            "fill them up to its length"
-        )
-    return clips
-
-
-def cache_of(
-    encoder: AmortisedEncoder,
-    x: Tensor,
-    calibration: Tensor,
-    made_of: FeatureConfig,
-    bank: AugmentationBank | None = None,
-) -> FeatureCache:
-    """Features of clips (n, ...), one window each, at any descriptor.
-
-    Raises:
-        UserError: views are asked for and there is no bank.
-    """
-    maps_at = partial(maps_of, encoder)
-    views = None
-    if made_of.views:
-        if bank is None:
-            raise UserError(f"views={made_of.views} averages over a bank; give bank=BANK")
-        parts = x.split(BATCH)
-        views = TransformedMaps(
-            bank, maps_at, lambda: zip(parts, parts, strict=True), made_of.views, made_of.strength
-        )
-    return FeatureCache(encoder, maps_at(x), calibration, made_of.layers, None, made_of.pool, views)
 
 
 def _settings(given: Mapping[str, Any]) -> tuple[FeatureConfig, AdaptConfig]:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from audioinv.audio import modality as audio
+from audioinv.audio.modality import AUDIO as audio
 from audioinv.cli import main
 from audioinv.commands.judging import context_of
 from audioinv.conf.compose import compose_config

@@ -38,7 +38,7 @@ def encoder(finished: Any) -> ai.Encoder:
 def test_adapt_and_evaluate(
     finished: Any, encoder: ai.Encoder, pack: ai.Pack, task: str, mode: str
 ) -> None:
-    adapted = ai.adapt(encoder, pack.task(task), mode, epochs=1)
+    adapted = ai.adapt(encoder, pack.task(task), mode=mode, epochs=1)
     folder = finished.run / "tasks" / task / mode.replace(":", "_")
     written = json.loads((folder / "adapted.json").read_text())
     assert adapted.descriptor == written["descriptor"]
@@ -56,7 +56,7 @@ def test_adapt_and_evaluate(
 def test_predictions_are_those_that_were_scored(
     finished: Any, encoder: ai.Encoder, pack: ai.Pack
 ) -> None:
-    adapted = ai.adapt(encoder, pack.task("label"), "soft")
+    adapted = ai.adapt(encoder, pack.task("label"), mode="soft")
     tested = np.flatnonzero(pack.frame["split"] == "test").tolist()
     x, y = encoder_clips(encoder, pack, tested), pack.frame["label"].to_numpy()[tested]
     predicted, probabilities = adapted.predict(x), adapted.predict_proba(x)
@@ -68,14 +68,14 @@ def test_predictions_are_those_that_were_scored(
 
 
 def test_other_protocols(encoder: ai.Encoder, pack: ai.Pack) -> None:
-    adapted = ai.adapt(encoder, pack.task("label"), "fixed:all")
+    adapted = ai.adapt(encoder, pack.task("label"), mode="fixed:all")
     assert ai.evaluate(adapted, protocol="knn").protocol == "knn-v1"
     with pytest.raises(UserError, match="bank=BANK"):
         ai.evaluate(adapted, protocol="robustness")
     with pytest.raises(UserError, match="fewshot"):
         ai.evaluate(adapted, protocol="fewshot")
     with pytest.raises(UserError, match="regression"):
-        ai.evaluate(ai.adapt(encoder, pack.task("shift"), "fixed:all"), protocol="knn")
+        ai.evaluate(ai.adapt(encoder, pack.task("shift"), mode="fixed:all"), protocol="knn")
 
 
 def test_embed(finished: Any, encoder: ai.Encoder, pack: ai.Pack) -> None:
@@ -102,7 +102,7 @@ def test_docstring_examples_run(encoder: ai.Encoder, pack: ai.Pack, name: str) -
     x = encoder_clips(encoder, pack, range(0, 60, 3))
     known = {"ai": ai, "encoder": encoder, "pack": pack, "x": x}
     known["y"] = pack.frame["label"].to_numpy()[::3]
-    known["digit"] = ai.adapt(encoder, pack.task("label"), "fixed:all")
+    known["digit"] = ai.adapt(encoder, pack.task("label"), mode="fixed:all")
     assert said
     for line in said:
         exec(line.replace('"digit"', '"label"'), known)

@@ -16,7 +16,7 @@ LONGEST = 60
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_runs(example: Path, tmp_path: Path) -> None:
-    here = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    here = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, str(example)], cwd=tmp_path, env=here, capture_output=True, text=True
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import audioinv as ai
 from audioinv.base.errors import UserError
-from audioinv.tasks.face import clips_for
+from audioinv.tasks.given import clips_for
 from audioinv.tasks.labels import read_labels
 from audioinv.tasks.readout import nearest_probabilities
 from tests.core.small_encoder import small_encoder, small_maps

@@ -1,0 +1,80 @@
+"""An encoder and clips as a user gives them: frozen, checked, and as features."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audioinv.base.errors import UserError
+from audioinv.core.bank import AugmentationBank
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.data.modality import load_encoder
+from audioinv.tasks.averaging import TransformedMaps
+from audioinv.tasks.features import FeatureCache, maps_of
+from audioinv.tasks.settings.features import FeatureConfig
+
+BATCH = 256
+
+
+def frozen(encoder: AmortisedEncoder | str | Path) -> AmortisedEncoder:
+    """A copy in evaluation mode on the CPU, where features are kept; loaded, if it is a folder."""
+    if not isinstance(encoder, AmortisedEncoder):
+        return load_encoder(encoder).requires_grad_(False)
+    return copy.deepcopy(encoder).cpu().eval().requires_grad_(False)
+
+
+def clips_for(encoder: AmortisedEncoder, x: Any) -> Tensor:
+    """Clips as float32 (n, ...) on the CPU.
+
+    Raises:
+        UserError: no clips, no finite numbers, or not of the size that the front end wants.
+    """
+    try:
+        given = x.detach() if isinstance(x, Tensor) else torch.tensor(np.asarray(x))
+        clips = given.to("cpu", torch.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"clips are an array of numbers (n, ...): {error}") from error
+    if clips.ndim < 2 or len(clips) == 0 or not bool(clips.isfinite().all()):
+        shape = tuple(clips.shape)
+        raise UserError(f"clips are finite numbers (n, ...) with n above 0, got {shape}")
+    wanted, size = tuple(encoder.frontend.output_size), tuple(clips.shape[1:])
+    try:
+        found = tuple(maps_of(encoder, clips[:1]).shape[1:])
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise UserError(f"the front end cannot take clips of size {size}: {error}") from error
+    if found != wanted:
+        raise UserError(
+            f"clips of size {size} become maps {found} and the encoder wants {wanted}; cut or "
+            "fill them up to its length"
+        )
+    return clips
+
+
+def cache_of(
+    encoder: AmortisedEncoder,
+    x: Tensor,
+    calibration: Tensor,
+    made_of: FeatureConfig,
+    bank: AugmentationBank | None = None,
+) -> FeatureCache:
+    """Features of clips (n, ...), one window each, at any descriptor.
+
+    Raises:
+        UserError: views are asked for and there is no bank.
+    """
+    maps_at = partial(maps_of, encoder)
+    views = None
+    if made_of.views:
+        if bank is None:
+            raise UserError(f"views={made_of.views} averages over a bank; give bank=BANK")
+        parts = x.split(BATCH)
+        views = TransformedMaps(
+            bank, maps_at, lambda: zip(parts, parts, strict=True), made_of.views, made_of.strength
+        )
+    return FeatureCache(encoder, maps_at(x), calibration, made_of.layers, None, made_of.pool, views)
