@@ -87,8 +87,7 @@ class Frontend(nn.Module):
             "short_clips": short_clips, "views": views, "channels_last": channels_last,
             "mel_scale": mel_scale, "mel_norm": mel_norm, "normalise": normalise,
         }  # fmt: skip
-        self.repeats = short_clips == "repeat"
-        self.floor = 10 ** (floor_db / 10)
+        self.repeats, self.floor = short_clips == "repeat", 10 ** (floor_db / 10)
         self.n_samples = round(clip_s * sample_rate)
         self.output_size = (1, n_bins, self.n_samples // hop + 1)
         self.spectrogram = _hann(n_fft)

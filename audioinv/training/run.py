@@ -12,6 +12,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
+from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator, seeded
 from audioinv.core.bank import ClipSource
 from audioinv.core.bases import release
@@ -142,11 +143,20 @@ class Step:
             return self.run.method.views(x, self.corner, self)
 
     def losses(self, shown: Shown) -> Losses:
-        """The method's losses: of each, the mean over all processes, with gradients to them."""
+        """The method's losses: of each, the mean over all processes, with gradients to them.
+
+        Raises:
+            UserError: the method gives no named losses.
+        """
         run = self.run
         run.finite.remember()
         with seeded(run.seed, "network", self.number, run.fabric.global_rank):  # of dropout
             losses = run.model(shown, self._on_device())
+        if not isinstance(losses, dict) or not losses:
+            raise UserError(
+                f"{type(run.method).__name__} gives {type(losses).__name__}; its forward must give "
+                "a dictionary of losses, name -> scalar, not empty"
+            )
         return {name: mean_over_processes(loss, run.fabric) for name, loss in losses.items()}
 
     def descend(self, losses: Losses) -> None:

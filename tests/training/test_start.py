@@ -184,6 +184,15 @@ def test_a_loss_of_ones_own_is_trained_logged_and_resumed(tmp_path: Path) -> Non
     assert equal(again, whole)
 
 
+def test_losses_without_names_are_refused(tmp_path: Path) -> None:
+    class Nameless(Distance):
+        def forward(self, shown: Shown, corner: Tensor) -> Any:
+            return super().forward(shown, corner)["size"]
+
+    with pytest.raises(UserError, match=r"Nameless gives Tensor; .* name -> scalar"):
+        begin(tmp_path, objective=Nameless)
+
+
 def test_an_objective_without_a_forward_says_so() -> None:
     with pytest.raises(NotImplementedError, match=r"Objective needs forward\(shown, corner\)"):
         Objective(make_bank())(Shown((), ({}, {})), torch.ones(2))
