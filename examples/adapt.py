@@ -37,7 +37,7 @@ def encoder_for(x: Tensor) -> ai.Encoder:
     front = audio.frontend(
         "log_mel", sample_rate=RATE, clip_s=SECONDS, n_fft=512, hop=256, n_bins=32
     )
-    front.fit([x])
+    front.fit(x)
     torch.manual_seed(0)
     network = {"name": "resnet10t", "width": 0.25, "dim": 32}
     return ai.Encoder(front, network, "norm", bank.space).eval()

@@ -32,7 +32,7 @@ def main(run: Path, steps: int = 200) -> None:
     audio = ai.modality("audio")
     bank = audio.bank(sample_rate=RATE, names=["pitch_shift", "fade", "white_noise"])
     front = audio.frontend("log_mel", sample_rate=RATE, clip_s=SECONDS, n_fft=512, hop=128)
-    front.fit([sounds])  # mean and deviation of the spectra
+    front.fit(sounds)  # mean and deviation of the spectra
 
     network = ai.backbone("resnet10t", front.output_size, width=0.25)
     encoder = ai.Encoder(front, network, "norm", bank.space)

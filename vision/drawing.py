@@ -124,6 +124,6 @@ class Spirograph(Pixels):
         """Draws factors `x` (B, 10) and takes the statistics away; differentiable in `x`."""
         return super().forward(render(x, self.output_size[1]))
 
-    def fit(self, batches: Iterable[Tensor]) -> dict[str, list[float]]:
+    def fit_statistics(self, batches: Iterable[Tensor]) -> dict[str, list[float]]:
         """Statistics of the images that `batches` of factors draw."""
-        return super().fit(render(x, self.output_size[1]) for x in batches)
+        return super().fit_statistics(render(x, self.output_size[1]) for x in batches)

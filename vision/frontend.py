@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
+from audioinv.data.fitting import Fitted
 
 
-class Pixels(nn.Module):
+class Pixels(Fitted, nn.Module):
     """Takes one mean from every channel and divides by one standard deviation.
 
     Args:
@@ -44,7 +45,7 @@ class Pixels(nn.Module):
         return maps.contiguous(memory_format=torch.channels_last)
 
     @torch.no_grad()
-    def fit(self, batches: Iterable[Tensor]) -> dict[str, list[float]]:
+    def fit_statistics(self, batches: Iterable[Tensor]) -> dict[str, list[float]]:
         """Computes mean and standard deviation of every channel, keeps and returns them."""
         count, total, square = 0, torch.zeros(3).double(), torch.zeros(3).double()
         for x in batches:

@@ -16,6 +16,7 @@ from audioinv.audio.augment.fused import FusedBank
 from audioinv.audio.mel import MEL_NORMS, MEL_SCALES, mel_filters
 from audioinv.base.errors import UserError
 from audioinv.core.bank import AugmentationBank
+from audioinv.data.fitting import Fitted
 
 TINY = 1e-10
 QUIET = 1e-6  # deviation of a waveform that counts as silence
@@ -26,7 +27,7 @@ VIEWS = ("waveform", "fused")
 NORMALISE = ("none", "clip")
 
 
-class Frontend(nn.Module):
+class Frontend(Fitted, nn.Module):
     """Power spectrogram, filters, decibels, then one mean and one standard deviation for all bins.
 
     One scalar pair keeps a shift along the frequency axis a shift.
@@ -162,7 +163,7 @@ class Frontend(nn.Module):
         return FusedBank(bank, self) if self.config["views"] == "fused" else bank
 
     @torch.no_grad()
-    def fit(self, batches: Iterable[Tensor]) -> dict[str, float]:
+    def fit_statistics(self, batches: Iterable[Tensor]) -> dict[str, float]:
         """Computes mean and standard deviation (dB) over waveforms, keeps and returns them."""
         count, total, square = 0, 0.0, 0.0
         for x in batches:
@@ -240,7 +241,7 @@ class LogMelStft(LogMel):
         return maps.contiguous(memory_format=torch.channels_last) if last else maps
 
     @torch.no_grad()
-    def fit(self, batches: Iterable[Tensor]) -> dict[str, Any]:
+    def fit_statistics(self, batches: Iterable[Tensor]) -> dict[str, Any]:
         """Computes mean and deviation of every channel over waveforms, keeps and returns them."""
         count, total, square = 0, torch.zeros(3).double(), torch.zeros(3).double()
         for x in batches:
@@ -320,7 +321,7 @@ class Waveform(Frontend):
         """Waveforms (B, T) -> (B, 1, 1, T), as they are or normalised."""
         return self.levelled(x)[:, None, None]
 
-    def fit(self, batches: Iterable[Tensor]) -> dict[str, float]:
+    def fit_statistics(self, batches: Iterable[Tensor]) -> dict[str, float]:
         """Nothing to normalise: mean 0, deviation 1."""
         return self.set_statistics(0.0, 1.0)
 

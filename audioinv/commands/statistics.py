@@ -32,6 +32,6 @@ def main(config: Config) -> None:
     if config.shards is not None:  # every clip has to be decoded
         rows = sorted(sample_rows(rows, FROM_SHARDS, 0, "statistics"))
     batches = (modality.clips(frontend, pack, rows[k : k + 256]) for k in range(0, len(rows), 256))
-    values = frontend.fit(batches)
+    values = frontend.fit_statistics(batches)
     write_json(path, {**values, **source})
     log.info("%s: mean %s, standard deviation %s", path, values["mean"], values["std"])

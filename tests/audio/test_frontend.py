@@ -98,7 +98,7 @@ def test_a_pitch_shift_is_a_translation() -> None:
 def test_fitted_maps_have_mean_0_and_deviation_1() -> None:
     frontend = LogMel(RATE, n_bins=32)
     x = noise(6)
-    values = frontend.fit(x.split(2))
+    values = frontend.fit_statistics(x.split(2))
     db = frontend.decibels(x)
     assert values["mean"] == pytest.approx(float(db.mean()), abs=1e-3)
     assert values["std"] == pytest.approx(float(db.std(correction=0)), rel=1e-4)
@@ -196,9 +196,9 @@ def test_the_waveform_front_end_hands_samples_through() -> None:
     maps = frontend(x)
     assert maps.shape == (3, *frontend.output_size) == (3, 1, 1, 4000)
     assert torch.equal(maps[:, 0, 0], x)
-    assert frontend.fit([x]) == {"mean": 0.0, "std": 1.0}
+    assert frontend.fit_statistics([x]) == {"mean": 0.0, "std": 1.0}
     assert torch.equal(frontend(x), maps)
-    assert frontend.fit([torch.zeros(1, 4000)])["std"] == 1.0, "silence is no fault here"
+    assert frontend.fit_statistics([torch.zeros(1, 4000)])["std"] == 1.0, "silence is no fault here"
 
 
 @pytest.mark.parametrize("kind", [LogMel, LogFrequency])
@@ -277,7 +277,7 @@ def test_magnitude_and_phase_are_of_a_transform_through_the_mel_filters() -> Non
 
 def test_three_channels_have_a_mean_and_a_deviation_each() -> None:
     front, x = stft(), noise(6)
-    values = front.fit(x.split(2))
+    values = front.fit_statistics(x.split(2))
     assert len(values["mean"]) == len(values["std"]) == 3
     maps = front(x)
     assert maps.shape == (6, *front.output_size) == (6, 3, 40, 63)

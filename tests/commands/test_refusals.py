@@ -120,7 +120,7 @@ def test_two_runs_in_one_folder(packed: Any, refuse: Refuse, tmp_path: Path) -> 
 def test_pack_of_another_rate(packed: Any, refuse: Refuse, tmp_path: Path) -> None:
     wrong = ["frontend.sample_rate=16000", f"run={tmp_path / 'run'}"]
     line = refuse(["pretrain", *packed.settings(), *wrong])
-    assert "8000 Hz" in line and "16000 Hz" in line and "--sample_rate 16000" in line
+    assert "sample_rate 8000" in line and "--sample_rate 16000" in line
     line = refuse(["statistics", *packed.settings(), *wrong, f"statistics={tmp_path / 's.json'}"])
     assert "--sample_rate 16000" in line
     assert list(tmp_path.rglob("*")) == []

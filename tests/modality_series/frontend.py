@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from audioinv.data.fitting import Fitted
+
 WINDOW, HOP = 32, 8
 
 
-class Spectra(nn.Module):
+class Spectra(Fitted, nn.Module):
     """One mean and one deviation for all values.
 
     Args:
@@ -39,7 +41,7 @@ class Spectra(nn.Module):
         return (self.power(x) - self.mean) / self.std
 
     @torch.no_grad()
-    def fit(self, batches: Iterable[Tensor]) -> dict[str, float]:
+    def fit_statistics(self, batches: Iterable[Tensor]) -> dict[str, float]:
         values = torch.cat([self.power(x).flatten() for x in batches])
         return self.set_statistics(float(values.mean()), float(values.std()))
 

@@ -14,7 +14,7 @@ from vision.frontend import Pixels
 def test_fitted_maps_have_mean_0_and_deviation_1_in_every_channel() -> None:
     x = torch.rand(20, 3, 8, 8) * torch.tensor([0.2, 0.5, 1.0])[:, None, None]
     frontend = Pixels(8)
-    values = frontend.fit(x.split(7))
+    values = frontend.fit_statistics(x.split(7))
     np.testing.assert_allclose(values["mean"], x.numpy().mean((0, 2, 3)), rtol=1e-5)
     np.testing.assert_allclose(values["std"], x.numpy().std((0, 2, 3)), rtol=1e-5)
     maps = frontend(x)

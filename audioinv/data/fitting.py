@@ -1,0 +1,47 @@
+"""Fitting a front end to clips: the mean and deviation that it takes away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Self
+
+from torch import Tensor
+
+from audioinv.data.modality import modality_of
+from audioinv.data.pack import Pack
+from audioinv.data.rows import training_rows
+
+BATCH = 256
+
+
+class Fitted:
+    """A front end with statistics, which `fit_statistics` computes from batches of clips."""
+
+    def fit_statistics(self, batches: Iterable[Tensor]) -> dict[str, Any]:
+        """Computes mean and deviation over batches of clips, keeps and returns them."""
+        raise NotImplementedError
+
+    def fit(self, clips: Pack | Tensor | Iterable[Tensor]) -> Self:
+        """Takes its statistics from clips, and returns itself.
+
+        Args:
+            clips: a pack, of which its training clips are taken; clips (n, ...); or batches of
+                them (b, ...).
+
+        Raises:
+            UserError: a pack of another size than the front end's, or clips that are all alike.
+        """
+        self.fit_statistics(batches_of(clips, self))
+        return self
+
+
+def batches_of(clips: Pack | Tensor | Iterable[Tensor], frontend: Any) -> Iterable[Tensor]:
+    """Batches (b, ...) of the training clips of a pack, of a tensor's clips, or as they come."""
+    if isinstance(clips, Tensor):
+        return clips.split(BATCH)
+    if not isinstance(clips, Pack):
+        return clips
+    modality, rows = modality_of(clips.corpus.modality), training_rows(clips)
+    modality.check(clips, frontend)
+    parts = (rows[first : first + BATCH] for first in range(0, len(rows), BATCH))
+    return (modality.clips(frontend, clips, part) for part in parts)

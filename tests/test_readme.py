@@ -1,0 +1,71 @@
+"""The Python of the README and of docs/overview.md runs as it stands there, on small things."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from audioinv.audio.media import Sounds
+from audioinv.data.manifest import Corpus, read_manifest, write_manifest
+from audioinv.data.pack import build_pack
+from audioinv.data.task import Task
+
+REPOSITORY = Path(__file__).parents[1]
+RATE, SECONDS, CLIPS = 8000, 0.6, 140
+BLOCK = re.compile(r"```python\n(.*?)```", re.S)
+# Fewer steps and components: what is left is to the letter.
+SHORTER = {
+    "steps=600": "steps=2",
+    'inactive="shared"': 'inactive="shared", names=["pitch_shift", "white_noise"]',
+}
+
+
+def snippet(page: str) -> str:
+    """The first block of Python on a page."""
+    found = BLOCK.search((REPOSITORY / page).read_text(encoding="utf-8"))
+    assert found is not None
+    return found[1]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with packs/fsdd: tones in the place of digits, of three speakers."""
+    random, rows = np.random.default_rng(0), []
+    (tmp_path / "audio").mkdir()
+    for number in range(CLIPS):
+        digit, speaker = number % 4, number % 3
+        time = np.arange(int(RATE * SECONDS)) / RATE
+        sound = 0.3 * np.sin(2 * np.pi * 300 * 2**digit * (1 + 0.1 * speaker) * time)
+        sound += 0.02 * random.standard_normal(len(time))
+        soundfile.write(tmp_path / "audio" / f"{number}.wav", sound, RATE)
+        split = ("train", "train", "valid", "test")[number % 4 if number > 130 else 0]
+        rows.append([str(number), f"{number}.wav", 0.0, SECONDS, RATE, split, digit, speaker])
+    names = ["id", "path", "start", "duration", "sample_rate", "split", "digit", "speaker"]
+    tasks = (Task("digit_unseen_speaker", "digit", groups="speaker"),)
+    corpus = Corpus("fsdd", "Tones", "made here", "CC0-1.0", str(tmp_path / "audio"), RATE, tasks)
+    manifest = write_manifest(tmp_path / "data", pd.DataFrame(rows, columns=names), corpus)
+    build_pack(read_manifest(manifest), tmp_path / "packs" / "fsdd", Sounds(RATE))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_snippet_of_the_readme_runs(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = snippet("README.md")
+    for long, short in SHORTER.items():
+        assert long in code
+        code = code.replace(long, short)
+    names: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert set(names["digit"].descriptor) == {"pitch_shift", "white_noise"}
+    assert "(" in capsys.readouterr().out, "the interval was printed"
+    loaded = snippet("docs/overview.md").replace(
+        "exp/mine/amortised_s0/encoder", "exp/fsdd/encoder"
+    )
+    exec(compile(loaded.replace("16000", "4096"), "overview.md", "exec"), names)
+    assert names["features"].shape == (8, names["enc"].dim)
