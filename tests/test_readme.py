@@ -1,8 +1,10 @@
-"""The Python of the README and of docs/overview.md runs as it stands there, on small things."""
+"""The Python of the README, of docs/overview.md and of the public names' docstrings runs."""
 
 from __future__ import annotations
 
+import inspect
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import torch
 
+import audioinv as ai
 from audioinv.audio.media import Sounds
 from audioinv.data.manifest import Corpus, read_manifest, write_manifest
 from audioinv.data.pack import build_pack
@@ -19,11 +23,19 @@ from audioinv.data.task import Task
 REPOSITORY = Path(__file__).parents[1]
 RATE, SECONDS, CLIPS = 8000, 0.6, 140
 BLOCK = re.compile(r"```python\n(.*?)```", re.S)
+EXPLAINED = [name for name in ai.__all__ if name not in ("Result", "Shown", "__version__")]
 # Fewer steps and components: what is left is to the letter.
 SHORTER = {
     "steps=600": "steps=2",
     'inactive="shared"': 'inactive="shared", names=["pitch_shift", "white_noise"]',
 }
+
+
+def example(name: str) -> str:
+    """The lines of a public name's docstring that are set in as an example."""
+    told = inspect.cleandoc(getattr(ai, name).__doc__ or "")
+    lines = re.split(r"\n(?:Args|Raises|Attributes):", told)[0].splitlines()
+    return textwrap.dedent("\n".join(line for line in lines if line.startswith("    ") or not line))
 
 
 def snippet(page: str) -> str:
@@ -69,3 +81,14 @@ def test_the_snippet_of_the_readme_runs(world: Path, capsys: pytest.CaptureFixtu
     )
     exec(compile(loaded.replace("16000", "4096"), "overview.md", "exec"), names)
     assert names["features"].shape == (8, names["enc"].dim)
+    names |= {"torch": torch, "encoder": names["enc"], "x": torch.randn(24, 4096)}
+    names["y"] = torch.arange(24) % 3
+    for name in EXPLAINED:
+        for long, short in {'"exp/mine"': '"exp/own"', '"exp/fsdd"': '"exp/again"'}.items():
+            names |= {"code": example(name).replace(long, short).replace("steps=600", "steps=2")}
+        print(name)
+        exec(compile(names["code"], f"docstring of {name}", "exec"), dict(names))
+
+
+def test_every_public_name_shows_how_it_is_used() -> None:
+    assert [name for name in EXPLAINED if not example(name).strip()] == []

@@ -1,3 +1,3 @@
 """The version of audioinv, where everything below the public face finds it."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

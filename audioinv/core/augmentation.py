@@ -20,6 +20,8 @@ ANY = (-math.inf, math.inf)
 class Parameter:
     """One number that steers an augmentation.
 
+        ai.Parameter("semitones", "semitones", low=-12.0, high=12.0, identity=0.0)
+
     Args:
         name: for example "semitones".
         unit: for people, for example "semitones", "dB", "fraction of the clip".
@@ -44,6 +46,15 @@ class Augmentation(ABC):
 
     `apply` is pure: the same `x` and `params` give the same result on every call; whatever is
     random is in `params`. A row of identity parameters returns its example unchanged.
+
+        class Louder(ai.Augmentation):
+            name = "louder"
+            parameters = (ai.Parameter("gain", "factor", 0.5, 2.0, identity=1.0),)
+
+            def apply(self, x, params):
+                return x * params
+
+        bank = ai.Bank([Louder()])
     """
 
     name: str

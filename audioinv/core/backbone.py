@@ -242,6 +242,18 @@ TRUSTED_MODULES: set[str] = set()
 def register_backbone(name: str, kind: type[nn.Module]) -> None:
     """Makes `kind` known as the backbone `name`, for settings and for saved encoders.
 
+        class Loudness(torch.nn.Module):
+            dim = 1
+
+            def __init__(self, input_size):
+                super().__init__()
+
+            def forward(self, x, layers="last"):
+                return x.mean((1, 2, 3))[:, None]
+
+        ai.register_backbone("loudness", Loudness)
+        network = ai.backbone("loudness", (1, 128, 9))
+
     Args:
         kind: called as kind(input_size=(C, H, W), **options); maps (B, C, H, W) and `layers` ->
             features (B, dim), with an attribute `dim`.
@@ -256,6 +268,8 @@ def register_backbone(name: str, kind: type[nn.Module]) -> None:
 
 def build_backbone(name: str, input_size: tuple[int, int, int], **options: Any) -> nn.Module:
     """The backbone called `name`: a timm model, or one of `OTHERS` with its own options.
+
+        network = ai.backbone("resnet18", (1, 128, 9), width=0.25)
 
     Its `config` are the name and the options, from which it can be built again.
 

@@ -29,6 +29,10 @@ ViewParameters = tuple[dict[str, Tensor], dict[str, Tensor]]
 class AugmentationBank:
     """The augmentations of a space, applied in the bank's order or in a clip's own.
 
+        gain = ai.Parameter("gain", "factor", low=0.5, high=2.0, identity=1.0)
+        bank = ai.Bank([ai.augmentation(lambda x, params: x * params, [gain], name="gain")])
+        views, params = bank.views(x, bank.space.all_on(), torch.Generator().manual_seed(0))
+
     Args:
         augmentations: in the order in which they are applied.
         space: says which component of a descriptor switches which augmentation; None gives each a

@@ -19,6 +19,9 @@ from audioinv.base.errors import UserError
 class DescriptorSpace:
     """The components of a descriptor, the augmentations each governs, and the allowed corners.
 
+        space = ai.DescriptorSpace({"pitch": ["pitch_shift"], "noise": ["white_noise"]})
+        sensitive = space.of("-pitch")
+
     Args:
         groups: component name -> names of the augmentations it switches, in order. K components.
         min_active: the fewest components that are 1 in a corner drawn for pre-training.

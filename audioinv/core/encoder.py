@@ -31,6 +31,10 @@ Descriptor = str | Mapping[str, float] | Tensor
 class AmortisedEncoder(nn.Module):
     """One encoder for every descriptor: `encoder(x, i)`.
 
+        network = ai.backbone("resnet18", front.output_size, width=0.25)
+        encoder = ai.Encoder(front, network, "norm", bank.space)
+        plain = encoder.at("-pitch_shift")
+
     Args:
         frontend: input batch -> maps (B, C, H, W); has `output_size`, (C, H, W) of a clip, and
             `config`.

@@ -56,7 +56,7 @@ class Objective(nn.Module):
                 first, second = (self.encoder(view, corner) for view in shown.views)
                 return {"distance": (first - second).square().mean()}
 
-        ai.pretrain(encoder, bank, clips, "exp/mine", objective=Distance)
+        ai.pretrain(encoder, bank, pack, "exp/mine", objective=Distance, steps=600)
 
     What it holds is trained, and is in the checkpoints. `total`, `views` and `follow` may be
     replaced too.

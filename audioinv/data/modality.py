@@ -203,6 +203,10 @@ def known_modalities() -> list[Modality]:
 def modality_of(name: str) -> Modality:
     """The modality `name`, with all that it needs.
 
+        audio = ai.modality("audio")
+        bank = audio.bank(sample_rate=8000, inactive="shared")
+        front = audio.frontend("log_mel", sample_rate=8000, clip_s=0.5)
+
     Raises:
         UserError: an unknown one, or packages that it needs are not installed.
     """
@@ -286,6 +290,8 @@ def build_frontend(config: Mapping[str, Any]) -> nn.Module:
 
 def load_encoder(folder: str | Path, backbone: nn.Module | None = None) -> AmortisedEncoder:
     """The encoder in a run's `encoder/` folder, in evaluation mode; runs no code from the files.
+
+        encoder = ai.load_encoder("exp/fsdd/encoder")
 
     Args:
         backbone: the network, of an encoder that was made with one of your own.

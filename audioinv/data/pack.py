@@ -64,6 +64,9 @@ class _Clips:
 class Pack:
     """Clips at one size, read by slices of a memory map.
 
+        len(pack), pack.size, pack.samples(0)
+        pack.task("digit_unseen_speaker")
+
     Args:
         directory: of the shards and pack.json.
         frame: the manifest's columns and `n_samples`; row c is clip c.
@@ -168,6 +171,8 @@ def build_pack(
 
 def open_pack(directory: str | Path) -> Pack:
     """Maps a finished pack.
+
+        pack = ai.open_pack("packs/fsdd")
 
     Raises:
         UserError: there is none, or a shard is missing or damaged.

@@ -20,6 +20,8 @@ METRICS = ("r2", "mse")
 class Task:
     """A task over a manifest.
 
+        ai.Task("digit_unseen_speaker", label="digit", groups="speaker")
+
     Args:
         name: for people and folders, for example "digit_unseen_speaker".
         label: the manifest column to predict, labels of a multilabel task and values of a

@@ -94,7 +94,8 @@ class _Amortised(BaseEstimator):
 class AmortisedClassifier(ClassifierMixin, _Amortised):
     """A classifier of clips: learns a descriptor and a linear readout of a frozen encoder.
 
-        cross_val_score(AmortisedClassifier("exp/mine/amortised_s0/encoder"), x, y)
+        digits = ai.AmortisedClassifier(encoder, mode="search").fit(x, y)
+        digits.predict(x), digits.descriptor_
 
     Args:
         encoder: it, or the folder of one, which is cheaper to clone.
@@ -140,6 +141,9 @@ class AmortisedClassifier(ClassifierMixin, _Amortised):
 
 class AmortisedRegressor(RegressorMixin, _Amortised):
     """A regressor of clips: learns a descriptor and a ridge readout of a frozen encoder.
+
+        level = ai.AmortisedRegressor(encoder, mode="search").fit(x, x.square().mean(1))
+        level.predict(x)
 
     Args:
         encoder: it, or the folder of one, which is cheaper to clone.

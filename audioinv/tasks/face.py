@@ -62,6 +62,9 @@ class Means:
 class AdaptedTask(Means):
     """A task with what it learnt, on one frozen encoder; `adapt` makes it.
 
+        digit = ai.adapt(encoder, x, y)
+        digit.descriptor, digit.predict(x), digit.predict_proba(x)
+
     Args:
         task: that has learnt, with all of `Means`.
         folds: a mixture of descriptors and a readout each. info: what is known about them.
@@ -160,7 +163,7 @@ def adapt(
 ) -> AdaptedTask:
     """A task learns its descriptor and readout from a frozen encoder, as `audioinv adapt` does.
 
-        digit = ai.adapt(encoder, pack.task("digit"), mode="soft")
+        digit = ai.adapt(encoder, pack.task("digit_unseen_speaker"), mode="soft")
         mine = ai.adapt(encoder, x, y)  # clips (n, ...) and a label each
 
     Args:

@@ -105,7 +105,7 @@ def test_docstring_examples_run(encoder: ai.Encoder, pack: ai.Pack, name: str) -
     known["digit"] = ai.adapt(encoder, pack.task("label"), mode="fixed:all")
     assert said
     for line in said:
-        exec(line.replace('"digit"', '"label"'), known)
+        exec(line.replace('"digit_unseen_speaker"', '"label"'), known)
 
 
 def test_a_classifier_over_rows_of_a_pack(finished: Any, pack: ai.Pack) -> None:
