@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -86,7 +87,7 @@ def pretrain(
             (begin or _keep({"seed": seed, "precision": precision, **described}))(run)
         if _finished(run):
             return _load(encoder, run)
-        at_first = next(encoder.parameters()).device
+        at_first = next(encoder.parameters(), torch.empty(0)).device
         if trained:
             fabric = make_fabric(device, devices, nodes, precision, deterministic, timeout_s)
             _train(encoder, views, source, config, run, fabric, seed, own)
