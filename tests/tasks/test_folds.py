@@ -15,9 +15,9 @@ from audioinv.audio.augment import build_bank
 from audioinv.audio.media import Sounds
 from audioinv.base.errors import UserError
 from audioinv.core.augmentation import Augmentation, Parameter
+from audioinv.data import rows as of_packs
 from audioinv.data.manifest import Corpus, Manifest, read_manifest, write_manifest
 from audioinv.data.pack import Pack, build_pack
-from audioinv.data.rows import test_rows as testing_rows
 from audioinv.data.rows import training_rows
 from audioinv.data.task import Task
 from audioinv.tasks.folds import MOST_GROUP_FOLDS, find_tasks, folds, target_index, task_parameters
@@ -141,7 +141,7 @@ def test_the_target_of_an_augmentation_is_the_drawn_parameter(split_pack: Pack) 
     ((data, test),) = folds(split_pack, task("shift"), params[:, 0])
     assert torch.equal(data.targets, params[:, 0]) and data.kind == "regression"
     assert float(data.targets.std()) > 0
-    assert test.tolist() == testing_rows(split_pack)
+    assert test.tolist() == of_packs.test_rows(split_pack)
 
 
 class Shifted(Augmentation):
@@ -233,5 +233,5 @@ def test_a_corpus_without_labels(split_pack: Pack) -> None:
 
 def test_training_rows_leave_the_test_split_out(split_pack: Pack, fold_pack: Pack) -> None:
     assert not values(split_pack, "split", training_rows(split_pack)) & {"test"}
-    assert set(training_rows(split_pack)) | set(testing_rows(split_pack)) == set(range(N))
-    assert training_rows(fold_pack) == testing_rows(fold_pack) == list(range(N))
+    assert set(training_rows(split_pack)) | set(of_packs.test_rows(split_pack)) == set(range(N))
+    assert training_rows(fold_pack) == of_packs.test_rows(fold_pack) == list(range(N))
