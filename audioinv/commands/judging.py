@@ -134,8 +134,8 @@ def made_before(path: Path, config: Config, settings: Mapping[str, Any]) -> dict
         UserError: it is of another encoder, was made with other settings, or is no such file.
     """
     done = read_json(path)
-    if not isinstance(done, dict):
-        raise UserError(f"{path} holds no named values; remove it")
+    if not isinstance(done, dict) or not isinstance(done.get("settings", {}), dict):
+        raise UserError(f"{path} holds nothing of that kind; remove it")
     key = encoder_key(run_of(config))
     if done.get("encoder", key) != key:
         raise UserError(f"{path} has the result of another encoder; remove it, or give out=ANOTHER")

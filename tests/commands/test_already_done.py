@@ -163,6 +163,16 @@ def test_measurements_with_other_settings_are_refused(
     assert main([*words, "measure.n_clips=5"]) == 0, "by earlier code"
 
 
+@pytest.mark.parametrize("content", ["[]", '{"settings": 3}'])
+def test_what_was_damaged_is_one_clear_error(
+    finished: Any, refuse: Refuse, tmp_path: Path, content: str
+) -> None:
+    path = tmp_path / "measure.json"
+    path.write_text(content)
+    line = refuse(["measure", *finished.settings(), f"out={tmp_path}"])
+    assert str(path) in line and "remove it" in line
+
+
 def test_measuring_reads_no_key_of_features(finished: Any, tmp_path: Path) -> None:
     """So that none need be recorded."""
     features = ["layers=all", "hop_s=0.05", "pool=max", "views=2", "strength=0.5"]
