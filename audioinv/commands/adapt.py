@@ -10,6 +10,7 @@ from audioinv.conf.schema import Config
 from audioinv.data.task import Task
 from audioinv.runs.build import modes_of, results_of, run_of
 from audioinv.runs.folder import command_line, encoder_key, task_folder
+from audioinv.tasks import modes
 from audioinv.tasks.adapted import save_adapted
 from audioinv.tasks.clips import TaskFeatures
 from audioinv.tasks.folds import find_tasks
@@ -19,14 +20,20 @@ log = logging.getLogger(__name__)
 
 
 def main(config: Config) -> None:
-    """Writes RESULTS/tasks/TASK/MODE/adapted.* for every task and mode that is not there yet."""
+    """Writes RESULTS/tasks/TASK/MODE/adapted.* for every task and mode that is not there yet.
+
+    Raises:
+        UserError: one is there, of another encoder or with other settings that its mode reads.
+    """
     features = features_of(config)
     out = results_of(config)
     for task in find_tasks(features.pack, config.tasks):
         wanted = [
             mode
             for mode in modes_of(config)
-            if not already_adapted(task_folder(out, task.name, mode), config, ADAPTED_BY)
+            if not already_adapted(
+                task_folder(out, task.name, mode), config, (*ADAPTED_BY, *modes.reads(mode))
+            )
         ]
         if not wanted:
             log.info("%s, %s: already done", out, task.name)

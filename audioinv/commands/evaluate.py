@@ -7,11 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, write_json
 from audioinv.base.tensors import save_tensors
 from audioinv.base.versions import versions
-from audioinv.commands.judging import context_of
+from audioinv.commands.judging import context_of, made_before, settings_of_row
 from audioinv.conf.schema import Config
 from audioinv.report.names import ROW_NAMES
 from audioinv.runs.build import results_of, run_of, saved_config
@@ -30,33 +29,31 @@ def main(config: Config) -> None:
 
     Raises:
         UserError: an unknown protocol, one that cannot be scored on validation clips, or results of
-            another encoder where this one's would go.
+            another encoder, or with other settings, where these would go.
     """
     protocol = protocol_of(config.protocol, config.score_on)
     context = context_of(config)
     given = config.label or saved_config(run_of(config)).label
     for row in protocol(context, getattr(config, config.protocol, None)):
         folder = task_folder(results_of(config), row.task, row.mode) / row.name
+        settings = settings_of_row(config, row.mode)
         if (folder / "result.json").exists():
-            keep(folder, encoder_key(run_of(config)), given)
+            keep(folder / "result.json", config, settings, given)
         else:
-            write(folder, signed(row.make(), context, config, given))
+            made = replace(row.make(), settings=settings)
+            write(folder, signed(made, context, config, given))
 
 
-def keep(folder: Path, key: str, given: str | None) -> None:
+def keep(path: Path, config: Config, settings: dict[str, Any], given: str | None) -> None:
     """Leaves a result as it is, but for a name that was given to its run.
 
     Raises:
-        UserError: it is that of another encoder than the one with this key.
+        UserError: it is that of another encoder, or was made with other settings.
     """
-    done = read_json(folder / "result.json")
-    if done.get("encoder", key) != key:
-        raise UserError(
-            f"{folder} has the result of another encoder; remove it, or give out=ANOTHER"
-        )
-    log.info("%s: already done", folder)
+    done = made_before(path, config, settings)
+    log.info("%s: already done", path.parent)
     if given and done.get("named") != given:
-        write_json(folder / "result.json", done | name_anew(done, given))
+        write_json(path, done | name_anew(done, given))
 
 
 def signed(result: Result, context: Context, config: Config, given: str | None) -> Result:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -15,6 +17,7 @@ from audioinv.core.descriptor import DescriptorSpace
 from audioinv.data.task import Task
 from audioinv.runs.build import is_amortised, load_run, modes_of, results_of, run_of, saved_config
 from audioinv.runs.folder import encoder_key, task_folder
+from audioinv.tasks import modes
 from audioinv.tasks.adapted import load_adapted
 from audioinv.tasks.clips import TaskFeatures
 from audioinv.tasks.folds import find_tasks
@@ -25,6 +28,20 @@ FEATURES_BY = (
     "encoder", "layers", "hop_s", "pool", "views", "strength", "calibration_clips", "score_on",
 )  # fmt: skip
 ADAPTED_BY = (*FEATURES_BY, "labels_per_class", "readout", "l2", "seed")
+"""With any mode; `modes.reads` has what each reads besides."""
+_WINDOWS = ("features.hop_s", "features.pool", "features.views", "features.strength")
+_CALIBRATION = "features.calibration_clips"
+BESIDE = {
+    "finetune": ("seed",),
+    "averaging": ("adapt.labels_per_class", "adapt.readout", "adapt.l2", "seed"),
+    "factors": ("features.layers", _CALIBRATION, "seed"),
+    "fewshot": ("features.layers", *_WINDOWS, _CALIBRATION, "seed"),
+    "fewshot_published": (*_WINDOWS, _CALIBRATION, "seed"),
+}
+"""What a protocol reads of the run's settings, beside its own and what a task has learnt."""
+OF_EPISODES = ("fewshot", "fewshot_published")
+ROWS_BY = ("modes", "readouts")
+"""Keys of a protocol that say which rows there are, and each row says of itself."""
 
 
 def features_of(config: Config) -> TaskFeatures:
@@ -74,25 +91,71 @@ def learnt_before(config: Config, task: Task, mode: str) -> Learnt:
     return load_adapted(folder)
 
 
-def already_adapted(folder: Path, config: Config, keys: Sequence[str]) -> bool:
-    """Whether `folder` holds an adaptation.
+def already_adapted(folder: Path, config: Config, keys: Iterable[str]) -> bool:
+    """Whether `folder` holds an adaptation; one by earlier code may lack some of `keys`.
 
     Raises:
         UserError: it does, of another encoder or with other values of `keys`.
     """
     if not (folder / "adapted.json").exists():
         return False
-    info = read_json(folder / "adapted.json")
     wanted = {**vars(config.features), **vars(config.adapt), "seed": config.seed}
     wanted |= {"score_on": config.score_on, "encoder": encoder_key(run_of(config))}
-    differing = [
-        f"{key} {str(info[key])[:12]} -> {str(wanted[key])[:12]}"
-        for key in keys
-        if key in info and info[key] != wanted[key]
-    ]
-    if differing:
+    told = differing(read_json(folder / "adapted.json"), {key: wanted[key] for key in keys})
+    if told:
         raise UserError(
-            f"{folder} was adapted with other settings ({'; '.join(differing)}); "
+            f"{folder} was adapted with other settings ({told}); "
             "give the same, or remove the folder"
         )
     return True
+
+
+def settings_of_row(config: Config, mode: str) -> dict[str, Any]:
+    """Dotted key -> value of all that decides a row of the protocol beside what was adapted."""
+    name = config.protocol
+    own = vars(getattr(config, name)) if hasattr(config, name) else ()
+    keys = [f"{name}.{key}" for key in own if key not in ROWS_BY] + list(BESIDE.get(name, ()))
+    if name in OF_EPISODES:
+        keys += [f"adapt.{key}" for key in modes.reads(mode)]
+    return values_of(config, keys)
+
+
+def values_of(config: Config, keys: Iterable[str]) -> dict[str, Any]:
+    """Dotted key -> value."""
+    return {key: attrgetter(key)(config) for key in keys}
+
+
+def made_before(path: Path, config: Config, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the JSON at `path` says, found by the same encoder with the same settings.
+
+    Files by earlier code lack some or all of the settings, and are taken as they are.
+
+    Raises:
+        UserError: it is of another encoder, was made with other settings, or is no such file.
+    """
+    done = read_json(path)
+    if not isinstance(done, dict) or not isinstance(done.get("settings", {}), dict):
+        raise UserError(f"{path} holds nothing of that kind; remove it")
+    key = encoder_key(run_of(config))
+    if done.get("encoder", key) != key:
+        raise UserError(f"{path} has the result of another encoder; remove it, or give out=ANOTHER")
+    if told := differing(done.get("settings", {}), settings):
+        raise UserError(
+            f"{path} was made with other settings ({told}); give the same, remove it, or give "
+            "out=ANOTHER"
+        )
+    return done
+
+
+def differing(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """In words, the values that are `known` and not as `wanted`; "" if there are none."""
+    return "; ".join(
+        f"{key} {_short(known[key])} -> {_short(value)}"
+        for key, value in wanted.items()
+        if key in known and known[key] != value
+    )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:12]}..."

@@ -5,21 +5,31 @@ from __future__ import annotations
 import logging
 
 from audioinv.base.files import write_json
+from audioinv.commands.judging import made_before, values_of
 from audioinv.conf.schema import Config
-from audioinv.runs.build import load_run, results_of
+from audioinv.runs.build import load_run, results_of, run_of
+from audioinv.runs.folder import encoder_key
 from audioinv.tasks.measure import measure_pack
 
 log = logging.getLogger(__name__)
+READ = ("measure.n_clips", "measure.calibration_clips", "seed")
+"""It reads no key of `features`: a clip is its first window, at the last layer."""
 
 
 def main(config: Config) -> None:
-    """Writes RESULTS/measure.json from test clips; BatchNorm statistics are of training clips."""
-    path = results_of(config) / "measure.json"
+    """Writes RESULTS/measure.json from test clips; BatchNorm statistics are of training clips.
+
+    Raises:
+        UserError: one is there, of another encoder or with other settings.
+    """
+    path, settings = results_of(config) / "measure.json", values_of(config, READ)
     if path.exists():
+        made_before(path, config, settings)
         log.info("%s: already done", path)
         return
     result = measure_pack(*load_run(config), config.measure, config.seed)
-    write_json(path, result)
+    made = {"encoder": encoder_key(run_of(config)), "settings": settings}
+    write_json(path, {**result, **made})
     for name in result["names"]:
         log.info(
             "%s: on %.3f, off %.3f, gap %.3f",

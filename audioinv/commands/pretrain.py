@@ -18,7 +18,13 @@ from audioinv.runs.build import (
     run_of,
     source_of,
 )
-from audioinv.runs.settings import own_settings, refuse_other_settings, refuse_other_shards
+from audioinv.runs.settings import (
+    keep_statistics,
+    own_settings,
+    refuse_other_settings,
+    refuse_other_shards,
+    refuse_other_statistics,
+)
 from audioinv.training.processes import is_first_process
 from audioinv.training.start import pretrain
 
@@ -30,6 +36,7 @@ def main(config: Config) -> None:
     run = run_of(config)
     settings = OmegaConf.to_yaml(OmegaConf.structured(config), resolve=True)
     refuse_other_settings(run, settings, config)
+    refuse_other_statistics(run, config)
     if (run / "encoder" / "encoder.json").exists():
         log.info("%s: already done, encoder is there", run)
         return
@@ -41,6 +48,8 @@ def main(config: Config) -> None:
     def begin(run: Path) -> None:
         if not refuse_other_settings(run, settings, config):
             write_text(run / "config.yaml", settings)
+        refuse_other_statistics(run, config)
+        keep_statistics(run, config)
         if config.shards is not None:
             refuse_other_shards(run, pack.content_key, config)
 

@@ -77,15 +77,31 @@ def source_of(config: Config) -> Pack:
 def frontend_of(config: Config) -> nn.Module:
     """The front end, with the statistics of `statistics=` if that is given."""
     frontend: Any = build_frontend({"modality": config.modality, **asdict(config.frontend)})
-    if config.statistics:
-        values = read_json(config.statistics)
+    if values := statistics_of(config):
         try:
-            frontend.set_statistics(values["mean"], values["std"])
-        except (KeyError, TypeError) as error:
-            raise UserError(
-                f"{config.statistics} holds no mean and std; run audioinv statistics"
-            ) from error
+            frontend.set_statistics(**values)
+        except TypeError as error:
+            raise _no_statistics(config) from error
     return frontend
+
+
+def statistics_of(config: Config) -> dict[str, Any]:
+    """The mean and std in the file that `statistics=` names; nothing if it names none.
+
+    Raises:
+        UserError: the file has no such values.
+    """
+    if not config.statistics:
+        return {}
+    values = read_json(config.statistics)
+    try:
+        return {name: values[name] for name in ("mean", "std")}
+    except (KeyError, TypeError) as error:
+        raise _no_statistics(config) from error
+
+
+def _no_statistics(config: Config) -> UserError:
+    return UserError(f"{config.statistics} holds no mean and std; run audioinv statistics")
 
 
 def encoder_of(config: Config, bank: AugmentationBank) -> AmortisedEncoder:

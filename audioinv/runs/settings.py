@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, write_json
 from audioinv.conf.schema import Config
-from audioinv.runs.build import saved_config
+from audioinv.runs.build import saved_config, statistics_of
 from audioinv.training.config import PretrainConfig
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,9 @@ READ = (
     *("modality", "shards", "on_error", "frontend", "bank", "backbone", "conditioning", "pretrain"),
     *("method", "method_pretrain", "init_weights", "trained", "seed", "precision", "deterministic"),
 )
-"""Keys, and groups of them, that decide what pre-training computes; a pack may have moved."""
+"""Keys, and groups of them, that decide what pre-training computes; a pack may have moved.
+
+The file of `statistics` too: its values count (`refuse_other_statistics`)."""
 HARMLESS = ("pretrain.keep_checkpoints", "pretrain.read_ahead")
 """Keys among them that do not."""
 
@@ -39,6 +41,11 @@ def own_settings(config: Config) -> PretrainConfig:
         raise UserError(f"method_pretrain.{config.method}: {error}") from error
 
 
+def begun(run: Path) -> bool:
+    """Whether `run` has a checkpoint or an encoder, which other settings would not fit."""
+    return any(run.glob("checkpoints/step_*.pt")) or (run / "encoder").exists()
+
+
 def refuse_other_settings(run: Path, new: str, config: Config) -> bool:
     """Whether `run` was begun with the settings `new` (YAML): it has a checkpoint or an encoder.
 
@@ -49,8 +56,7 @@ def refuse_other_settings(run: Path, new: str, config: Config) -> bool:
         UserError: it was begun with other settings.
     """
     path = run / "config.yaml"
-    begun = any(run.glob("checkpoints/step_*.pt")) or (run / "encoder").exists()
-    if not (begun and path.exists()):
+    if not (begun(run) and path.exists()):
         return False
     old = OmegaConf.to_yaml(OmegaConf.structured(saved_config(run)))
     differing = [
@@ -67,6 +73,36 @@ def refuse_other_settings(run: Path, new: str, config: Config) -> bool:
         )
     log.warning("%s goes on with other settings: %s", run, "; ".join(differing))
     return False
+
+
+def keep_statistics(run: Path, config: Config) -> None:
+    """Writes statistics.json, if `run` was not begun yet."""
+    if not begun(run):
+        write_json(run / "statistics.json", statistics_of(config))
+
+
+def refuse_other_statistics(run: Path, config: Config) -> None:
+    """Compares the values of `statistics=` with those that `run` was begun with.
+
+    A run that goes on has those of its checkpoint. One begun by earlier code kept no values, and
+    goes on.
+
+    Raises:
+        UserError: they differ, and `allow_changes` is not given.
+    """
+    path = run / "statistics.json"
+    if not (begun(run) and path.exists()):
+        return
+    before, after = read_json(path), statistics_of(config)
+    if before == after:
+        return
+    if not config.allow_changes:
+        raise UserError(
+            f"{run} was begun with statistics {before or None}, and statistics={config.statistics} "
+            f"holds {after or None}; give those, choose another run folder, remove this one, or "
+            "keep those it was begun with by allow_changes=true"
+        )
+    log.warning("%s keeps its statistics %s, not those of %s", run, before, config.statistics)
 
 
 def refuse_other_shards(run: Path, key: str, config: Config) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.task import Task
+from audioinv.tasks import modes
 from audioinv.tasks.adapt import Mixture, choose, fit, learn_jointly
 from audioinv.tasks.adapted import Adapted
 from audioinv.tasks.clips import TaskFeatures
@@ -76,7 +77,7 @@ def mean_descriptor(folds: Iterable[Adapted]) -> Tensor:
 def described(
     task: Task, mode: str, features: FeatureConfig, settings: AdaptConfig, seed: int
 ) -> dict[str, Any]:
-    """What an adaptation is known by."""
+    """What an adaptation is known by: its settings are those that its mode reads."""
     return {
         "task": task.to_json(),
         "mode": mode,
@@ -84,6 +85,7 @@ def described(
         "labels_per_class": settings.labels_per_class,
         "readout": settings.readout,
         "l2": settings.l2,
+        **{key: getattr(settings, key) for key in modes.reads(mode)},
         "seed": seed,
     }
 

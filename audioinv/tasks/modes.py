@@ -1,4 +1,4 @@
-"""The modes that choose a descriptor: names, what tables call them, and which of them learn.
+"""The modes that choose a descriptor: names, what tables call them, what they learn by.
 
 All that parses, labels or sorts modes asks here. Nothing heavy is imported: reports need no more.
 """
@@ -11,6 +11,7 @@ from audioinv.base.errors import UserError
 
 FIXED = "fixed:"
 _ALIASES = {"search:evidence": "search"}
+_DESCENT = ("epochs", "batch_size", "lr", "rounding")
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,13 @@ class Mode:
 
     Args:
         of_tasks: from a task's own labels. of_episodes: for few-shot episodes. "" where it cannot.
+        reads: the keys of `AdaptConfig` by which it learns the descriptor.
     """
 
     name: str
     of_tasks: str = ""
     of_episodes: str = ""
+    reads: tuple[str, ...] = ()
 
     def label(self, episodes: bool) -> str:
         """What rows are called; "" where the mode cannot learn."""
@@ -33,11 +36,25 @@ class Mode:
 LEARNT = {
     mode.name: mode
     for mode in (
-        Mode("soft", "soft descriptor", "soft descriptor of training classes"),
-        Mode("search", "best corner by evidence", "corner by evidence on training classes"),
+        Mode(
+            "soft",
+            "soft descriptor",
+            "soft descriptor of training classes",
+            ("top_corners", "max_labels", "evidence_steps"),
+        ),
+        Mode(
+            "search",
+            "best corner by evidence",
+            "corner by evidence on training classes",
+            ("max_labels",),
+        ),
         Mode("search:validation", "best corner by validation"),
-        Mode("surrogate", "learnt by gradient on a surrogate"),
-        Mode("paper", "learnt by gradient (paper)"),
+        Mode(
+            "surrogate",
+            "learnt by gradient on a surrogate",
+            reads=(*_DESCENT, "anchor_clips", "true_steps"),
+        ),
+        Mode("paper", "learnt by gradient (paper)", reads=_DESCENT),
         Mode("validation", of_episodes="corner by episodes of training classes"),
         Mode("episode", of_episodes="corner by each episode's evidence"),
     )
@@ -70,6 +87,11 @@ def corner_of(name: str) -> str:
 def is_learnt(name: str) -> bool:
     """Whether the mode learns its descriptor from labels."""
     return _ALIASES.get(name, name) in LEARNT
+
+
+def reads(name: str) -> tuple[str, ...]:
+    """The keys of `AdaptConfig` by which the mode learns a descriptor; a corner is given."""
+    return LEARNT[_ALIASES.get(name, name)].reads if is_learnt(name) else ()
 
 
 def order(name: str) -> int:

@@ -42,7 +42,8 @@ class Result:
         unit: of a regression's label. test_classes: of few-shot episodes.
         method, named, label: of the run: its method, what it is called, and what the row is.
         corpus, encoder: whose clips, and the SHA-256 of the encoder's files.
-        command, versions: that made it.
+        command, versions: that made it. settings: dotted key -> value, of all that its protocol
+            read beside what the task had learnt.
         path: of the file it was read from.
         per_clip: two tensors (n,), `clips` and `score`, kept in a file of their own.
         detail: what the row's label says in place of the mode.
@@ -80,6 +81,7 @@ class Result:
     encoder: str = ""
     command: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     path: Path = Path()
     per_clip: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     detail: str = ""
@@ -216,6 +218,10 @@ def _named_texts(value: Mapping[str, Any]) -> dict[str, str]:
     return {str(name): str(text) for name, text in value.items()}
 
 
+def _named(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(name): part for name, part in value.items()}
+
+
 def _curves(value: Mapping[str, Any]) -> tuple[Curve, ...]:
     curves = tuple(
         Curve(str(name), tuple(map(_finite, c["x"])), tuple(map(_finite, c["value"])))
@@ -234,5 +240,6 @@ _READERS: dict[str, Any] = {
     "tuple[str, ...]": _texts,
     "dict[str, float]": _named_numbers,
     "dict[str, str]": _named_texts,
+    "dict[str, Any]": _named,
     "tuple[Curve, ...]": _curves,
 }

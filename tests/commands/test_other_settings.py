@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import shutil
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 from audioinv.cli import main
 from audioinv.conf.keys import keys_of
@@ -28,7 +33,8 @@ def test_settings_that_do_not_touch_pretraining_may_change(finished: Any, snapsh
     assert snapshot(finished.run) == before
 
 
-# What pre-training does not read; a new key of a schema must be put here or into READ.
+# What pre-training does not read; a new key of a schema must be put here or into READ. The values
+# in the file of `statistics` count, its path does not.
 FREE = {
     *("run", "pack", "statistics", "out", "protocol", "score_on", "label", "trusted_modules"),
     *("tasks", "accelerator", "devices", "nodes", "timeout_s", "allow_changes", "features"),
@@ -79,3 +85,83 @@ def test_settings_that_touch_pretraining_may_not_change(
 def test_what_is_set_for_the_method_itself_may_not(finished: Any, refuse: Refuse) -> None:
     line = refuse(["pretrain", *finished.settings(), "+method_pretrain.amortised={lr: 0.5}"])
     assert "method_pretrain.amortised.lr: nothing -> 0.5" in line
+
+
+def shifted(finished: Any, folder: Path) -> str:
+    """Statistics of other values, as a word."""
+    values = json.loads(finished.statistics.read_text())
+    (folder / "other.json").write_text(json.dumps({**values, "mean": values["mean"] + 40}))
+    return f"statistics={folder / 'other.json'}"
+
+
+@pytest.fixture
+def stopped(finished: Any, tmp_path: Path) -> Path:
+    """A run that was begun and has a checkpoint, the one before its last."""
+    run = tmp_path / "run"
+    shutil.copytree(finished.run, run, ignore=shutil.ignore_patterns("encoder", "tasks"))
+    max(run.glob("checkpoints/step_*.pt")).unlink()
+    assert any(run.glob("checkpoints/step_*.pt"))
+    return run
+
+
+def mean_of(run: Path) -> float:
+    return float(load_file(run / "encoder" / "encoder.safetensors")["frontend.mean"])
+
+
+def test_other_statistics_are_refused(
+    finished: Any, stopped: Path, refuse: Refuse, snapshot: Any, tmp_path: Path
+) -> None:
+    """Of a finished run, and of one that goes on; none are others too."""
+    for run in (finished.run, stopped):
+        before = snapshot(run)
+        for word in (shifted(finished, tmp_path), "statistics=null"):
+            line = refuse(["pretrain", *finished.settings(run), word])
+            assert "was begun with statistics" in line and "allow_changes=true" in line
+            assert str(json.loads(finished.statistics.read_text())["mean"]) in line
+        assert snapshot(run) == before
+
+
+def test_the_file_of_statistics_may_move(finished: Any, stopped: Path, tmp_path: Path) -> None:
+    moved = shutil.copy(finished.statistics, tmp_path / "moved.json")
+    for run in (finished.run, stopped):
+        assert main(["pretrain", *finished.settings(run), f"statistics={moved}"]) == 0
+    weights = [
+        (r / "encoder" / "encoder.safetensors").read_bytes() for r in (finished.run, stopped)
+    ]
+    assert weights[0] == weights[1]
+
+
+def test_a_run_that_may_change_keeps_the_statistics_of_its_checkpoint(
+    finished: Any, stopped: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = [shifted(finished, tmp_path), "allow_changes=true"]
+    with caplog.at_level(logging.WARNING):
+        assert main(["pretrain", *finished.settings(stopped), *other]) == 0
+    assert "keeps its statistics" in caplog.text
+    assert mean_of(stopped) == mean_of(finished.run)
+    kept = json.loads((stopped / "statistics.json").read_text())
+    assert kept["mean"] == pytest.approx(mean_of(stopped), abs=1e-4)
+
+
+def test_runs_by_earlier_code_kept_no_statistics_and_go_on(
+    finished: Any, stopped: Path, tmp_path: Path
+) -> None:
+    (stopped / "statistics.json").unlink()
+    given = ["pretrain", *finished.settings(stopped), shifted(finished, tmp_path)]
+    assert main(given) == 0
+    assert mean_of(stopped) == mean_of(finished.run)
+    assert not (stopped / "statistics.json").exists(), "what it was begun with is not known"
+    assert main(given) == 0, "finished, too"
+
+
+def test_a_run_without_a_checkpoint_takes_the_statistics_of_now(
+    finished: Any, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "statistics.json").write_text('{"mean": 1, "std": 1}')
+    assert main(["pretrain", *finished.settings(run)]) == 0
+    assert mean_of(run) == mean_of(finished.run)
+    values = json.loads(finished.statistics.read_text())
+    kept = json.loads((run / "statistics.json").read_text())
+    assert kept == {"mean": values["mean"], "std": values["std"]}

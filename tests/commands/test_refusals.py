@@ -59,7 +59,8 @@ def test_settings_of_pretraining(
     run = tmp_path / "run"
     assert message in refuse(["pretrain", *packed.settings(run), override])
     written = [path.name for path in run.rglob("*")] if run.exists() else []
-    assert set(written) <= {"config.yaml", "metrics.jsonl", "tensorboard"}, written
+    harmless = {"config.yaml", "statistics.json", "metrics.jsonl", "tensorboard"}
+    assert set(written) <= harmless, written
 
 
 def test_a_refused_run_folder_can_be_used_once_mended(

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+import torch
 
 from audioinv.base.errors import UserError
 from audioinv.commands.evaluate import row_label
 from audioinv.tasks import modes
+from audioinv.tasks.features import FeatureCache
+from audioinv.tasks.labelled import Labelled
+from audioinv.tasks.learn import learn
+from audioinv.tasks.settings.adapt import AdaptConfig
+from tests.core.small_encoder import small_encoder, small_maps
 
 
 @pytest.mark.parametrize("name", [*modes.LEARNT, "search:evidence"])
@@ -50,6 +57,31 @@ def test_unknown_modes_are_explained(name: str) -> None:
     with pytest.raises(UserError, match=rf"fewshot\.modes.*'{name}'.*validation, episode"):
         modes.check(name, episodes=True)
     assert not modes.is_learnt(name) and modes.label(name) == name
+
+
+class Noted:
+    """Settings of adaptation that note which of them are read."""
+
+    def __init__(self, **given: Any) -> None:
+        self.values = {**vars(AdaptConfig()), **given}
+        self.read: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        self.read.add(name)
+        return self.values[name]
+
+
+@pytest.mark.parametrize(
+    "mode", ["fixed:all", *(m.name for m in modes.LEARNT.values() if m.of_tasks)]
+)
+def test_a_mode_reads_what_it_says(mode: str) -> None:
+    """By this it is known what an adaptation was made with."""
+    cache = FeatureCache(small_encoder(), small_maps(24), torch.empty(0))
+    rows = torch.arange(24)
+    data = Labelled(rows % 2, "classification", ["-", "+"], rows[:16], rows[16:])
+    settings: Any = Noted(epochs=2, anchor_clips=12, true_steps=1, evidence_steps=1)
+    learn(cache.encoder, cache, [data], mode, settings)
+    assert settings.read - {"labels_per_class", "readout", "l2"} == set(modes.reads(mode))
 
 
 def test_nothing_heavy_is_imported() -> None:

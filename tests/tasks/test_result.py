@@ -21,6 +21,7 @@ FULL = Result(
     curves=(Curve("", (0.0, 1.0), (0.5, 0.25)),), test_classes=("a", "b"), method="amortised",
     named="amortised", label="Amortised, soft descriptor", corpus="fsdd", encoder="00",
     command="audioinv evaluate", versions={"torch": "2"},
+    settings={"averaging.draws": [1, 2], "seed": 0},
 )  # fmt: skip
 OLDEST = {
     "task": "t", "method": "m", "mode": "soft", "label": "l", "metric": "accuracy", "value": 1,
@@ -51,6 +52,7 @@ def test_files_of_earlier_versions_lack_fields() -> None:
         ({"descriptor": [1, 2]}, "descriptor"),
         ({"curves": {"": {"x": [1, 2], "value": [1]}}}, "as many values as x"),
         ({"curves": {"": {"x": [1]}}}, "curves"),
+        ({"settings": [1]}, "settings"),
     ],
 )
 def test_broken_fields_are_named(changed: dict[str, Any], told: str) -> None:
