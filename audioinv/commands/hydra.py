@@ -104,7 +104,7 @@ def _refuse(command: str, config: Config, job: Sequence[str], config_dir: str | 
     if command in JUDGING:
         from audioinv.runs.settings import refuse_other_words
 
-        refuse_other_words(config, job)
+        refuse_other_words(config, job, config_dir)
 
 
 def _extra(options: argparse.Namespace) -> list[Any]:

@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, write_json
-from audioinv.conf.compose import given
+from audioinv.conf.compose import compose_config, given
 from audioinv.conf.help import shown
 from audioinv.conf.schema import OF_THE_RUN, Config
 from audioinv.runs.build import saved_config
@@ -72,11 +72,13 @@ def refuse_other_settings(run: Path, new: str, config: Config) -> bool:
     return False
 
 
-def refuse_other_words(config: Config, overrides: Sequence[str]) -> None:
+def refuse_other_words(
+    config: Config, overrides: Sequence[str], config_dir: str | None = None
+) -> None:
     """Refuses words about pre-training that say other than what the run was pre-trained with.
 
-    Those that say the same may be repeated, and what groups and experiments bring along is not
-    read. With `allow_changes` the log tells of them.
+    Those that say the same may be repeated, and of a group chosen all keys count. What methods and
+    experiments bring along does not. With `allow_changes` the log tells of differences.
 
     Raises:
         UserError: names the key, the value given, and the run's.
@@ -85,7 +87,8 @@ def refuse_other_words(config: Config, overrides: Sequence[str]) -> None:
     if not (words and config.run and (Path(config.run) / "config.yaml").exists()):
         return  # or the command says what is missing
     saved = saved_config(Path(config.run))
-    old, new = (OmegaConf.to_yaml(OmegaConf.structured(one)) for one in (saved, config))
+    both = saved, _with_method(saved.method, config, overrides, config_dir)
+    old, new = (OmegaConf.to_yaml(OmegaConf.structured(one)) for one in both)
     differing = [
         f"{key}={shown(after)} is given and {config.run} was pre-trained with {shown(before)}"
         for key, before, after in _differences(old, new, saved.method)
@@ -95,6 +98,18 @@ def refuse_other_words(config: Config, overrides: Sequence[str]) -> None:
         raise UserError(f"{'; '.join(differing)}; leave it out, or pre-train another run")
     for told in differing:
         log.warning("%s, which counts", told)
+
+
+def _with_method(
+    method: str, config: Config, overrides: Sequence[str], config_dir: str | None
+) -> Config:
+    """The settings as the run's own method has them, unless the words name one."""
+    if "method" in given(overrides):
+        return config
+    try:
+        return compose_config([*overrides, f"method={method}"], config_dir)
+    except UserError:  # it is of a folder of groups that is not given now
+        return config
 
 
 def refuse_other_shards(run: Path, key: str, config: Config) -> None:

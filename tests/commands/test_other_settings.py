@@ -75,7 +75,10 @@ def test_every_key_either_touches_pretraining_or_does_not(modality: str) -> None
 def test_settings_that_touch_pretraining_may_not_change(
     finished: Any, refuse: Refuse, word: str, told: str
 ) -> None:
-    assert told in refuse(["pretrain", *finished.settings(), word])
+    words = finished.settings()
+    if word == "trained=false":  # words about training would be refused beside it
+        words = [given for given in words if not given.startswith("pretrain.")]
+    assert told in refuse(["pretrain", *words, word])
 
 
 def test_what_is_set_for_the_method_itself_may_not(finished: Any, refuse: Refuse) -> None:
@@ -126,6 +129,16 @@ def test_words_that_change_no_run_or_are_not_of_it_pass(
     told = ["allow_changes=true", "pretrain.lr=3"]
     assert main(["measure", *finished.settings(), *told]) == 0
     assert "pretrain.lr=3.0 is given" in caplog.text
+
+
+def test_the_method_need_not_be_named_again(packed: Any, tmp_path: Path, refuse: Refuse) -> None:
+    """Its own settings are not the words', which are those of the table's other methods."""
+    settings = packed.settings(tmp_path / "simclr_s0")
+    assert main(["pretrain", *settings, "method=simclr", "pretrain.steps=1"]) == 0
+    words = [*settings, "pretrain.steps=1"]
+    assert main(["measure", *words]) == 0
+    line = refuse(["measure", *words, "conditioning=norm"])
+    assert "conditioning.name=norm" in line and "with none" in line
 
 
 def test_a_run_that_says_what_is_no_key_any_more(
