@@ -343,7 +343,7 @@ def test_equimod_and_cassle_as_released() -> None:
 
 
 def test_the_released_few_shot_protocol() -> None:
-    published = {"n_way": 5, "k_shot": 1, "n_query": 1, "n_tasks": 10000, "readouts": ["sgd"]}
+    published = {"n_way": 5, "k_shot": 1, "n_query": 1, "n_tasks": 10000}
     hold([], {f"fewshot_published.{key}": value for key, value in published.items()})
     assert (EPOCHS, RATE) == (20, 0.1)
     shares = PublishedFewShotConfig().class_split

@@ -13,7 +13,7 @@ class FrontendConfig(schema.FrontendConfig):
     """Waveform to log spectrum; see `audioinv.audio.frontend.Frontend`.
 
     Args:
-        name: log_mel, log_frequency or waveform; the group frontend sets it.
+        name: log_mel, log_mel_stft, log_frequency or waveform; the group frontend sets it.
         sample_rate: in Hz, that of the pack. clip_s: seconds of a training clip.
         n_fft: samples of a spectrum. hop: samples from one spectrum to the next.
         n_bins: filters, which are the rows of a map.

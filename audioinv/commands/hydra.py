@@ -6,9 +6,12 @@ import argparse
 import importlib
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from audioinv.conf.schema import Config
 
 from audioinv.commands.options import add_engine, engine
 
@@ -24,6 +27,8 @@ COMMANDS = {
     "export": "a plain network at one descriptor, as a torch.export program",
 }
 """Command -> what it does."""
+JUDGING = ("adapt", "evaluate", "measure", "embed", "export")
+"""Those whose run says how it was pre-trained."""
 
 
 def _add_descriptor(command: argparse.ArgumentParser) -> None:
@@ -67,24 +72,39 @@ def run(options: argparse.Namespace) -> None:
         UserError: a job that cannot be composed, before the first is run.
     """
     from audioinv.conf.compose import compose_config, sweep
-    from audioinv.conf.unread import refuse_unread
 
     jobs = sweep(options.overrides) if options.multirun else [options.overrides]
     if options.help:
         from audioinv.conf.help import describe_keys
+        from audioinv.conf.schema import OF_THE_RUN
 
-        print(options.help, describe_keys(jobs[0], options.config_dir), sep="\n", end="")
+        left_out = OF_THE_RUN if options.command in JUDGING else ()
+        keys = describe_keys(jobs[0], options.config_dir, left_out)
+        print(options.help, keys, sep="\n", end="")
         sys.exit(0)
     configs = [compose_config(job, options.config_dir) for job in jobs]
-    if options.command in ("pretrain", "profile"):
-        for job, config in zip(jobs, configs, strict=True):
-            refuse_unread(config, job, options.config_dir)
+    for job, config in zip(jobs, configs, strict=True):
+        _refuse(options.command, config, job, options.config_dir)
     command = importlib.import_module(f"audioinv.commands.{options.command}")
     extra = _extra(options)
     for number, (job, config) in enumerate(zip(jobs, configs, strict=True), 1):
         if options.multirun:
             logging.info("job %d of %d: %s", number, len(jobs), " ".join(job))
         command.main(config, *extra)
+
+
+def _refuse(command: str, config: Config, job: Sequence[str], config_dir: str | None) -> None:
+    """Refuses words to no effect on the command."""
+    from audioinv.conf.unread import refuse_unread, refuse_unread_by
+
+    if command in ("pretrain", "profile"):
+        refuse_unread(config, job, config_dir)
+    if command == "evaluate":
+        refuse_unread_by(config.protocol, config, job)
+    if command in JUDGING:
+        from audioinv.runs.settings import refuse_other_words
+
+        refuse_other_words(config, job, config_dir)
 
 
 def _extra(options: argparse.Namespace) -> list[Any]:

@@ -26,9 +26,19 @@ keys, their defaults {words}and what they mean:
 {keys}
 """
 
+FROM_THE_RUN = """\
+Not here: {names}.
+They are what the run was pre-trained with, as its config.yaml says.
+"""
 
-def describe_keys(overrides: Sequence[str], config_dir: str | None = None) -> str:
+
+def describe_keys(
+    overrides: Sequence[str], config_dir: str | None = None, of_the_run: Sequence[str] = ()
+) -> str:
     """The groups, and every key with what the overrides and the recipe's folder make of it.
+
+    Args:
+        of_the_run: groups and keys that are left out: the run says them.
 
     Raises:
         UserError: as `compose_config`.
@@ -36,19 +46,26 @@ def describe_keys(overrides: Sequence[str], config_dir: str | None = None) -> st
     composed = compose_keys(overrides, config_dir)
     groups = choices(overrides, config_dir)
     words = f"under {' '.join(overrides)} " if overrides else ""
-    names = [_entry(f"{group}=", ", ".join(offered)) for group, offered in groups.items()]
-    return ABOUT.format(groups="\n".join(names), words=words, keys="\n".join(key_lines(composed)))
+    names = [
+        _entry(f"{group}=", ", ".join(offered))
+        for group, offered in groups.items()
+        if group not in of_the_run
+    ]
+    keys = key_lines(composed, of_the_run)
+    text = ABOUT.format(groups="\n".join(names), words=words, keys="\n".join(keys))
+    return text + FROM_THE_RUN.format(names=", ".join(of_the_run)) if of_the_run else text
 
 
-def key_lines(composed: DictConfig) -> list[str]:
+def key_lines(composed: DictConfig, left_out: Sequence[str] = ()) -> list[str]:
     """An entry a key: KEY=VALUE as it can be given, the method's own if it has one, and what it
-    means."""
+    means; but for the groups and keys that are left out."""
     schema = registered(composed.modality).schema
     plain: Any = OmegaConf.to_container(composed, resolve=False)
     plain["pretrain"] |= plain["method_pretrain"].get(plain["method"], {})
     return [
         _entry(f"{name}={shown(_at(plain, name))}", key.meaning)
         for name, key in keys_of(schema).items()
+        if name.partition(".")[0] not in left_out
     ]
 
 

@@ -22,6 +22,12 @@ from audioinv.tasks.settings.protocols import (
 )
 from audioinv.training.config import PretrainConfig
 
+OF_THE_RUN = (
+    *("frontend", "bank", "backbone", "conditioning", "pretrain"),
+    *("init_weights", "trained", "method_pretrain"),
+)
+"""Keys, and groups of them, that pre-training alone reads; later commands read them of the run."""
+
 
 @dataclass
 class FrontendConfig:
@@ -92,7 +98,8 @@ class ConditioningConfig:
         bases: of hyper: how many a weight has.
         embedding: of hyper: size of the descriptor's embedding, one a block.
         rank: of hyper: 0 for full bases, or that of light ones.
-        scale: of hyper, norm and prompt: size of the modulation at the start.
+        scale: of hyper, norm and prompt: size of the modulation at the start; that of start=paper
+            is its own, whatever this is.
         signed: of hyper and prompt: embed 2 i - 1 instead of i.
         gain: of hyper with a rank above 0: how much faster its bases are moved.
         hidden: of norm: units of its MLP.

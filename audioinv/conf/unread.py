@@ -20,6 +20,10 @@ from audioinv.conf.schema import Config
 
 log = logging.getLogger(__name__)
 Values = Mapping[str, Any]
+WITH_SETTINGS = (
+    *("knn", "fewshot", "fewshot_published", "factors", "finetune", "averaging", "robustness"),
+)
+"""Protocols that have settings, by their names."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ def _chosen(keys: str, name: str, *values: str) -> Condition:
 
 def _not(keys: str, name: str, *values: Any) -> Condition:
     """`keys` are read where the key `name` has none of the `values`."""
-    told = f"a {name} other than {' or '.join(map(str, values))}"
+    told = f"a {name} other than {' or '.join(map(shown, values))}"
     return Condition(keys, told, lambda config: config[name] not in values)
 
 
@@ -53,10 +57,22 @@ def _of_conditionings(keys: str, *names: str) -> Condition:
     return Condition(keys, told, lambda config: config["conditioning.name"] not in others)
 
 
+def _has_hidden(config: Values) -> bool:
+    """Whether a projector, or the second one of MoCo-v3, has hidden layers."""
+    several = config["pretrain.projector_layers"] > 1
+    v3 = config["pretrain.objective"] == "moco_v3"
+    return config["pretrain.projector"] != "none" and (several or v3)
+
+
 CONDITIONS = (
     _of_conditionings(r"conditioning\.(bases|embedding|rank|gain)", "hyper"),
     _of_conditionings(r"conditioning\.signed", "hyper", "prompt"),
     _of_conditionings(r"conditioning\.scale", "hyper", "norm", "prompt"),
+    Condition(
+        r"conditioning\.scale",
+        "a conditioning.start other than paper, which has its own",
+        lambda c: c["conditioning.name"] == "norm" or c["conditioning.start"] != "paper",
+    ),
     _of_conditionings(r"conditioning\.start", "hyper", "prompt"),
     _of_conditionings(r"conditioning\.hidden", "norm"),
     _of_conditionings(r"conditioning\.mlps", "prompt"),
@@ -65,16 +81,32 @@ CONDITIONS = (
     _not(r"backbone\.options\..*", "backbone.name", "statistics"),
     _not(r"backbone\.options\.(?!parts\b).*", "backbone.name", "concat"),
     _not(r"backbone\.options\.(?!(module|weights)\b).*", "backbone.name", "hear"),
-    _not(r"frontend\.(n_bins|min_hz|max_hz|floor_db)", "frontend.name", "waveform"),
+    _not(r"frontend\.(n_fft|hop|n_bins|min_hz|max_hz|floor_db)", "frontend.name", "waveform"),
     _not(r"frontend\.short_clips", "frontend.name", "sonograph"),
-    _not(r"on_error", "shards", None),
+    Condition("on_error", "shards= given", lambda config: config["shards"] is not None),
+    Condition(
+        r"pretrain\.(?!corners\b).*",  # the corners are read by adapt and evaluate, too
+        "trained=true",
+        lambda config: config["trained"],
+    ),
     _chosen(r"pretrain\.queue_size", "pretrain.objective", "moco_v2"),
     _chosen(r"pretrain\.momentum", "pretrain.objective", "moco_v2", "moco_v3"),
-    _not(r"pretrain\.projector_(layers|dim|norm|batch_norm)", "pretrain.projector", "none"),
+    _not(r"pretrain\.projector_(layers|norm|batch_norm)", "pretrain.projector", "none"),
+    Condition(
+        r"pretrain\.projector_dim",
+        "a pretrain.projector other than none or pretrain.predict=embeddings",
+        lambda c: c["pretrain.projector"] != "none" or c["pretrain.predict"] == "embeddings",
+    ),
     Condition(
         r"pretrain\.projector_hidden",
-        "a pretrain.projector or pretrain.predict other than none",
-        lambda c: (c["pretrain.projector"], c["pretrain.predict"]) != ("none", "none"),
+        "a pretrain.projector with pretrain.projector_layers above 1, "
+        "or pretrain.predict=differences or embeddings",
+        lambda c: _has_hidden(c) or c["pretrain.predict"] in ("differences", "embeddings"),
+    ),
+    Condition(
+        r"pretrain\.projector_batch_norm",
+        "a pretrain.projector with pretrain.projector_layers above 1",
+        _has_hidden,
     ),
     _not(r"pretrain\.predict_weight", "pretrain.predict", "none"),
     _chosen(r"pretrain\.predict_temperature", "pretrain.predict", "embeddings"),
@@ -103,6 +135,30 @@ def refuse_unread(config: Config, overrides: Sequence[str], config_dir: str | No
             if not _is_the_method_s(condition, overrides, config_dir):
                 raise UserError(f"{told}; leave it out, or give that")
             log.warning("%s, which method=%s has not", told, config.method)
+
+
+def refuse_unread_by(protocol: str, config: Config, overrides: Sequence[str]) -> None:
+    """Refuses what a protocol has fixed, and says which words are for other protocols.
+
+    These are not refused: a recipe gives the same words whatever it judges by.
+
+    Raises:
+        UserError: layers are asked for that the protocol does not take.
+    """
+    values, words = _values(config), given(overrides)
+    asked = config.features.layers if "features.layers" in words else "last"
+    if protocol == "fewshot_published" and asked != "last":
+        raise UserError(
+            f"features.layers={asked} is read by other protocols: fewshot_published takes last, as "
+            "published; leave it out, or give protocol=fewshot"
+        )
+    for key in words:
+        reader = key.partition(".")[0]
+        if reader in WITH_SETTINGS and reader != protocol:
+            log.warning(
+                "%s=%s is read only by protocol=%s, and this is protocol=%s",
+                key, shown(values.get(key)), reader, protocol,
+            )  # fmt: skip
 
 
 def _is_the_method_s(

@@ -231,7 +231,7 @@ def check_distinct(results: list[Result]) -> None:
         if key in seen:
             raise UserError(
                 f"{result.path} and {seen[key]} are both '{result.label}' on {result.task} with "
-                f"seed {result.seed}; give one another label by evaluating its run again with "
-                "label=NAME, or remove one"
+                f"seed {result.seed}; give one another label by evaluating its run again, all its "
+                "tasks by every protocol that it has results of, with label=NAME, or remove one"
             )
         seen[key] = result.path

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from inspect import signature
 from pathlib import Path
 from typing import Any, cast
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 from yaml import YAMLError  # type: ignore[import-untyped]
@@ -25,6 +26,8 @@ from audioinv.data.pack import Pack, open_pack
 from audioinv.data.shards import open_shards
 from audioinv.tasks import modes
 
+GONE = ("fewshot_published.readouts", "fewshot_published.inverse_l2")
+"""Keys that config.yaml of older runs may have, and nothing read."""
 log = logging.getLogger(__name__)
 
 
@@ -187,12 +190,21 @@ def saved_config(run: Path) -> Config:
     """
     path = run / "config.yaml"
     try:
-        loaded = OmegaConf.load(path)
+        loaded = _without(OmegaConf.load(path), GONE)
         schema = registered(str(OmegaConf.select(loaded, "modality", default="audio"))).schema
         saved = OmegaConf.merge(OmegaConf.structured(schema), loaded)
         return cast(Config, OmegaConf.to_object(saved))
     except (OSError, OmegaConfBaseException, YAMLError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
+
+
+def _without(loaded: Any, keys: Sequence[str]) -> Any:
+    """What was loaded, without these keys."""
+    for section, _, name in (key.rpartition(".") for key in keys):
+        found = OmegaConf.select(loaded, section)
+        if isinstance(found, DictConfig):
+            found.pop(name, None)
+    return loaded
 
 
 def is_amortised(config: Config) -> bool:

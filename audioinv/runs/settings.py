@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +12,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, write_json
-from audioinv.conf.schema import Config
+from audioinv.conf.compose import compose_config, given
+from audioinv.conf.help import shown
+from audioinv.conf.schema import OF_THE_RUN, Config
 from audioinv.runs.build import saved_config, statistics_of
 from audioinv.training.config import PretrainConfig
 
@@ -105,6 +108,46 @@ def refuse_other_statistics(run: Path, config: Config) -> None:
     log.warning("%s keeps its statistics %s, not those of %s", run, before, config.statistics)
 
 
+def refuse_other_words(
+    config: Config, overrides: Sequence[str], config_dir: str | None = None
+) -> None:
+    """Refuses words about pre-training that say other than what the run was pre-trained with.
+
+    Those that say the same may be repeated, and of a group chosen all keys count. What methods and
+    experiments bring along does not. With `allow_changes` the log tells of differences.
+
+    Raises:
+        UserError: names the key, the value given, and the run's.
+    """
+    words = [word for word in given(overrides) if word.partition(".")[0] in OF_THE_RUN]
+    if not (words and config.run and (Path(config.run) / "config.yaml").exists()):
+        return  # or the command says what is missing
+    saved = saved_config(Path(config.run))
+    both = saved, _with_method(saved.method, config, overrides, config_dir)
+    old, new = (OmegaConf.to_yaml(OmegaConf.structured(one)) for one in both)
+    differing = [
+        f"{key}={shown(after)} is given and {config.run} was pre-trained with {shown(before)}"
+        for key, before, after in _differences(old, new, saved.method)
+        if reads(key) and any(f"{key}.".startswith(f"{word}.") for word in words)
+    ]
+    if differing and not config.allow_changes:
+        raise UserError(f"{'; '.join(differing)}; leave it out, or pre-train another run")
+    for told in differing:
+        log.warning("%s, which counts", told)
+
+
+def _with_method(
+    method: str, config: Config, overrides: Sequence[str], config_dir: str | None
+) -> Config:
+    """The settings as the run's own method has them, unless the words name one."""
+    if "method" in given(overrides):
+        return config
+    try:
+        return compose_config([*overrides, f"method={method}"], config_dir)
+    except UserError:  # it is of a folder of groups that is not given now
+        return config
+
+
 def refuse_other_shards(run: Path, key: str, config: Config) -> None:
     """Keeps in shards.json what the shards held when `run` was begun: other clips, other steps.
 
@@ -122,16 +165,14 @@ def refuse_other_shards(run: Path, key: str, config: Config) -> None:
     write_json(path, {"key": key})
 
 
-def _differences(old: str, new: str, method: str) -> list[tuple[str, str, str]]:
+def _differences(old: str, new: str, method: str) -> list[tuple[str, object, object]]:
     """Key, value before and value after, of the settings (YAML) that are not the same."""
-    before, after = (
-        {name: str(value) for name, value in _flat(_of_method(text, method))} for text in (old, new)
-    )
+    before, after = (dict(_flat(_of_method(text, method))) for text in (old, new))
     names = sorted(before.keys() | after.keys())
     return [
         (n, before.get(n, "nothing"), after.get(n, "nothing"))
         for n in names
-        if before.get(n) != after.get(n)
+        if str(before.get(n, "nothing")) != str(after.get(n, "nothing"))
     ]
 
 

@@ -20,7 +20,7 @@ from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator
 from audioinv.tasks.evidence import evidence_on_grid
 from audioinv.tasks.features import first_windows
-from audioinv.tasks.settings.fewshot import FewShotConfig
+from audioinv.tasks.settings.fewshot import EpisodeConfig
 
 READOUTS = ("centroid", "logistic", "sgd")
 CHUNK = 500
@@ -62,7 +62,7 @@ def split_classes(n_classes: int, shares: list[float], seed: int) -> list[Tensor
     return [order[:first], order[first:second], order[second:]]
 
 
-def draw_episodes(labels: Tensor, classes: Tensor, config: FewShotConfig, seed: int) -> Episodes:
+def draw_episodes(labels: Tensor, classes: Tensor, config: EpisodeConfig, seed: int) -> Episodes:
     """Episodes over the clips of `classes`, drawn without replacement within an episode.
 
     Args:
@@ -126,9 +126,12 @@ class Windows:
 
 
 def episode_accuracies(
-    windows: Windows, episodes: Episodes, readout: str, config: FewShotConfig, seed: int
+    windows: Windows, episodes: Episodes, readout: str, seed: int, inverse_l2: float = 1.0
 ) -> Tensor:
     """Accuracy over its queries of each episode, (T,).
+
+    Args:
+        inverse_l2: of the readout logistic.
 
     Raises:
         UserError: an unknown readout.
@@ -146,7 +149,7 @@ def episode_accuracies(
         elif readout == "sgd":
             scores = sgd_scores(support, flat, sgd_orders(support, shuffle))
         else:
-            scores = logistic_scores(support, flat, config.inverse_l2)
+            scores = logistic_scores(support, flat, inverse_l2)
         parts.append(_vote(scores.unflatten(1, there.shape[1:]), there, part.query.shape[1:]))
     return torch.cat(parts)
 

@@ -27,7 +27,7 @@ class PretrainConfig:
         queue_size: keys a corner, of moco_v2; a multiple of the batch over all processes.
         projector: none, shared, per_descriptor, conditioned, or parameters (CASSLE).
         projector_layers: linear layers; MoCo-v3 has 3 on a ViT.
-        projector_hidden, projector_dim: units of its hidden layers, and of its output.
+        projector_hidden: units of its hidden layers. projector_dim: units of its output.
         projector_norm: end in a BatchNorm without scale and offset, as InvCLR's critic; with
             moco_v3 it always does.
         projector_batch_norm: a BatchNorm between layers; MoCo-v2 has none.

@@ -17,6 +17,7 @@ from audioinv.audio.sonograph import SONOGRAPH
 from audioinv.audio.synthesis import FACTORS as OF_SYNTHESIS
 from audioinv.audio.synthesis import PLACED as FACTORS
 from audioinv.audio.synthesis import Sonograph
+from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator
 from audioinv.cli import main
 from audioinv.data.factors import draw, redraws
@@ -149,3 +150,11 @@ def test_the_report_plays_tones_before_and_after(world: Path) -> None:
     pack = open_pack(world / "pack")
     x = modality_of("sonograph").clips(encoder.frontend, pack, [0, 1])
     assert encoder.at(encoder.space.all_on())(x).shape == (2, 16)
+
+
+def test_a_level_of_tones_is_read_and_fused_views_are_refused() -> None:
+    x = drawn(4)
+    maps = [Sonograph(**OPTIONS, normalise=how)(x) for how in ("none", "clip")]
+    assert not torch.allclose(*maps, atol=0.1)
+    with pytest.raises(UserError, match=r"frontend\.views=waveform"):
+        Sonograph(**OPTIONS, views="fused").training_bank(SONOGRAPH.bank(names=["level"]))

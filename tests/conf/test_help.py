@@ -169,6 +169,29 @@ def test_help_needs_no_other_word_and_minds_a_sweep(capsys: pytest.CaptureFixtur
     assert "  seed=1 " in help_of(capsys, "pretrain", "-m", "seed=1,2", "-h")
 
 
+@pytest.mark.parametrize("command", ["adapt", "evaluate", "measure", "embed", "export"])
+def test_what_the_run_says_is_not_in_the_help_of_later_commands(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    text = help_of(capsys, command, "--help")
+    left_out = r"(frontend|bank|backbone|conditioning|pretrain|method_pretrain)[.=]|trained=|init_w"
+    assert not re.search(rf"^  ({left_out})", text, re.MULTILINE)
+    assert "features.layers=last" in text and "  method=" in text and "  seed=0 " in text
+    assert "config.yaml" in text.splitlines()[-1]
+    assert "config.yaml" not in help_of(capsys, "pretrain", "--help")
+
+
+def test_every_key_has_its_own_meaning_and_values(capsys: pytest.CaptureFixture[str]) -> None:
+    known = keys_of(registered("audio").schema)
+    hidden, dim = (known[f"pretrain.projector_{name}"].meaning for name in ("hidden", "dim"))
+    assert "hidden" in hidden and "output" not in hidden
+    assert "output" in dim and "hidden" not in dim
+    for name in registered("audio").frontends:
+        assert re.search(rf"\b{name}\b", known["frontend.name"].meaning), name
+    assert "start=paper" in known["conditioning.scale"].meaning
+    assert not {"fewshot_published.readouts", "fewshot_published.inverse_l2"} & known.keys()
+
+
 def test_help_with_a_mistyped_word_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["pretrain", "--help", "seeed=3"]) == 2
     assert "seeed" in capsys.readouterr().err

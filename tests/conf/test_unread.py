@@ -14,11 +14,12 @@ from audioinv.base.errors import UserError
 from audioinv.cli import main
 from audioinv.conf.compose import compose_config
 from audioinv.conf.keys import keys_of
-from audioinv.conf.schema import ConditioningConfig
-from audioinv.conf.unread import CONDITIONS, refuse_unread
+from audioinv.conf.schema import ConditioningConfig, Config
+from audioinv.conf.unread import CONDITIONS, WITH_SETTINGS, refuse_unread, refuse_unread_by
 from audioinv.core.backbone import OTHERS
 from audioinv.core.conditioning import CONDITIONINGS
 from audioinv.data.modality import known_modalities, registered
+from audioinv.tasks.protocols import PROTOCOLS
 
 MODALITIES = [modality.name for modality in known_modalities()]
 
@@ -36,7 +37,19 @@ UNREAD = [
     (["backbone.name=concat", "backbone.options.module=m"], "options.module=m", "concat"),
     (["frontend=waveform", "frontend.n_bins=12"], "frontend.n_bins=12", "waveform"),
     (["modality=sonograph", "frontend.short_clips=repeat"], "short_clips=repeat", "sonograph"),
-    (["on_error=skip"], "on_error=skip", "shards"),
+    (["on_error=skip"], "on_error=skip", "only with shards= given"),
+    (["frontend=waveform", "frontend.n_fft=512"], "frontend.n_fft=512", "waveform"),
+    (["frontend=waveform", "frontend.hop=256"], "frontend.hop=256", "waveform"),
+    (["conditioning=hyper_paper", "conditioning.scale=2"], "scale=2.0", "start other than paper"),
+    (["conditioning=prompt_paper", "conditioning.scale=2"], "scale=2.0", "start other than paper"),
+    (["trained=false", "pretrain.lr=3"], "pretrain.lr=3.0", "trained=true"),
+    (["trained=false", "pretrain.penalty_on=[fade]"], "penalty_on=[fade]", "trained=true"),
+    (["pretrain.projector_layers=1", "pretrain.projector_hidden=8"], "projector_hidden=8",
+     "projector_layers above 1"),
+    (["pretrain.projector_layers=1", "pretrain.projector_batch_norm=false"],
+     "projector_batch_norm=false", "projector_layers above 1"),
+    (["pretrain.projector=none", "pretrain.predict=applied", "pretrain.projector_hidden=8"],
+     "projector_hidden=8", "predict=differences"),
     (["pretrain.queue_size=64"], "queue_size=64", "objective=moco_v2"),
     (["pretrain.objective=moco_v3", "pretrain.queue_size=64"], "queue_size=64", "moco_v2"),
     (["pretrain.momentum=0.5"], "momentum=0.5", "moco_v2 or pretrain.objective=moco_v3"),
@@ -69,8 +82,23 @@ def test_what_nothing_reads_is_refused(words: list[str], key: str, reader: str) 
         ["frontend=waveform", "frontend.clip_s=2", "frontend.short_clips=repeat"],
         ["modality=sonograph", "frontend.n_bins=32"],
         ["shards=a.tar", "on_error=skip"],
+        ["conditioning=norm", "conditioning.scale=2"],
+        ["conditioning=hyper", "conditioning.scale=2"],
+        ["trained=false", "pretrain.corners=all"],  # which the commands after it read
+        ["pretrain.projector_layers=1", "pretrain.projector_dim=8"],
+        [
+            "pretrain.objective=moco_v3",
+            "pretrain.projector_layers=1",
+            "pretrain.projector_hidden=8",
+        ],
+        [
+            "pretrain.projector_layers=1",
+            "pretrain.predict=differences",
+            "pretrain.projector_hidden=8",
+        ],
+        ["pretrain.projector=none", "pretrain.predict=embeddings", "pretrain.projector_dim=8"],
         ["pretrain.objective=moco_v2", "pretrain.queue_size=64", "pretrain.momentum=0.5"],
-        ["pretrain.projector=none", "pretrain.predict=applied", "pretrain.projector_hidden=8"],
+        ["pretrain.projector=none", "pretrain.predict=differences", "pretrain.projector_hidden=8"],
         ["method=invclr", "pretrain.penalty_draws=3"],
         ["method=amortised", "method_pretrain.amortised.penalty=1", "pretrain.penalty_draws=3"],
         ["pretrain.not_finite=skip", "pretrain.skip_limit=3"],
@@ -91,6 +119,7 @@ def test_what_is_read_or_comes_along_is_not(
     [
         (["method=simclr", "conditioning.rank=4"], "conditioning.rank=4"),
         (["method=logmel", "backbone.width=0.5"], "backbone.width=0.5"),
+        (["method=random", "pretrain.lr=3"], "pretrain.lr=3.0"),
         (["method=hear", "backbone.options.module=m", "frontend.n_bins=9"], "frontend.n_bins=9"),
     ],
 )
@@ -109,6 +138,7 @@ def test_every_option_of_a_conditioning_is_known() -> None:
             continue
         for name, kind in CONDITIONINGS.items():
             values = {"conditioning.name": name, "conditioning.rank": 1}
+            values["conditioning.start"] = "scaled"
             rules = [c for c in CONDITIONS if re.fullmatch(c.keys, f"conditioning.{option}")]
             read = all(condition.holds(values) for condition in rules)
             assert read == (option in inspect.signature(kind).parameters), (option, name)
@@ -138,3 +168,25 @@ def test_the_commands_refuse_before_anything_is_made(
     assert main([command, *words]) == 2
     assert "conditioning.rank=4 is read only with" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_protocols_with_settings_are_known() -> None:
+    assert set(WITH_SETTINGS) == {name for name in PROTOCOLS if name in vars(Config())}
+
+
+def test_words_of_another_protocol_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    words = ["protocol=fewshot_published", "fewshot_published.n_way=3", "fewshot.n_tasks=50"]
+    with caplog.at_level(logging.WARNING):
+        refuse_unread_by("fewshot_published", compose_config(words), words)
+    (told,) = caplog.messages
+    assert "fewshot.n_tasks=50 " in told and "protocol=fewshot," in told
+    assert told.endswith("protocol=fewshot_published")
+
+
+def test_published_rows_are_of_the_last_layer_whatever_is_asked() -> None:
+    """Asked for by a word: what an experiment says is for other protocols, too."""
+    words = ["protocol=fewshot_published", "features.layers=all"]
+    with pytest.raises(UserError, match=r"features\.layers=all.*takes last.*protocol=fewshot"):
+        refuse_unread_by("fewshot_published", compose_config(words), words)
+    refuse_unread_by("fewshot_published", compose_config(words), words[:1])
+    refuse_unread_by("fewshot", compose_config(words), words)

@@ -186,7 +186,7 @@ def test_join_refuses_the_same_row_twice(make: Make) -> None:
     """Else a row of two experiments would be averaged as if it were of two seeds."""
     one = make("one", "a", "digit", 0.5, corpus="fsdd")
     two = make("two", "a", "digit", 0.6, corpus="fsdd")
-    with pytest.raises(UserError, match=r"'a'.*digit.*seed 0.*label=NAME"):
+    with pytest.raises(UserError, match=r"'a'.*digit.*seed 0.*every protocol.*label=NAME"):
         join([one, two])
 
 

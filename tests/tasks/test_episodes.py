@@ -15,7 +15,6 @@ from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator
 from audioinv.tasks.episodes import (
     Episodes,
-    FewShotConfig,
     Windows,
     best_corner_of_episodes,
     draw_episodes,
@@ -28,6 +27,7 @@ from audioinv.tasks.episodes import (
     support_evidence,
 )
 from audioinv.tasks.evidence import best_noise, kernel
+from audioinv.tasks.settings.fewshot import FewShotConfig
 
 LABELS = torch.arange(12).repeat_interleave(9)
 
@@ -72,7 +72,7 @@ def test_every_class_and_clip_comes_up_equally_often() -> None:
 def test_centroids_are_scikit_learns_exactly(k_shot: int) -> None:
     x, config = features(), FewShotConfig(k_shot=k_shot, n_query=2, n_tasks=200)
     episodes = draw_episodes(LABELS, torch.arange(12), config, 1)
-    ours = episode_accuracies(one_window(x), episodes, "centroid", config, 0)
+    ours = episode_accuracies(one_window(x), episodes, "centroid", 0)
     truth = np.repeat(np.arange(5), k_shot), np.repeat(np.arange(5), 2)
     for k in range(200):
         model = NearestCentroid().fit(x[episodes.support[k].flatten()].numpy(), truth[0])
@@ -123,7 +123,7 @@ def test_sgd_scores_are_scikit_learns(n_way: int, k_shot: int, scale: float) -> 
 def test_shuffled_sgd_reads_out_what_scikit_learns_does() -> None:
     x, config = features(), FewShotConfig(n_tasks=300)
     episodes = draw_episodes(LABELS, torch.arange(12), config, 3)
-    ours = episode_accuracies(one_window(x), episodes, "sgd", config, 0)
+    ours = episode_accuracies(one_window(x), episodes, "sgd", 0)
     theirs = []
     for support, query in zip(episodes.support.flatten(1), episodes.query.flatten(1), strict=True):
         model = SGDClassifier(**RELEASED, random_state=0).fit(x[support].numpy(), np.arange(5))
@@ -142,8 +142,7 @@ def test_the_windows_of_a_query_vote() -> None:
     query = torch.tensor([[4.9], [4.9], [9.9], [10.0]])
     windows = Windows.of(torch.cat([support, query]), torch.tensor([0, 1, 2, 2, 2, 3]))
     episodes = Episodes(torch.tensor([[[0], [1]]]), torch.tensor([[[2], [3]]]))
-    config = FewShotConfig(n_way=2, n_tasks=1)
-    assert float(episode_accuracies(windows, episodes, "centroid", config, 0)) == 1.0
+    assert float(episode_accuracies(windows, episodes, "centroid", 0)) == 1.0
 
 
 def test_a_random_window_supports() -> None:
@@ -200,7 +199,7 @@ def test_an_unknown_readout() -> None:
     config = FewShotConfig(n_tasks=2)
     episodes = draw_episodes(LABELS, torch.arange(12), config, 0)
     with pytest.raises(UserError, match=r"fewshot\.readouts.*'svm'.*centroid.*logistic"):
-        episode_accuracies(one_window(features()), episodes, "svm", config, 0)
+        episode_accuracies(one_window(features()), episodes, "svm", 0)
 
 
 def test_the_interval_covers_the_mean_of_many_episodes() -> None:

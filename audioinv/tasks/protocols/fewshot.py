@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
@@ -23,7 +24,6 @@ from audioinv.tasks import modes
 from audioinv.tasks.adapt import Mixture, choose
 from audioinv.tasks.episodes import (
     Episodes,
-    FewShotConfig,
     Windows,
     best_corner_of_episodes,
     draw_episodes,
@@ -36,6 +36,7 @@ from audioinv.tasks.folds import task_targets
 from audioinv.tasks.labelled import Labelled
 from audioinv.tasks.protocols import Context, Row, Rows
 from audioinv.tasks.result import Result
+from audioinv.tasks.settings.fewshot import EpisodeConfig, FewShotConfig
 
 log = logging.getLogger(__name__)
 N_CHOOSING = 500
@@ -44,10 +45,12 @@ N_CHOOSING = 500
 
 def rows(context: Context, settings: FewShotConfig) -> Rows:
     """One row for each classification task, mode and readout."""
-    return rows_of(context, settings, EpisodesOf)
+    return rows_of(context, settings, EpisodesOf, settings.readouts)
 
 
-def rows_of(context: Context, settings: FewShotConfig, kind: type[EpisodesOf]) -> Rows:
+def rows_of(
+    context: Context, settings: EpisodeConfig, kind: type[EpisodesOf], readouts: Sequence[str]
+) -> Rows:
     """One row for each classification task, mode and readout, by episodes of a kind.
 
     A task without classes enough for such episodes is left out with a warning, unless it was chosen
@@ -70,7 +73,7 @@ def rows_of(context: Context, settings: FewShotConfig, kind: type[EpisodesOf]) -
             continue
         for mode in wanted:
             features = lru_cache(maxsize=1)(partial(episodes.features, mode))
-            for readout in settings.readouts:
+            for readout in readouts:
                 name = f"{kind.protocol}_{settings.n_way}way_{settings.k_shot}shot_{readout}"
                 yield Row(task.name, mode, name, partial(episodes.row, mode, readout, features))
 
@@ -88,7 +91,7 @@ class EpisodesOf:
     protocol = "fewshot"
     version = "v1"
 
-    def __init__(self, context: Context, task: Task, settings: FewShotConfig) -> None:
+    def __init__(self, context: Context, task: Task, settings: EpisodeConfig) -> None:
         self.context = context
         self.task = task
         self.settings = settings
@@ -99,7 +102,7 @@ class EpisodesOf:
         known = torch.tensor(training_rows(context.pack))
         self.known = known
 
-    def draw(self, clips: list[int], classes: Tensor, settings: FewShotConfig) -> Episodes:
+    def draw(self, clips: list[int], classes: Tensor, settings: EpisodeConfig) -> Episodes:
         """Episodes over some of the clips."""
         allowed = torch.full_like(self.labels, -1)
         allowed[clips] = self.labels[clips]
@@ -145,10 +148,15 @@ class EpisodesOf:
         windows = Windows.of(self.judged(cache, mixture), cache.owner)
 
         def accuracies(readout: str) -> tuple[Tensor, Tensor, float]:
-            scores = episode_accuracies(windows, self.episodes, readout, self.settings, self.seed)
-            return scores, mixture.reported, seconds
+            return self.accuracies(windows, self.episodes, readout), mixture.reported, seconds
 
         return accuracies
+
+    def accuracies(self, windows: Windows, episodes: Episodes, readout: str) -> Tensor:
+        """Accuracy of each of T episodes, (T,)."""
+        own = self.settings
+        inverse_l2 = own.inverse_l2 if isinstance(own, FewShotConfig) else 1.0
+        return episode_accuracies(windows, episodes, readout, self.seed, inverse_l2)
 
     def learn(self, mode: str, cache: FeatureCache) -> Mixture:
         """The descriptor of the whole task, from clips of its training classes only."""
@@ -186,8 +194,7 @@ class EpisodesOf:
         def value(corner: Tensor) -> float:
             single = Mixture.single(corner)
             windows = Windows.of(self.standardised(cache, single), cache.owner)
-            scores = episode_accuracies(windows, episodes, "centroid", settings, self.seed)
-            return float(scores.mean())
+            return float(self.accuracies(windows, episodes, "centroid").mean())
 
         return Mixture.single(max(self.context.encoder.space.corners, key=value))
 
@@ -204,11 +211,6 @@ class EpisodesOf:
         for corner in which.unique().tolist():
             mine = which == corner
             judged = self.judged(cache, Mixture.single(corners[corner]))
-            accuracies[mine] = episode_accuracies(
-                Windows.of(judged, cache.owner),
-                self.episodes.take(mine),
-                readout,
-                self.settings,
-                self.seed,
-            )
+            windows_of = Windows.of(judged, cache.owner)
+            accuracies[mine] = self.accuracies(windows_of, self.episodes.take(mine), readout)
         return accuracies, corners[which].float().mean(0), seconds

@@ -10,7 +10,7 @@ class FeatureConfig:
     """What a clip's feature is made of; every method of a table shares it.
 
     Args:
-        layers: last, or all, from each stage of the network.
+        layers: last, or all, from each stage of the network; fewshot_published takes the last.
         hop_s: seconds between the windows of a clip longer than the front end's; 0 takes the first
             window alone.
         pool: mean or max over a clip's windows.
