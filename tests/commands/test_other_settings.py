@@ -221,8 +221,8 @@ def test_the_method_need_not_be_named_again(packed: Any, tmp_path: Path, refuse:
     assert main(["pretrain", *settings, "method=simclr", "pretrain.steps=1"]) == 0
     words = [*settings, "pretrain.steps=1"]
     assert main(["measure", *words]) == 0
-    line = refuse(["measure", *words, "conditioning=norm"])
-    assert "conditioning.name=norm" in line and "with none" in line
+    line = refuse(["measure", *words, "backbone.width=2"])
+    assert "backbone.width=2.0" in line and "conditioning" not in line
 
 
 def test_a_run_that_says_what_is_no_key_any_more(
