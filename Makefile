@@ -17,7 +17,7 @@ demo: $(INSTALLED)  ## run the demo recipe: pre-train, adapt, evaluate, report
 	recipes/demo/ssl1/run.sh
 
 test: $(INSTALLED)  ## run the tests, except the slow ones
-	$(BIN)/python -m pytest -m "not slow and not distributed and not faults"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not distributed and not faults"
 
 test-slow: $(INSTALLED)  ## run the slow tests
 	$(BIN)/python -m pytest -m slow

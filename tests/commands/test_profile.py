@@ -33,7 +33,7 @@ def test_table_and_json_of_the_users_own_settings(
         assert f"| {part} | {value['ms']:.1f} | {value['share']:.1%} |" in printed
         assert value["ms"] > 0 and 0 <= value["share"] < 1
     assert sum(value["share"] for value in found["parts"].values()) == pytest.approx(1, abs=1e-3)
-    assert found["hardware"] and found["command"].startswith("audioinv ")
+    assert found["hardware"] and found["command"].startswith("audioinv")
     assert sorted(packed.folder.rglob("*")) == before
 
 
