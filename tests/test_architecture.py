@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
-
-import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGES = ("audioinv", "vision")
@@ -75,6 +73,7 @@ def floor_of(module: str) -> int | None:
     return None
 
 
+@cache
 def reached(module: str, ahead: bool = False) -> set[str]:
     """What importing a module imports, through others too, whenever it does."""
     found, open_ = set(), [module]
@@ -85,12 +84,29 @@ def reached(module: str, ahead: bool = False) -> set[str]:
     return found
 
 
+def every(names: Iterable[str]) -> Callable[[Callable[[str], None]], Callable[[], None]]:
+    """Makes a check of one module a test of all `names`; what fails names the module."""
+
+    def decorate(check: Callable[[str], None]) -> Callable[[], None]:
+        def test() -> None:
+            for name in names:
+                try:
+                    check(name)
+                except AssertionError as error:
+                    raise AssertionError(f"{name}: {error}") from error
+
+        test.__name__, test.__doc__ = check.__name__, check.__doc__
+        return test
+
+    return decorate
+
+
 def test_every_module_has_a_room() -> None:
     roomless = [name for name in modules() if floor_of(name) is None]
     assert roomless == ["audioinv"]
 
 
-@pytest.mark.parametrize("module", modules())
+@every(modules())
 def test_no_import_runs_up_the_house(module: str) -> None:
     floor = floor_of(module)
     if floor is None:
@@ -105,17 +121,17 @@ def test_no_circle() -> None:
     assert not circles
 
 
-@pytest.mark.parametrize("module", [name for name in modules() if within(name, "vision")])
+@every([name for name in modules() if within(name, "vision")])
 def test_images_need_no_sounds(module: str) -> None:
     assert not [name for name in reached(module) if within(name, "audioinv.audio")]
 
 
-@pytest.mark.parametrize("module", [n for n in modules() if within(n, "audioinv")])
+@every([n for n in modules() if within(n, "audioinv")])
 def test_sounds_need_no_images(module: str) -> None:
     assert not [name for name in reached(module) if within(name, "vision")]
 
 
-@pytest.mark.parametrize("module", modules())
+@every(modules())
 def test_none_but_a_modality_itself_imports_it(module: str) -> None:
     """All others ask the entry points: a third one is as good as these."""
     halves = ("audioinv.audio", "vision")
@@ -124,7 +140,7 @@ def test_none_but_a_modality_itself_imports_it(module: str) -> None:
     assert all(within(name, half) for name in others for half in own or ("none",))
 
 
-@pytest.mark.parametrize("module", [n for n in modules() if within(n, "audioinv.core")])
+@every([n for n in modules() if within(n, "audioinv.core")])
 def test_the_core_knows_neither_sounds_nor_images(module: str) -> None:
     text = modules()[module].read_text(encoding="utf-8")
     assert not [line for line in text.splitlines() if OF_SOUND_OR_SIGHT.search(line)]
@@ -149,7 +165,7 @@ SEES_SETTINGS = ("audioinv.conf", "audioinv.runs", "audioinv.commands", "audioin
 ITS_OWN_SCHEMA = {"audioinv.audio.schema", "vision.conf.schema"}
 
 
-@pytest.mark.parametrize("module", modules())
+@every(modules())
 def test_few_see_the_settings_of_a_whole_run(module: str) -> None:
     """A modality derives its schema from that of every run; all other rooms are given values."""
     if any(within(module, room) for room in SEES_SETTINGS):
@@ -158,7 +174,7 @@ def test_few_see_the_settings_of_a_whole_run(module: str) -> None:
     assert of_conf <= ({"audioinv.conf.schema"} if module in ITS_OWN_SCHEMA else set())
 
 
-@pytest.mark.parametrize("module", [n for n in modules() if within(n, "audioinv.conf")])
+@every([n for n in modules() if within(n, "audioinv.conf")])
 def test_the_settings_know_no_modality(module: str) -> None:
     assert not [name for name in reached(module) if floor_of(name) == floor_of("vision")]
 
@@ -172,7 +188,7 @@ def assigned(tree: ast.AST) -> Iterator[ast.expr]:
             yield node.target
 
 
-@pytest.mark.parametrize("module", modules())
+@every(modules())
 def test_nothing_changes_settings_once_they_are_composed(module: str) -> None:
     """By their names, as we give them: `config` and `settings`, and what is in them."""
     tree = ast.parse(modules()[module].read_text(encoding="utf-8"))

@@ -107,6 +107,7 @@ def test_comparisons_that_a_benchmark_no_longer_makes_are_dropped(tmp_path: Path
     assert "by abacus" not in (tmp_path / "benchmarks.md").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_benchmark_runs(name: str, tmp_path: Path) -> None:
     assert main([name, "--miniature", "--rounds", "1", "--out", str(tmp_path)]) == 0

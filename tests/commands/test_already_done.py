@@ -17,6 +17,8 @@ from audioinv.conf.schema import Config
 from audioinv.data.modality import known_modalities, registered
 from audioinv.tasks.protocols import PROTOCOLS
 
+pytestmark = pytest.mark.slow
+
 Refuse = Callable[[Sequence[str]], str]
 MODES = "adapt.modes=[fixed:all,search,soft,paper]"
 QUICK = [
@@ -80,7 +82,6 @@ def test_adaptations_by_earlier_code_are_taken_as_they_are(finished: Any, tmp_pa
     assert main(["adapt", *words, "adapt.lr=0.5"]) == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_result_records_every_setting_of_its_protocol(adapted: list[str], protocol: str) -> None:
     words = [*adapted, MODES, f"protocol={protocol}"]
@@ -104,7 +105,6 @@ def test_every_protocol_has_settings_of_its_name() -> None:
     assert set(PROTOCOLS) - named == {"linear"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("word", "told"),
     [

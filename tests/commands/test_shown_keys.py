@@ -70,6 +70,7 @@ def problems(text: str) -> list[str]:
     return [word for word in sorted(words) if not composes(sweep([word])[0][0])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_keys_of_the_pages_can_be_given(page: Path) -> None:
     text = "\n".join(CODE.findall(page.read_text(encoding="utf-8")))
