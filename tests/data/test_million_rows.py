@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from audioinv.cli import main
 assert main(["validate", sys.argv[1], "--no_audio"]) == 0
-from audioinv.audio.clips import sample_rows
+from audioinv.data.rows import sample_rows
 from audioinv.data.manifest import read_manifest, stratified_validation
 manifest = read_manifest(sys.argv[1], strict=False)
 frame = stratified_validation(manifest.frame, ["label"], 0.1, seed=0)
