@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
@@ -135,11 +135,12 @@ def half_a_checkpoint() -> None:
     """The third checkpoint is cut in the middle of its writing."""
     save, calls = torch.save, []
 
-    def cut(state: Any, path: Path) -> None:
-        save(state, path)
+    def cut(state: Any, file: BinaryIO) -> None:
+        save(state, file)
         calls.append(1)
         if len(calls) == 3:
-            os.truncate(path, path.stat().st_size // 2)
+            file.truncate(file.tell() // 2)
+            file.flush()
             die()
 
     checkpoint.torch.save = cut  # type: ignore[attr-defined]
