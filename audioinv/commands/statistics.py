@@ -8,6 +8,7 @@ from typing import Any
 
 from audioinv.base.files import read_json, write_json
 from audioinv.conf.schema import Config
+from audioinv.data.fitting import batches_at
 from audioinv.data.modality import modality_of
 from audioinv.data.rows import sample_rows, training_rows
 from audioinv.runs.build import frontend_of, need, source_of
@@ -31,7 +32,6 @@ def main(config: Config) -> None:
     rows = training_rows(pack)
     if config.shards is not None:  # every clip has to be decoded
         rows = sorted(sample_rows(rows, FROM_SHARDS, 0, "statistics"))
-    batches = (modality.clips(frontend, pack, rows[k : k + 256]) for k in range(0, len(rows), 256))
-    values = frontend.fit_statistics(batches)
+    values = frontend.fit_statistics(batches_at(rows, pack, frontend))
     write_json(path, {**values, **source})
     log.info("%s: mean %s, standard deviation %s", path, values["mean"], values["std"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 from torch import Tensor
@@ -41,7 +41,12 @@ def batches_of(clips: Pack | Tensor | Iterable[Tensor], frontend: Any) -> Iterab
         return clips.split(BATCH)
     if not isinstance(clips, Pack):
         return clips
-    modality, rows = modality_of(clips.corpus.modality), training_rows(clips)
-    modality.check(clips, frontend)
-    parts = (rows[first : first + BATCH] for first in range(0, len(rows), BATCH))
-    return (modality.clips(frontend, clips, part) for part in parts)
+    modality_of(clips.corpus.modality).check(clips, frontend)
+    return batches_at(training_rows(clips), clips, frontend)
+
+
+def batches_at(rows: Sequence[int], pack: Pack, frontend: Any) -> Iterator[Tensor]:
+    """Batches (b, ...) of the clips at `rows` of a pack."""
+    clips = modality_of(pack.corpus.modality).clips
+    for first in range(0, len(rows), BATCH):
+        yield clips(frontend, pack, rows[first : first + BATCH])
