@@ -358,6 +358,7 @@ print(LogMel(8000, n_bins=32)(torch.randn(2, 8000)).shape[2])
 """
 
 
+@pytest.mark.slow
 def test_nothing_of_ours_needs_torchaudio() -> None:
     """It caps torch: where it cannot be imported, front ends and banks work all the same."""
     done = subprocess.run(

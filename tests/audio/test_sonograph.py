@@ -133,6 +133,7 @@ def test_targets_are_places_in_their_ranges_and_vibrato_is_off(tmp_path: Path) -
     assert (joined.to_numpy() == frame[[f"{name}_in_range" for name in TARGETS]].to_numpy()).all()
 
 
+@pytest.mark.slow
 def test_both_protocols_score_every_target(world: Path) -> None:
     tasks = world / "exp" / "invclr_s0" / "tasks"
     rows = [json.loads(p.read_text()) for p in tasks.rglob("result.json")]
@@ -143,6 +144,7 @@ def test_both_protocols_score_every_target(world: Path) -> None:
     assert averaged["curves"][""]["x"] == [0, 1, 3]
 
 
+@pytest.mark.slow
 def test_the_report_plays_tones_before_and_after(world: Path) -> None:
     page = (world / "exp" / "report.html").read_text()
     assert page.count("data:audio/wav") == 18 and "encodings averaged" in page

@@ -21,6 +21,8 @@ from audioinv.tasks.folds import find_tasks, folds
 from audioinv.tasks.protocols import Context
 from audioinv.tasks.protocols.robustness import TransformedClips, judged_clips
 
+pytestmark = pytest.mark.slow
+
 Refuse = Callable[[Sequence[str]], str]
 MODES = "adapt.modes=[fixed:all,soft]"
 

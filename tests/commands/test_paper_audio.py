@@ -18,6 +18,8 @@ from audioinv.conf.compose import compose_config
 from audioinv.tasks.episodes import Windows
 from audioinv.tasks.folds import find_tasks
 
+pytestmark = pytest.mark.slow
+
 RATE, CLASSES = 16000, 3
 PAPER = "experiment=paper_simclr_audio"
 EPISODES = ["fewshot.n_way=3", "fewshot.n_tasks=400", "fewshot.class_split=[0,0,1]"]

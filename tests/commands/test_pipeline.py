@@ -231,6 +231,7 @@ def test_a_descriptor_may_be_chosen_and_options_stand_anywhere(
     assert np.abs(on - off).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_methods_without_training_or_network(
     finished: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

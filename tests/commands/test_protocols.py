@@ -186,7 +186,13 @@ def test_an_unknown_protocol(finished: Any, refuse: Refuse) -> None:
 
 @pytest.mark.parametrize(
     "method",
-    ["looc", "augself", "cassle", "equimod", "mt_slvr", "invclr", "simclr:-pitch_shift"],
+    [
+        "augself",
+        *(
+            pytest.param(method, marks=pytest.mark.slow)
+            for method in ("looc", "cassle", "equimod", "mt_slvr", "invclr", "simclr:-pitch_shift")
+        ),
+    ],
 )
 def test_baselines_train_and_are_judged(finished: Any, tmp_path: Path, method: str) -> None:
     run = tmp_path / "run_s0"
@@ -197,6 +203,7 @@ def test_baselines_train_and_are_judged(finished: Any, tmp_path: Path, method: s
     assert row["method"] == method and row["mode"] == "fixed:all"
 
 
+@pytest.mark.slow
 def test_encoders_are_joined(finished: Any, refuse: Refuse, tmp_path: Path) -> None:
     joined = [*finished.settings(tmp_path / "concat_groups_s0"), "method=concat_groups"]
     parts = "backbone.options.parts=[simclr:pitch_shift,simclr:time_shift]"

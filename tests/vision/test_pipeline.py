@@ -14,6 +14,8 @@ from PIL import Image
 from audioinv import load_encoder
 from audioinv.cli import main
 
+pytestmark = pytest.mark.slow
+
 SIZE = 16
 NAMES = ["crop", "colour_jitter", "grayscale"]
 SMALL = (
