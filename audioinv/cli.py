@@ -13,6 +13,7 @@ from typing import Any
 from audioinv.base.errors import UserError
 from audioinv.base.version import __version__
 from audioinv.commands import (
+    calibrate,
     download,
     hydra,
     modalities,
@@ -41,7 +42,7 @@ or all of it: recipes/demo/ssl1/run.sh
 """
 
 FIRST = {"download": download, "prepare": prepare, "validate": validate, "pack": pack}
-LAST = {"report": report, "table": table, "modalities": modalities}
+LAST = {"calibrate": calibrate, "report": report, "table": table, "modalities": modalities}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -361,7 +361,7 @@ def test_the_papers_downstream_settings(monkeypatch: pytest.MonkeyPatch) -> None
     targets = torch.arange(40) % 2
     rows = torch.arange(40)
     data = Labelled(targets, "classification", ["-", "+"], rows[:32], rows[32:])
-    features = FeatureCache(encoder, x, torch.empty(0))
+    features = FeatureCache(encoder, x)
     made: list[tuple[list[torch.Tensor], dict[str, Any]]] = []
     adam = torch.optim.Adam
 
@@ -419,7 +419,7 @@ INVCLR = {
     "pretrain.projector_layers": 2,
     "pretrain.projector_dim": 128,
     "pretrain.projector_norm": True,
-    "features.calibration_clips": 0,
+    "pretrain.calibration_clips": 0,
 }
 
 

@@ -30,7 +30,7 @@ from audioinv.data.pack import Pack
 from audioinv.data.parallel import SERIAL, Engine, map_all
 from audioinv.runs.build import load_run, run_of
 from audioinv.runs.folder import encoder_key
-from audioinv.tasks.clips import encoder_clips, plain_at
+from audioinv.tasks.clips import encoder_clips
 from audioinv.tasks.features import embed
 from audioinv.tasks.settings.features import FeatureConfig
 
@@ -48,7 +48,6 @@ class _Source:
     encoder: str
     descriptor: str
     layers: str
-    calibration_clips: int
     trusted_modules: tuple[str, ...]
 
 
@@ -125,7 +124,6 @@ def _source_of(config: Config, descriptor: str) -> _Source:
         encoder_key(run),
         descriptor,
         features.layers,
-        features.calibration_clips,
         tuple(config.trusted_modules),
     )
 
@@ -133,14 +131,12 @@ def _source_of(config: Config, descriptor: str) -> _Source:
 @lru_cache(maxsize=1)
 def _loaded(source: _Source) -> tuple[AmortisedEncoder, PlainEncoder, Pack]:
     """The encoder, the same at the descriptor, and the pack: loaded once in every process."""
-    features = FeatureConfig(layers=source.layers, calibration_clips=source.calibration_clips)
+    features = FeatureConfig(layers=source.layers)
     trusted = list(source.trusted_modules)
     where = source.pack or None
     config = Config(run=source.run, pack=where, features=features, trusted_modules=trusted)
     encoder, _, pack = load_run(config)
-    with one_thread():
-        plain = plain_at(encoder, pack, source.descriptor, source.calibration_clips)
-    return encoder, plain, pack
+    return encoder, encoder.at(source.descriptor), pack
 
 
 @contextmanager
@@ -156,7 +152,7 @@ def one_thread() -> Iterator[None]:
 
 def _key(source: _Source, pack: Pack) -> str:
     """SHA-256 of all that decides the features; not of where run and pack lie."""
-    parts = (source.encoder, source.descriptor, source.layers, source.calibration_clips)
+    parts = (source.encoder, source.descriptor, source.layers)
     return hashlib.sha256(repr((pack.content_key, *parts)).encode()).hexdigest()
 
 

@@ -11,7 +11,7 @@ import torch
 from audioinv.base.files import atomic_path
 from audioinv.conf.schema import Config
 from audioinv.runs.build import load_run
-from audioinv.tasks.clips import encoder_clips, plain_at
+from audioinv.tasks.clips import encoder_clips
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def main(config: Config, descriptor: str, out: Path) -> None:
     The features are those of `features.layers`; a clip is one window of the encoder.
     """
     encoder, _, pack = load_run(config)
-    plain = plain_at(encoder, pack, descriptor, config.features.calibration_clips)
+    plain = encoder.at(descriptor)
     plain.layers = config.features.layers
     example = torch.zeros_like(encoder_clips(encoder, pack, [0, 0]))
     n_features = plain(example).shape[1]

@@ -25,18 +25,17 @@ from audioinv.tasks.learn import Learnt
 from audioinv.tasks.protocols import WITHOUT_TASKS, Context
 
 FEATURES_BY = (
-    "encoder", "layers", "hop_s", "pool", "views", "strength", "calibration_clips", "score_on",
+    "encoder", "layers", "hop_s", "pool", "views", "strength", "score_on",
 )  # fmt: skip
 ADAPTED_BY = (*FEATURES_BY, "labels_per_class", "readout", "l2", "seed")
 """With any mode; `modes.reads` has what each reads besides."""
 _WINDOWS = ("features.hop_s", "features.pool", "features.views", "features.strength")
-_CALIBRATION = "features.calibration_clips"
 BESIDE = {
     "finetune": ("seed",),
     "averaging": ("adapt.labels_per_class", "adapt.readout", "adapt.l2", "seed"),
-    "factors": ("features.layers", _CALIBRATION, "seed"),
-    "fewshot": ("features.layers", *_WINDOWS, _CALIBRATION, "seed"),
-    "fewshot_published": (*_WINDOWS, _CALIBRATION, "seed"),
+    "factors": ("features.layers", "seed"),
+    "fewshot": ("features.layers", *_WINDOWS, "seed"),
+    "fewshot_published": (*_WINDOWS, "seed"),
 }
 """What a protocol reads of the run's settings, beside its own and what a task has learnt."""
 OF_EPISODES = ("fewshot", "fewshot_published")

@@ -12,12 +12,12 @@ from audioinv.runs.folder import encoder_key
 from audioinv.tasks.measure import measure_pack
 
 log = logging.getLogger(__name__)
-READ = ("measure.n_clips", "measure.calibration_clips", "seed")
+READ = ("measure.n_clips", "seed")
 """It reads no key of `features`: a clip is its first window, at the last layer."""
 
 
 def main(config: Config) -> None:
-    """Writes RESULTS/measure.json from test clips; BatchNorm statistics are of training clips.
+    """Writes RESULTS/measure.json from test clips.
 
     Raises:
         UserError: one is there, of another encoder or with other settings.

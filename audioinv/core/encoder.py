@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.optim.swa_utils import update_bn
 
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, write_json
@@ -20,6 +20,14 @@ from audioinv.core.backbone import network_of
 from audioinv.core.conditioning import build_conditioning, preset
 from audioinv.core.conditioning.per_example import hooked
 from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.statistics import (
+    NormStatistics,
+    batch_norms,
+    even_batches,
+    kept_corners,
+    normalised,
+    running,
+)
 
 FORMAT = 2
 READ = (1, 2)  # format 1 does not name its modality
@@ -51,6 +59,7 @@ class AmortisedEncoder(nn.Module):
     frontend: Any  # modules with attributes of their own, which nn.Module's types do not know
     backbone: Any
     conditioning: Any
+    statistics: NormStatistics | None
 
     def __init__(
         self,
@@ -69,6 +78,7 @@ class AmortisedEncoder(nn.Module):
         self.conditioning = build_conditioning(
             backbone=self.backbone, size=space.size, **conditioning
         )
+        self.register_module("statistics", None)
 
     @property
     def dim(self) -> int:
@@ -80,23 +90,32 @@ class AmortisedEncoder(nn.Module):
         """Whether the descriptor can make a difference at all."""
         return self.config["conditioning"]["name"] != "none"
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether it knows its normalisation statistics at every corner, or needs none."""
+        return self.statistics is not None or not batch_norms(self.backbone)
+
     def forward(self, x: Tensor, descriptor: Tensor, layers: str = "last") -> Tensor:
         """Features (B, d) of `x` under `descriptor`, (K,) for the batch or (B, K) for each example.
 
+        In evaluation mode a feature depends on its clip and descriptor alone: BatchNorm takes the
+        statistics that are kept for that descriptor. In training mode it takes them from the
+        examples of a pass.
+
         Conditionings of low rank, norm and prompt run a batch of one descriptor per example in one
         pass; others, of full bases, run examples of equal descriptors together, which costs one
-        generation of weights for each distinct descriptor. In evaluation mode both give an example
-        what it would get alone. In training mode BatchNorm takes its statistics from the examples
-        of a pass: of the whole batch, descriptors mixed, or of each group by itself.
+        generation of weights for each distinct descriptor.
         """
         maps = self.frontend(x)
+        descriptor = descriptor.to(maps.device)
         if descriptor.ndim == 1:
             return self.run(maps, descriptor, layers)
-        together = self.conditioning.per_example(descriptor.to(maps.device), self.backbone)
+        together = self.conditioning.per_example(descriptor, self.backbone)
         if together is None:
             return self._run_in_groups(maps, descriptor, layers)
-        with hooked(self.backbone, together.hooks):
-            return functional_call(self.backbone, together.weights, (maps, layers))
+        own = self._statistics_at(descriptor)
+        with hooked(self.backbone, together.hooks), normalised(self.backbone, own) as neutral:
+            return functional_call(self.backbone, {**together.weights, **neutral}, (maps, layers))
 
     def _run_in_groups(self, maps: Tensor, descriptor: Tensor, layers: str) -> Tensor:
         """Features (B, d) of maps under descriptors (B, K), one pass for each distinct one."""
@@ -105,21 +124,11 @@ class AmortisedEncoder(nn.Module):
         parts = [self.run(maps[r], i, layers) for r, i in zip(rows, distinct, strict=True)]
         return torch.cat(parts)[torch.cat(rows).argsort()]
 
-    def run(
-        self,
-        maps: Tensor,
-        descriptor: Tensor,
-        layers: str = "last",
-        statistics: Mapping[str, Tensor] | None = None,
-    ) -> Tensor:
-        """Features (B, d) of front-end maps (B, C, H, W) under one descriptor (K,).
-
-        Args:
-            statistics: buffers of the backbone by name, in place of its own: BatchNorm statistics
-                of this descriptor, as `FeatureCache.statistics` gives them.
-        """
-        weights = self.weights(descriptor.to(maps.device)) | dict(statistics or {})
-        return functional_call(self.backbone, weights, (maps, layers))
+    def run(self, maps: Tensor, descriptor: Tensor, layers: str = "last") -> Tensor:
+        """Features (B, d) of front-end maps (B, C, H, W) under one descriptor (K,)."""
+        descriptor = descriptor.to(maps.device)
+        state = self.weights(descriptor) | self._statistics_at(descriptor)
+        return functional_call(self.backbone, state, (maps, layers))
 
     def weights(self, descriptor: Tensor) -> dict[str, Tensor]:
         """The modulated parameters at one descriptor (K,): base plus what the conditioning adds."""
@@ -128,22 +137,85 @@ class AmortisedEncoder(nn.Module):
         return {name: base[name] + added for name, added in self.conditioning(descriptor).items()}
 
     @torch.no_grad()
-    def at(self, descriptor: Descriptor, calibration: Sequence[Tensor] = ()) -> PlainEncoder:
-        """A plain network with the weights of one descriptor.
+    def _statistics_at(self, descriptor: Tensor) -> dict[str, Tensor]:
+        """Buffers of the backbone at a descriptor, constants to every gradient; in training mode
+        none: it makes its own."""
+        if self.training or self.statistics is None:
+            return {}
+        return self.statistics(descriptor)
+
+    def at(self, descriptor: Descriptor) -> PlainEncoder:
+        """A plain network with the weights and the normalisation statistics of one descriptor.
 
         Args:
             descriptor: (K,), or a text or mapping that says one ("-pitch_shift").
-            calibration: batches of maps (outputs of `frontend`) from which BatchNorm statistics are
-                recomputed at this descriptor. The running statistics of pre-training mix all
-                descriptors and all augmentations, and fit none of them; without batches they are
-                kept as they are.
         """
+        if not self.is_calibrated:
+            warnings.warn(
+                "this encoder has no normalisation statistics of its own at any descriptor; those "
+                "of training fit none: run audioinv calibrate, or take encoder.recalibrated(clips)",
+                stacklevel=2,
+            )
+        return self._at(self.space.of(descriptor))
+
+    @torch.no_grad()
+    def _at(self, descriptor: Tensor) -> PlainEncoder:
+        descriptor = descriptor.to(next(self.parameters(), descriptor).device)
         backbone = copy.deepcopy(self.backbone).requires_grad_(False)
-        for name, weight in self.weights(self.space.of(descriptor)).items():
+        for name, weight in self.weights(descriptor).items():
             backbone.get_parameter(name).copy_(weight)
-        if calibration:
-            update_bn(calibration, backbone)
+        if self.statistics is not None:
+            for name, value in self.statistics(descriptor).items():
+                backbone.get_buffer(name).copy_(value)
         return PlainEncoder(self.frontend, backbone).eval()
+
+    @torch.no_grad()
+    def calibrate(
+        self, clips: Iterable[Tensor], progress: Callable[[int, int], None] = lambda done, all: None
+    ) -> None:
+        """Computes the normalisation statistics at every corner, in place; puts it into evaluation
+        mode.
+
+        Args:
+            clips: batches (b, ...) as the front end takes them, a few hundred clips in all.
+            progress: called with (corners done, corners).
+
+        Raises:
+            UserError: too few clips to have a variance.
+        """
+        self.eval()
+        if not batch_norms(self.backbone):
+            return
+        device = next(self.parameters()).device
+        maps = [self.frontend(part.to(device)) for part in clips]
+        known = kept_corners(self.space.size) if self.is_conditioned else self.space.all_on()[None]
+        statistics = NormStatistics(self.backbone, known).to(device)
+        statistics.compute(
+            lambda corner: self._at(corner).backbone, maps, lambda done: progress(done, len(known))
+        )
+        self.statistics = statistics
+
+    def keep_running_statistics(self) -> None:
+        """Makes the running statistics of training those of every descriptor."""
+        if batch_norms(self.backbone):
+            statistics = NormStatistics(self.backbone, self.space.all_on()[None])
+            statistics.take(0, *running(self.backbone))
+            self.statistics = statistics.to(next(self.parameters()).device)
+
+    def recalibrated(self, clips: Tensor | Iterable[Tensor]) -> AmortisedEncoder:
+        """A copy whose normalisation statistics are of your clips: (n, ...), or batches of them.
+
+        Features then depend on these clips too. That can help where sounds differ much from those
+        of pre-training; compare on validation clips.
+
+            mine = encoder.recalibrated(x)
+
+        Raises:
+            UserError: too few clips to have a variance.
+        """
+        copied = copy.deepcopy(self)
+        copied.calibrate(even_batches(clips) if isinstance(clips, Tensor) else clips)
+        return copied
 
     def save(self, folder: str | Path, info: Mapping[str, Any] | None = None) -> None:
         """Writes `encoder.safetensors` and `encoder.json`; `info` is free-form provenance."""
@@ -158,6 +230,13 @@ class AmortisedEncoder(nn.Module):
         }
         save_tensors(folder / "encoder.safetensors", self.state_dict())
         write_json(folder / "encoder.json", description)
+
+    def load_weights(self, folder: str | Path) -> None:
+        """Takes the tensors that `save` wrote; statistics are missing in files of format 1."""
+        tensors = load_file(Path(folder) / "encoder.safetensors")
+        corners = tensors.get("statistics.corners")
+        self.statistics = None if corners is None else NormStatistics(self.backbone, corners)
+        self.load_state_dict(tensors)
 
     @classmethod
     def load(
@@ -191,7 +270,7 @@ class AmortisedEncoder(nn.Module):
                 described["conditioning"],
                 DescriptorSpace.from_json(described["space"]),
             )
-            encoder.load_state_dict(load_file(folder / "encoder.safetensors"))
+            encoder.load_weights(folder)
         except UserError:
             raise
         except Exception as error:  # whatever a damaged or hostile file provokes

@@ -26,7 +26,10 @@ from audioinv.data.pack import Pack, open_pack
 from audioinv.data.shards import open_shards
 from audioinv.tasks import modes
 
-GONE = ("fewshot_published.readouts", "fewshot_published.inverse_l2")
+GONE = (
+    *("fewshot_published.readouts", "fewshot_published.inverse_l2"),
+    *("features.calibration_clips", "measure.calibration_clips"),
+)
 """Keys that config.yaml of older runs may have, and nothing read."""
 log = logging.getLogger(__name__)
 
@@ -170,11 +173,21 @@ def load_run(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, Pack]:
         raise UserError(f"{run} holds no encoder; run audioinv pretrain run={run} first")
     TRUSTED_MODULES.update(config.trusted_modules)
     encoder = AmortisedEncoder.load(run / "encoder", build_frontend)
+    refuse_uncalibrated(encoder, run)
     saved = saved_config(run)
     pack = pack_of(replace(config, modality=saved.modality))
     modality = modality_of(saved.modality)
     modality.check(pack, encoder.frontend)
     return encoder, modality.bank(pack.size, **asdict(saved.bank)), pack
+
+
+def refuse_uncalibrated(encoder: AmortisedEncoder, run: Path) -> None:
+    """Raises a UserError for an encoder that was saved before statistics were kept with it."""
+    if not encoder.is_calibrated:
+        raise UserError(
+            f"{run} was made before encoders kept their normalisation statistics; make them once, "
+            f"from clips like those of its training: audioinv calibrate {run} --pack PACK"
+        )
 
 
 def results_of(config: Config) -> Path:

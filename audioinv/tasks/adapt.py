@@ -207,13 +207,13 @@ def learn_jointly(
     """The paper's way: i starts at 0.5, Adam on i and on a linear head over the same batches.
 
     i is clamped to [0, 1] after each step, the head is discarded: like every other mode, this one
-    is scored with the final readout. The encoder is frozen. BatchNorm statistics are those that i
-    is judged under: recomputed where i stands, at the start of each epoch, and held until the next.
+    is scored with the final readout. The encoder is frozen; its normalisation statistics are those
+    at i, constant within a step.
 
     Of a clip's windows it sees the first.
 
     Args:
-        features: of all rows; its front-end maps, `layers` and BatchNorm statistics are used.
+        features: of all rows; its front-end maps and `layers` are used.
     """
     encoder.eval().requires_grad_(False)
     maps, layers = features.maps[first_windows(features.owner)], features.layers
@@ -223,10 +223,9 @@ def learn_jointly(
         head(encoder.run(maps[:1], descriptor.detach(), layers))
     optimiser = torch.optim.Adam([descriptor, *head.parameters()], lr=config.lr)
     for epoch in range(config.epochs):
-        statistics = features.statistics(descriptor.detach())
         order = torch.randperm(len(data.train), generator=generator(seed, "paper order", epoch))
         for rows in data.train[order].split(config.batch_size):
-            seen = encoder.run(maps[rows], descriptor, layers, statistics)
+            seen = encoder.run(maps[rows], descriptor, layers)
             loss = task_loss(head(seen), data.targets[rows], data.kind)
             optimiser.zero_grad()
             loss.backward()

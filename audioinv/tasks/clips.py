@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -11,10 +10,9 @@ from torch import Tensor
 from audioinv.base.errors import UserError
 from audioinv.core.augmentation import Augmentation
 from audioinv.core.bank import AugmentationBank
-from audioinv.core.encoder import AmortisedEncoder, Descriptor, PlainEncoder
+from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.modality import modality_of
 from audioinv.data.pack import Pack
-from audioinv.data.rows import sample_rows, training_rows
 from audioinv.data.task import Task
 from audioinv.tasks.averaging import TransformedMaps, check_strength
 from audioinv.tasks.features import FeatureCache, maps_of
@@ -71,11 +69,6 @@ class TaskFeatures:
             raise UserError("this transforms clips and there is no bank; give bank=BANK")
         return self.given_bank
 
-    @cached_property
-    def calibration(self) -> Tensor:
-        """Maps of the training clips that BatchNorm is recomputed from; made when first needed."""
-        return calibration_maps(self.encoder, self.pack, self.settings.calibration_clips)
-
     def of(self, task: Task) -> tuple[FeatureCache, Tensor | None]:
         """The features, and the targets (n,) of a task over an augmentation.
 
@@ -99,9 +92,7 @@ class TaskFeatures:
         maps, owner = self._maps(change, repeat)
         settings = self.settings
         views = self._views(change, repeat) if settings.views else None
-        cache = FeatureCache(
-            self.encoder, maps, self.calibration, settings.layers, owner, settings.pool, views
-        )
+        cache = FeatureCache(self.encoder, maps, settings.layers, owner, settings.pool, views)
         if params is None or augmentation is None:
             return cache, None
         return cache, params[:, target_index(task, augmentation)]
@@ -147,23 +138,3 @@ class TaskFeatures:
 def encoder_clips(encoder: AmortisedEncoder, pack: Pack, rows: Sequence[int]) -> Tensor:
     """Clips (n, ...) as the encoder's front end wants them."""
     return modality_of(pack.corpus.modality).clips(encoder.frontend, pack, rows)
-
-
-def calibration_maps(encoder: AmortisedEncoder, pack: Pack, n: int) -> Tensor:
-    """Maps of at most `n` training clips, the same in every command, for BatchNorm statistics."""
-    rows = sample_rows(training_rows(pack), n, 0, "calibration")
-    if not rows:
-        return torch.empty(0)
-    return maps_of(encoder, encoder_clips(encoder, pack, rows))
-
-
-def plain_at(
-    encoder: AmortisedEncoder, pack: Pack, descriptor: Descriptor, calibration_clips: int = 512
-) -> PlainEncoder:
-    """The network at a descriptor, its BatchNorm statistics recomputed there from training clips.
-
-    Args:
-        calibration_clips: how many of the pack's; 0 keeps the statistics of pre-training.
-    """
-    maps = calibration_maps(encoder, pack, calibration_clips)
-    return encoder.at(descriptor, maps.split(256) if len(maps) else ())

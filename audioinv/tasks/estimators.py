@@ -39,7 +39,6 @@ class _Amortised(BaseEstimator):
         readout: str = "ridge",
         l2: float = 0.0,
         layers: str = "last",
-        calibration_clips: int = 512,
         seed: int = 0,
     ) -> None:
         self.encoder = encoder
@@ -48,7 +47,6 @@ class _Amortised(BaseEstimator):
         self.readout = readout
         self.l2 = l2
         self.layers = layers
-        self.calibration_clips = calibration_clips
         self.seed = seed
 
     def _taken(self, X: Any) -> tuple[AmortisedEncoder, Any]:
@@ -70,7 +68,6 @@ class _Amortised(BaseEstimator):
             readout=self.readout,
             l2=self.l2,
             layers=self.layers,
-            calibration_clips=self.calibration_clips,
         )
         self.descriptor_ = self.adapted_.descriptor
 
@@ -101,7 +98,7 @@ class AmortisedClassifier(ClassifierMixin, _Amortised):
         encoder: it, or the folder of one, which is cheaper to clone.
         pack: if given, `X` are rows of it, (n,) or (n, 1); else clips (n, ...) as the front end
             takes them.
-        mode, readout, l2, layers, calibration_clips, seed: as of `audioinv.adapt`.
+        mode, readout, l2, layers, seed: as of `audioinv.adapt`.
 
     Attributes:
         classes_: labels (m,). descriptor_: component -> value. adapted_: the `AdaptedTask`.
@@ -149,7 +146,7 @@ class AmortisedRegressor(RegressorMixin, _Amortised):
         encoder: it, or the folder of one, which is cheaper to clone.
         pack: if given, `X` are rows of it, (n,) or (n, 1); else clips (n, ...) as the front end
             takes them.
-        mode, readout, l2, layers, calibration_clips, seed: as of `audioinv.adapt`.
+        mode, readout, l2, layers, seed: as of `audioinv.adapt`.
 
     Attributes:
         descriptor_: component -> value. adapted_: the `AdaptedTask`.

@@ -1,7 +1,6 @@
 """adapt, evaluate and embed: what the public face offers of a frozen encoder.
 
-The numbers are those of `audioinv adapt`, `evaluate` and `embed`: a descriptor is judged under
-BatchNorm statistics that are recomputed there from training clips.
+The numbers are those of `audioinv adapt`, `evaluate` and `embed`.
 """
 
 from __future__ import annotations
@@ -21,13 +20,11 @@ from audioinv.base.versions import versions
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder, Descriptor
 from audioinv.data.pack import Pack
-from audioinv.data.rows import sample_rows
 from audioinv.data.task import PackTask, Task
 from audioinv.tasks import modes
 from audioinv.tasks.adapted import Adapted
-from audioinv.tasks.clips import TaskFeatures, calibration_maps, encoder_clips
+from audioinv.tasks.clips import TaskFeatures, encoder_clips
 from audioinv.tasks.features import embed as run_network
-from audioinv.tasks.features import maps_of
 from audioinv.tasks.given import BATCH, cache_of, clips_for, frozen
 from audioinv.tasks.labelled import Labelled
 from audioinv.tasks.labels import Labels, read_labels
@@ -69,7 +66,6 @@ class AdaptedTask(Means):
         task: that has learnt, with all of `Means`.
         folds: a mixture of descriptors and a readout each. info: what is known about them.
         values: the label of each class, empty for a regression.
-        calibration: maps that BatchNorm statistics are recomputed from.
         features: of the pack that the task is of; None where arrays were given.
     """
 
@@ -77,7 +73,6 @@ class AdaptedTask(Means):
     folds: list[Adapted]
     info: dict[str, Any]
     values: NDArray[Any]
-    calibration: Tensor = field(repr=False)
     features: TaskFeatures | None = field(repr=False)
 
     @property
@@ -94,9 +89,7 @@ class AdaptedTask(Means):
         Raises:
             UserError: clips of another size.
         """
-        cache = cache_of(
-            self.encoder, clips_for(self.encoder, x), self.calibration, self.made_of, self.bank
-        )
+        cache = cache_of(self.encoder, clips_for(self.encoder, x), self.made_of, self.bank)
         parts = []
         for fold in self.folds:
             scores = fold.readout.scores(fold.mixture.features(cache))
@@ -194,7 +187,6 @@ def _adapt_pack(by: Means, given: PackTask) -> AdaptedTask:
         folds=folds,
         info=info,
         values=np.array(folds[0].readout.classes),
-        calibration=features.calibration,
         features=features,
     )
 
@@ -205,9 +197,7 @@ def _adapt_arrays(by: Means, given: Any, y: Any, kind: str | None) -> AdaptedTas
     x = clips_for(by.encoder, given)
     labels = read_labels(y, len(x), kind)
     task = Task("given", "given", labels.kind)
-    seen = sample_rows(range(len(x)), by.made_of.calibration_clips, 0, "calibration")
-    calibration = maps_of(by.encoder, x[seen]) if seen else torch.empty(0)
-    cache = cache_of(by.encoder, x, calibration, by.made_of, by.bank)
+    cache = cache_of(by.encoder, x, by.made_of, by.bank)
     folds, info = learn(by.encoder, cache, [_all_known(labels)], by.mode, by.settings, by.seed)
     return AdaptedTask(
         **vars(by),
@@ -215,7 +205,6 @@ def _adapt_arrays(by: Means, given: Any, y: Any, kind: str | None) -> AdaptedTas
         folds=folds,
         info={**described(task, by.mode, by.made_of, by.settings, by.seed), **info},
         values=labels.values,
-        calibration=calibration,
         features=None,
     )
 
@@ -297,9 +286,6 @@ def embed(
     clips: Pack | Any,
     descriptor: Descriptor = "all",
     layers: str = "last",
-    *,
-    calibration: Pack | Any = None,
-    calibration_clips: int = 512,
 ) -> Tensor:
     """Features (n, d) of clips at a descriptor, as `audioinv embed` makes them.
 
@@ -311,22 +297,12 @@ def embed(
             takes them.
         descriptor: "-pitch_shift", component -> value, or a tensor (K,).
         layers: last or all.
-        calibration: what BatchNorm statistics are recomputed from: clips (n, ...), or a pack's
-            training clips. None takes those of the pack that is embedded; where clips were given,
-            it keeps the statistics of pre-training.
-        calibration_clips: at most so many of a pack.
 
     Raises:
         UserError: no such descriptor, or clips of another size.
     """
     encoder = frozen(encoder)
-    source = clips if calibration is None and isinstance(clips, Pack) else calibration
-    maps = torch.empty(0)
-    if isinstance(source, Pack):
-        maps = calibration_maps(encoder, source, calibration_clips)
-    elif source is not None:
-        maps = maps_of(encoder, clips_for(encoder, source))
-    plain = encoder.at(descriptor, maps.split(BATCH) if len(maps) else ())
+    plain = encoder.at(descriptor)
     if not isinstance(clips, Pack):
         return run_network(plain, clips_for(encoder, clips), layers, BATCH)
     starts = range(0, len(clips), BATCH)

@@ -61,8 +61,6 @@ class FeatureCache:
 
     Args:
         encoder: frozen. maps: front-end maps (m, C, H, W) of the clips' windows.
-        calibration: maps from which BatchNorm statistics are recomputed at each descriptor; an
-            empty tensor keeps those of pre-training.
         layers: last or all. owner: clip of each window (m,), None for one window a clip.
         pool: mean or max over a clip's windows.
         views: descriptor -> maps (m, C, H, W) of each draw to average over, as `TransformedMaps`;
@@ -74,7 +72,6 @@ class FeatureCache:
         self,
         encoder: AmortisedEncoder,
         maps: Tensor,
-        calibration: Tensor,
         layers: str = "last",
         owner: Tensor | None = None,
         pool: str = "mean",
@@ -84,7 +81,6 @@ class FeatureCache:
         self.encoder = encoder
         self.maps = maps
         self.owner = torch.arange(len(maps)) if owner is None else owner
-        self.calibration = calibration.split(256) if len(calibration) else ()
         self.layers = layers
         self.pool = pool
         self.views = views
@@ -122,15 +118,8 @@ class FeatureCache:
         depends = self.encoder.is_conditioned or self.views is not None
         return tuple(descriptor.tolist()) if depends else ()
 
-    def statistics(self, descriptor: Tensor) -> dict[str, Tensor]:
-        """BatchNorm's, under which features at `descriptor` (K,) are judged: buffer -> values.
-
-        Empty where those of pre-training are kept.
-        """
-        return dict(self._network(descriptor).named_buffers()) if self.calibration else {}
-
     def _network(self, descriptor: Tensor) -> nn.Module:
-        network: nn.Module = self.encoder.at(descriptor, self.calibration).backbone
+        network: nn.Module = self.encoder.at(descriptor).backbone
         return network
 
     def _embed(self, network: nn.Module, descriptor: Tensor) -> Tensor:
@@ -146,7 +135,7 @@ class FeatureCache:
         """
         if self.views is None:
             raise UserError("features.views is 0; give the most views that a curve goes to")
-        network = self.encoder.at(descriptor, self.calibration).backbone
+        network = self._network(descriptor)
         parts = (embed(network, maps, self.layers) for maps in self.views(descriptor))
         means = running_means(parts, at)
         return {m: pool_windows(features, self.owner, self.pool) for m, features in means}

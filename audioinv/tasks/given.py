@@ -59,7 +59,6 @@ def clips_for(encoder: AmortisedEncoder, x: Any) -> Tensor:
 def cache_of(
     encoder: AmortisedEncoder,
     x: Tensor,
-    calibration: Tensor,
     made_of: FeatureConfig,
     bank: AugmentationBank | None = None,
 ) -> FeatureCache:
@@ -77,4 +76,4 @@ def cache_of(
         views = TransformedMaps(
             bank, maps_at, lambda: zip(parts, parts, strict=True), made_of.views, made_of.strength
         )
-    return FeatureCache(encoder, maps_at(x), calibration, made_of.layers, None, made_of.pool, views)
+    return FeatureCache(encoder, maps_at(x), made_of.layers, None, made_of.pool, views)

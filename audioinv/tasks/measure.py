@@ -14,7 +14,7 @@ from audioinv.core.bank import AugmentationBank
 from audioinv.core.descriptor import flip
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.pack import Pack
-from audioinv.data.rows import sample_rows, test_rows, training_rows
+from audioinv.data.rows import sample_rows, test_rows
 from audioinv.tasks.clips import encoder_clips
 from audioinv.tasks.features import embed, maps_of
 from audioinv.tasks.settings.protocols import MeasureConfig
@@ -43,15 +43,13 @@ def measure_pack(
     settings: MeasureConfig,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """`measure_invariance` on test clips of a pack; BatchNorm statistics are of training clips."""
+    """`measure_invariance` on test clips of a pack."""
     tested = sample_rows(test_rows(pack), settings.n_clips, seed, "measure")
-    seen = sample_rows(training_rows(pack), settings.calibration_clips, seed, "calibration")
-    x, calibration = (encoder_clips(encoder, pack, rows) for rows in (tested, seen))
-    return measure_invariance(encoder, bank, x, calibration, seed)
+    return measure_invariance(encoder, bank, encoder_clips(encoder, pack, tested), seed)
 
 
 def measure_invariance(
-    encoder: AmortisedEncoder, bank: AugmentationBank, x: Tensor, calibration: Tensor, seed: int = 0
+    encoder: AmortisedEncoder, bank: AugmentationBank, x: Tensor, seed: int = 0
 ) -> dict[str, Any]:
     """On- and off-cosine of every component, and the whole matrix descriptors x augmentations.
 
@@ -60,7 +58,6 @@ def measure_invariance(
 
     Args:
         x: clips (n, ...) that the encoder was not trained on.
-        calibration: clips from which BatchNorm statistics are recomputed at each descriptor.
 
     Raises:
         UserError: fewer than two clips: the features of one, centred, are zero.
@@ -70,11 +67,10 @@ def measure_invariance(
     space = bank.space
     clean = maps_of(encoder, x)
     copies = {name: maps_of(encoder, y) for name, y in augmented_copies(bank, x, seed).items()}
-    batches = maps_of(encoder, calibration).split(256) if len(calibration) else ()
     descriptors = [space.all_on()] + [flip(space.all_on(), k) for k in range(space.size)]
     matrix = []
     for descriptor in descriptors:
-        network = encoder.at(descriptor, batches).backbone
+        network = encoder.at(descriptor).backbone
         features = embed(network, clean)
         matrix.append({n: centred_cosine(features, embed(network, y)) for n, y in copies.items()})
     on = {name: _mean(matrix[0], space.groups[name]) for name in space.names}

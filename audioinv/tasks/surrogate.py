@@ -83,8 +83,7 @@ def make_surrogate(
 ) -> Surrogate:
     """The surrogate over the first windows of clips `rows` (n,).
 
-    At each corner the encoder has the BatchNorm statistics under which it is judged there. The
-    features of all corners together are projected to their first principal components, each
+    The features of all corners together are projected to their first principal components, each
     feature at unit variance.
 
     Raises:
@@ -115,8 +114,7 @@ def make_surrogate(
 def _embed(
     encoder: AmortisedEncoder, maps: Tensor, corner: Tensor, features: FeatureCache
 ) -> Tensor:
-    statistics, layers = features.statistics(corner), features.layers
-    return torch.cat([encoder.run(part, corner, layers, statistics) for part in maps.split(128)])
+    return torch.cat([encoder.run(part, corner, features.layers) for part in maps.split(128)])
 
 
 def learn_by_surrogate(
@@ -134,7 +132,7 @@ def learn_by_surrogate(
     clip's windows the first counts: all as in mode paper.
 
     Args:
-        features: of all rows; its front-end maps, `layers` and BatchNorm statistics are used.
+        features: of all rows; its front-end maps and `layers` are used.
     """
     encoder.eval().requires_grad_(False)
     maps = features.maps[first_windows(features.owner)]
@@ -146,9 +144,8 @@ def learn_by_surrogate(
         for batch in order.split(config.batch_size):
             learner.step(surrogate(learner.descriptor, batch), rows[batch])
     order = torch.randperm(len(data.train), generator=generator(seed, "true order"))
-    statistics = features.statistics(learner.descriptor.detach())
     for batch in data.train[order].split(config.batch_size)[: config.true_steps]:
-        seen = encoder.run(maps[batch], learner.descriptor, features.layers, statistics)
+        seen = encoder.run(maps[batch], learner.descriptor, features.layers)
         learner.step(surrogate.project(seen), batch)
     learnt = learner.descriptor.detach().clone()
     return Mixture.single(encoder.space.round(learnt) if config.rounding else learnt)

@@ -54,6 +54,8 @@ class PretrainConfig:
         keep_checkpoints: how many of the newest stay.
         log_every: steps from one line of metrics.jsonl to the next.
         log_gradient_norm: whether these lines have the gradient's norm.
+        calibration_clips: training clips from which the normalisation statistics of every corner
+            are computed at the end; 0 keeps the running ones of training.
     """
 
     steps: int = 1000
@@ -92,6 +94,7 @@ class PretrainConfig:
     keep_checkpoints: int = 2
     log_every: int = 10
     log_gradient_norm: bool = False
+    calibration_clips: int = 512
 
 
 OBJECTIVES = ("simclr", "moco_v2", "moco_v3")
@@ -100,6 +103,7 @@ OBJECTIVES = ("simclr", "moco_v2", "moco_v3")
 def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
     """Raises a UserError for settings that cannot work."""
     lowest = {"steps": 0, "batch_size": 2, "warmup_steps": 0, "skip_limit": 1, "read_ahead": 0}
+    lowest["calibration_clips"] = 0
     every = {"checkpoint_every": 1, "keep_checkpoints": 1, "log_every": 1}
     for name, least in {**lowest, **every}.items():
         if getattr(config, name) < least:

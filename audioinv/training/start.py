@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from audioinv.base.errors import UserError
@@ -20,6 +19,7 @@ from audioinv.core.bank import AugmentationBank, ClipSource
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.pack import Pack
 from audioinv.training import loop
+from audioinv.training.calibrate import calibrate
 from audioinv.training.clips import training_bank, training_clips
 from audioinv.training.config import PretrainConfig
 from audioinv.training.objective import Make
@@ -92,6 +92,7 @@ def pretrain(
             fabric = make_fabric(device, devices, nodes, precision, deterministic, timeout_s)
             _train(encoder, views, source, config, run, fabric, seed, own)
         if first:
+            calibrate(encoder, source, config.calibration_clips)
             made = {"seed": seed, "steps": config.steps, "audioinv": __version__}
             encoder.save(run / "encoder", info or {**made, **_pack_key(clips)})
     return encoder.to(at_first).eval()
@@ -174,11 +175,11 @@ def _finished(run: Path) -> bool:
 
 
 def _load(encoder: AmortisedEncoder, run: Path) -> AmortisedEncoder:
-    path = run / "encoder" / "encoder.safetensors"
+    folder = run / "encoder"
     try:
-        encoder.load_state_dict(load_file(path))
+        encoder.load_weights(folder)
     except Exception as error:  # whatever a damaged file provokes
-        raise UserError(f"{path} holds no such encoder: {error}; remove {run}") from error
+        raise UserError(f"{folder} holds no such encoder: {error}; remove {run}") from error
     return encoder.eval()
 
 

@@ -155,7 +155,6 @@ def test_measurements_with_other_settings_are_refused(
     assert main(words) == 0
     line = refuse([*words, "measure.n_clips=5"])
     assert "measure.n_clips 12 -> 5" in line and "give out=ANOTHER" in line
-    assert "calibration_clips 512 -> 4" in refuse([*words, "measure.calibration_clips=4"])
     assert "seed 0 -> 1" in refuse([*words, "seed=1"])
     other = tmp_path / "other"
     plain = [word for word in finished.settings(other) if not word.startswith("pretrain.")]
@@ -179,7 +178,7 @@ def test_what_was_damaged_is_one_clear_error(
 def test_measuring_reads_no_key_of_features(finished: Any, tmp_path: Path) -> None:
     """So that none need be recorded."""
     features = ["layers=all", "hop_s=0.05", "pool=max", "views=2", "strength=0.5"]
-    words = [f"features.{word}" for word in (*features, "calibration_clips=3")]
+    words = [f"features.{word}" for word in features]
     assert main(["measure", *finished.settings(), f"out={tmp_path}", *words]) == 0
     made = [(folder / "measure.json").read_text() for folder in (tmp_path, finished.run)]
     assert made[0] == made[1]

@@ -84,9 +84,8 @@ def test_transformed_clips_are_the_banks(finished: Any) -> None:
     rows = tuple(judged_clips(world, task, 5))
     assert len(rows) == 5 and set(rows) <= set(judged_clips(world, task, 500))
     clips = TransformedClips(world, rows)
-    calibration = world.features.calibration.split(256)
     corner = world.encoder.space.parse("-pitch_shift")
-    plain = world.encoder.at(corner, calibration)
+    plain = world.encoder.at(corner)
     shift = world.bank.augmentations["pitch_shift"]
     cache, _ = world.features.of(task)
     clean = cache(corner)[list(rows)]

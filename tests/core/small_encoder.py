@@ -19,7 +19,8 @@ def small_encoder() -> AmortisedEncoder:
     backbone = {"name": "resnet18", "width": 0.125, "dim": 5, "options": options}
     with seeded(0, "encoder"):
         encoder = AmortisedEncoder(PlainFrontend((1, 12, 10)), backbone, {"name": "hyper"}, SPACE)
-    return encoder.eval()
+    encoder.calibrate([small_maps(64, "others")])
+    return encoder
 
 
 def small_maps(n: int, name: str = "maps") -> Tensor:

@@ -48,16 +48,17 @@ def test_at_equals_the_conditioned_forward(conditioning: str, layers: str) -> No
 def test_at_does_not_touch_the_encoder() -> None:
     encoder = make()
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    encoder.at(SPACE.all_on(), [maps(32)])
+    encoder.at(SPACE.all_on())
+    encoder.recalibrated(maps(32))
     assert all(torch.equal(before[n], v) for n, v in encoder.state_dict().items())
 
 
 @pytest.mark.parametrize("conditioning", ["hyper", "norm"])
 def test_the_descriptor_changes_features_from_the_start(conditioning: str) -> None:
     """An encoder that starts unconditioned tends to stay so."""
-    encoder, x = make(conditioning), maps(32)
-    on = encoder.at(SPACE.all_on(), [x])(x)
-    off = encoder.at(SPACE.parse("-a"), [x])(x)
+    x = maps(32)
+    encoder = make(conditioning).recalibrated(x)
+    on, off = encoder.at("all")(x), encoder.at("-a")(x)
     cosine = torch.cosine_similarity(on - on.mean(0), off - off.mean(0), dim=1).mean()
     assert float(cosine) < 0.98
 
@@ -117,9 +118,8 @@ def test_training_mode_normalises_over_what_is_run_together() -> None:
 
 
 def test_calibration_normalises_at_the_descriptor_in_use() -> None:
-    encoder = make()
     x = maps(128) * 5 + 3
-    plain = encoder.at(SPACE.parse("b"), [x])
+    plain = make().recalibrated(x).at("b")
     stem = plain.backbone.trunk.conv1[0](x)
     mean = plain.backbone.trunk.conv1[1].running_mean
     torch.testing.assert_close(mean, stem.mean((0, 2, 3)), atol=1e-4, rtol=1e-4)

@@ -240,7 +240,7 @@ def write_imagenet(root: Path) -> Path:
 @pytest.mark.timeout(900)
 def test_the_debug_config_of_cifar10_runs(tmp_path: Path) -> None:
     options = ["--data_root", write_cifar10(tmp_path / "images"), "--measured", "moco"]
-    few = "tasks=[category,hue] features.calibration_clips=32 measure.calibration_clips=32"
+    few = "tasks=[category,hue] pretrain.calibration_clips=32"
     methods = ["--methods", "amortised moco", "--audioinv_opts", few]
     told = results(copied("cifar10", tmp_path), tmp_path, *options, *methods)
     assert "category (accuracy, %)" in told and "hue (R²)" in told

@@ -217,7 +217,7 @@ def learn(rounding: bool = False, seed: int = 0, spoil: bool = False) -> Mixture
         noise[TEST] = float("nan")
     config = AdaptConfig(epochs=20, lr=0.03, rounding=rounding)
     encoder: Any = Fading()
-    features = FeatureCache(encoder, noise[:, None, None], torch.empty(0))
+    features = FeatureCache(encoder, noise[:, None, None])
     return learn_jointly(encoder, features, data, config, seed)
 
 
@@ -227,8 +227,9 @@ def test_the_papers_way_learns_under_the_statistics_it_is_judged_under(
 ) -> None:
     """What it sees at the start of each epoch is what evaluation makes of the same clips."""
     encoder, data, maps = small_encoder(), labelled(), small_maps(N)
-    calibration = small_maps(64, "others") if calibrated else torch.empty(0)
-    features = FeatureCache(encoder, maps, calibration)
+    if not calibrated:
+        encoder.keep_running_statistics()
+    features = FeatureCache(encoder, maps)
     told, seen = [], []
     forward = encoder.run
 
@@ -245,14 +246,14 @@ def test_the_papers_way_learns_under_the_statistics_it_is_judged_under(
     assert len(starts) == 4 and len({tuple(told[k][1].tolist()) for k in starts}) == 4
     for k in starts:
         x, descriptor = told[k]
-        judged = FeatureCache(encoder, x, calibration)(descriptor)
+        judged = FeatureCache(encoder, x)(descriptor)
         torch.testing.assert_close(seen[k], judged, atol=1e-5, rtol=1e-5)
 
 
 def test_the_learnt_heads_logits_are_those_of_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a descriptor that stands still, on all training clips."""
     encoder, data = small_encoder(), labelled()
-    features = FeatureCache(encoder, small_maps(N), small_maps(64, "others"))
+    features = FeatureCache(encoder, small_maps(N))
     outputs, heads = [], []
 
     class Watched(nn.LazyLinear):
@@ -309,7 +310,7 @@ def test_the_papers_way_regresses_several_values() -> None:
     noise[:, 0] += side
     data = Labelled(torch.stack([side, -side], 1), "regression", [], TRAIN, VALID)
     encoder: Any = Fading()
-    features = FeatureCache(encoder, noise[:, None, None], torch.empty(0))
+    features = FeatureCache(encoder, noise[:, None, None])
     config = AdaptConfig(epochs=20, lr=0.03)
     assert float(learn_jointly(encoder, features, data, config).reported[0]) < 0.2
 

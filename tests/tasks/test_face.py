@@ -26,11 +26,11 @@ def clips(n: int = N) -> Tensor:
     return small_maps(n) + 2 * (torch.arange(n) % 2)[:, None, None, None]
 
 
-def test_arrays_are_learnt_under_statistics_of_their_own_clips() -> None:
+def test_arrays_are_learnt_under_the_statistics_of_the_encoder() -> None:
     encoder, x = small_encoder(), clips()
     adapted = ai.adapt(encoder, x, Y, mode="fixed:-a", readout="logistic", l2=0.01)
     assert adapted.descriptor == {"a": 0.0, "b": 1.0, "c": 1.0}
-    plain = encoder.at("-a", [x])
+    plain = encoder.at("-a")
     with torch.no_grad():
         features = plain(x).double()
     z = ((features - features.mean(0)) / features.std(0)).numpy()

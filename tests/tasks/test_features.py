@@ -60,7 +60,7 @@ def test_first_windows() -> None:
 @pytest.mark.parametrize("pool", ["mean", "max"])
 def test_the_cache_pools_the_windows_of_the_plain_encoder(pool: str) -> None:
     encoder, x = make(), maps()
-    cache = FeatureCache(encoder, x, torch.empty(0), owner=OWNER, pool=pool)
+    cache = FeatureCache(encoder, x, owner=OWNER, pool=pool)
     for descriptor in (SPACE.all_on(), SPACE.parse("a")):
         alone = encoder.at(descriptor)(x)
         torch.testing.assert_close(cache.windows(descriptor), alone)
@@ -70,7 +70,7 @@ def test_the_cache_pools_the_windows_of_the_plain_encoder(pool: str) -> None:
 def test_every_descriptor_is_computed_once_and_a_plain_encoder_only_once() -> None:
     for conditioning, expected in (("hyper", 2), ("none", 1)):
         counts: list[int] = []
-        cache = FeatureCache(make(conditioning), maps(), torch.empty(0), progress=counts.append)
+        cache = FeatureCache(make(conditioning), maps(), progress=counts.append)
         for descriptor in (SPACE.all_on(), SPACE.parse("a"), SPACE.all_on()):
             cache(descriptor)
         assert len(counts) == expected
@@ -80,8 +80,8 @@ def test_every_descriptor_is_computed_once_and_a_plain_encoder_only_once() -> No
 def test_some_clips_are_those_of_all_in_the_order_asked_for(known: bool) -> None:
     """With the windows of the others left out, unless all are known already."""
     encoder, clips, seen = make(), torch.tensor([2, 0, 2]), []
-    cache = FeatureCache(encoder, maps(), torch.empty(0), owner=OWNER)
-    expected = FeatureCache(encoder, maps(), torch.empty(0), owner=OWNER)(SPACE.parse("a"))[clips]
+    cache = FeatureCache(encoder, maps(), owner=OWNER)
+    expected = FeatureCache(encoder, maps(), owner=OWNER)(SPACE.parse("a"))[clips]
     if known:
         cache(SPACE.parse("a"))
     hook = nn.modules.module.register_module_forward_pre_hook(
@@ -101,7 +101,7 @@ def test_views_are_averaged_over_draws() -> None:
         for draw in range(3):
             yield maps(name=f"draw {draw}")
 
-    cache = FeatureCache(encoder, maps(), torch.empty(0), owner=OWNER, views=views)
+    cache = FeatureCache(encoder, maps(), owner=OWNER, views=views)
     descriptor = SPACE.parse("b")
     each = [encoder.at(descriptor)(maps(name=f"draw {draw}")) for draw in range(3)]
     torch.testing.assert_close(cache.windows(descriptor), (each[0] + each[1] + each[2]) / 3)
@@ -115,10 +115,10 @@ def test_a_curve_over_views_ends_at_their_mean() -> None:
     def views(descriptor: Tensor) -> Iterator[Tensor]:
         return (maps(name=f"draw {k}") for k in range(3))
 
-    cache = FeatureCache(encoder, maps(), torch.empty(0), owner=OWNER, views=views)
+    cache = FeatureCache(encoder, maps(), owner=OWNER, views=views)
     curve = cache.curve(torch.ones(2), [1, 3])
     torch.testing.assert_close(curve[3], cache(torch.ones(2)))
-    one = FeatureCache(encoder, maps(name="draw 0"), torch.empty(0), owner=OWNER)
+    one = FeatureCache(encoder, maps(name="draw 0"), owner=OWNER)
     torch.testing.assert_close(curve[1], one(torch.ones(2)))
     with pytest.raises(UserError, match=r"features\.views.*0"):
         one.curve(torch.ones(2), [1])
@@ -127,9 +127,7 @@ def test_a_curve_over_views_ends_at_their_mean() -> None:
 def test_views_of_a_plain_encoder_still_depend_on_the_descriptor() -> None:
     """Its weights do not, but what acts on the clips does."""
     encoder = make("none")
-    cache = FeatureCache(
-        encoder, maps(), torch.empty(0), views=lambda d: iter([maps() * d.sum(), maps()])
-    )
+    cache = FeatureCache(encoder, maps(), views=lambda d: iter([maps() * d.sum(), maps()]))
     assert not torch.equal(cache(SPACE.all_on()), cache(SPACE.parse("a")))
 
 

@@ -70,7 +70,7 @@ class Masking:
 
     frontend = PlainFrontend(SIZE)
 
-    def at(self, descriptor: Tensor, calibration: Any) -> SimpleNamespace:
+    def at(self, descriptor: Tensor) -> SimpleNamespace:
         class Rows(nn.Module):
             def forward(self, x: Tensor, layers: str) -> Tensor:
                 gains = torch.cat([(1 - descriptor).repeat_interleave(5), torch.ones(1)])
@@ -81,7 +81,7 @@ class Masking:
 
 def test_on_off_and_matrix_of_an_encoder_that_obeys() -> None:
     encoder: Any = Masking()
-    result = measure_invariance(encoder, bank(), clips(), torch.empty(0), seed=3)
+    result = measure_invariance(encoder, bank(), clips(), seed=3)
     assert result["names"] == ["low", "middle", "high"]
     assert (result["n_clips"], result["seed"]) == (40, 3)
     matrix = result["matrix"]
@@ -97,11 +97,11 @@ def test_on_off_and_matrix_of_an_encoder_that_obeys() -> None:
 
 def test_a_group_is_given_the_mean_of_its_augmentations() -> None:
     class Grouped(Masking):
-        def at(self, descriptor: Tensor, calibration: Any) -> SimpleNamespace:
-            return super().at(descriptor[[0, 1, 0]], calibration)
+        def at(self, descriptor: Tensor) -> SimpleNamespace:
+            return super().at(descriptor[[0, 1, 0]])
 
     encoder: Any = Grouped()
-    result = measure_invariance(encoder, bank(grouped=True), clips(), torch.empty(0))
+    result = measure_invariance(encoder, bank(grouped=True), clips())
     low, _, high = result["matrix"]["cosine"][1]
     assert result["names"] == ["edges", "mid"]
     assert result["off"]["edges"] == pytest.approx((low + high) / 2)
@@ -119,8 +119,8 @@ def conditioned(**conditioning: Any) -> AmortisedEncoder:
 
 
 def gaps(**conditioning: Any) -> list[float]:
-    encoder = conditioned(**conditioning)
-    result = measure_invariance(encoder, bank(), clips(), clips(64, "calibration"))
+    encoder = conditioned(**conditioning).recalibrated(clips(64, "calibration"))
+    result = measure_invariance(encoder, bank(), clips())
     return list(result["gap"].values())
 
 

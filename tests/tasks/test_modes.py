@@ -76,7 +76,7 @@ class Noted:
 )
 def test_a_mode_reads_what_it_says(mode: str) -> None:
     """By this it is known what an adaptation was made with."""
-    cache = FeatureCache(small_encoder(), small_maps(24), torch.empty(0))
+    cache = FeatureCache(small_encoder(), small_maps(24))
     rows = torch.arange(24)
     data = Labelled(rows % 2, "classification", ["-", "+"], rows[:16], rows[16:])
     settings: Any = Noted(epochs=2, anchor_clips=12, true_steps=1, evidence_steps=1)

@@ -47,7 +47,7 @@ def maps(size: int = K) -> Tensor:
 
 
 def cache(encoder: Any, x: Tensor) -> FeatureCache:
-    return FeatureCache(encoder, x, torch.empty(0))
+    return FeatureCache(encoder, x)
 
 
 def spread_of(features: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ def test_corners_are_anchored_under_the_statistics_they_are_judged_under() -> No
     """Windows of a clip beyond the first are left out, as in mode paper."""
     encoder, x = small_encoder(), small_maps(40)
     owner = torch.arange(40) // 2
-    features = FeatureCache(encoder, x, small_maps(64, "others"), owner=owner)
+    features = FeatureCache(encoder, x, owner=owner)
     rows = torch.tensor([3, 1, 8, 9, 2])
     surrogate = make_surrogate(encoder, features, rows, seed=0)
     for corner, anchors in zip(surrogate.corners, surrogate.anchors, strict=True):
@@ -127,8 +127,8 @@ def test_corners_are_anchored_under_the_statistics_they_are_judged_under() -> No
 def test_true_steps_are_taken_under_the_statistics_of_the_descriptor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    encoder, x, calibration = small_encoder(), small_maps(N), small_maps(64, "others")
-    features = FeatureCache(encoder, x, calibration)
+    encoder, x = small_encoder(), small_maps(N)
+    features = FeatureCache(encoder, x)
     told = []
     forward = encoder.run
 
@@ -143,5 +143,5 @@ def test_true_steps_are_taken_under_the_statistics_of_the_descriptor(
     config = AdaptConfig(epochs=5, anchor_clips=40, true_steps=1)
     learn_by_surrogate(encoder, features, data, config)
     maps, descriptor, seen = told[-1]
-    judged = FeatureCache(encoder, maps, calibration)(descriptor)
+    judged = FeatureCache(encoder, maps)(descriptor)
     torch.testing.assert_close(seen, judged, atol=1e-5, rtol=1e-5)

@@ -81,8 +81,7 @@ def row(
     x, params = changed(probe.augmentation)
     targets = params[:, probe.index]
     train, test = known_and_tested(context, targets, settings.clips)
-    calibration = context.features.calibration
-    network = context.encoder.at(descriptor, calibration.split(256) if len(calibration) else ())
+    network = context.encoder.at(descriptor)
     features = embed(network.backbone, x, layers)
     readout = fit_readout(features[train], targets[train], "regression", [])
     return Result(

@@ -56,6 +56,6 @@ def tuned_outputs(
     """Outputs (n, m) on test rows of the fold's network after fine-tuning."""
     maps = cache.maps[first_windows(cache.owner)]
     corner = fold.mixture.descriptors[fold.mixture.weights.argmax()]
-    network = context.encoder.at(corner, cache.calibration).backbone
+    network = context.encoder.at(corner).backbone
     model = finetune(network, maps, data, settings, context.seed)
     return predict(model, maps[test])

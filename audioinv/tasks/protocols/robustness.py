@@ -87,11 +87,7 @@ class TransformedClips:
 
     def _network(self, corner: tuple[float, ...]) -> nn.Module:
         if corner not in self.networks:
-            maps = self.context.features.calibration
-            calibration = maps.split(256) if len(maps) else ()
-            self.networks[corner] = self.context.encoder.at(
-                torch.tensor(corner), calibration
-            ).backbone
+            self.networks[corner] = self.context.encoder.at(torch.tensor(corner)).backbone
         return self.networks[corner]
 
     @torch.no_grad()

@@ -18,8 +18,6 @@ class FeatureConfig:
             under the descriptor in use; 0 takes the clip as it is.
         strength: of the augmentations that are averaged over, from 0 to 1, where 1 is that of
             pre-training (`core.averaging`).
-        calibration_clips: training clips from which BatchNorm statistics are recomputed at a
-            descriptor; 0 keeps those of pre-training.
     """
 
     layers: str = "last"
@@ -27,4 +25,3 @@ class FeatureConfig:
     pool: str = "mean"
     views: int = 0
     strength: float = 1.0
-    calibration_clips: int = 512

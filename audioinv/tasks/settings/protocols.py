@@ -10,11 +10,10 @@ class MeasureConfig:
     """Measured invariance.
 
     Args:
-        n_clips: test clips. calibration_clips: training clips for BatchNorm statistics.
+        n_clips: test clips.
     """
 
     n_clips: int = 300
-    calibration_clips: int = 512
 
 
 @dataclass
