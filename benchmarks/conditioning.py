@@ -210,7 +210,7 @@ def adaptation(setup: Setup) -> Iterator[Comparison]:
     classes = [str(label) for label in range(10)]
     rows, none = torch.arange(n), torch.empty(0, dtype=torch.long)
     data = Labelled(targets, "classification", classes, rows, none)
-    cache = FeatureCache(encoder, maps, torch.empty(0), "all")
+    cache = FeatureCache(encoder, maps, "all")
     contenders = {
         "surrogate, 50 epochs": lambda: learn_by_surrogate(
             encoder, cache, data, AdaptConfig(epochs=50)

@@ -6,13 +6,12 @@ kept for corners c of the cube, and composed at any descriptor i:
 
     mean(i) = sum_c w_c(i) mean_c,     log var(i) = sum_c w_c(i) log var_c
 
-Up to `MOST_COMPONENTS` components all 2^K corners are kept, and w_c = prod_k i_k^{c_k}
-(1 - i_k)^{1 - c_k}. Above, all-on, every single flip and every pair of flips are, and the sums are
-those of the second-order expansion in u = 1 - i around all-on,
-
-    m_0 + sum_k u_k (m_k - m_0) + sum_{k<l} u_k u_l (m_kl - m_k - m_l + m_0),
-
-which is exact at the corners that are kept. A network without a descriptor has one set.
+w(i) are the weights of universal kriging (Matheron, 1969) with a linear drift, under the kernel
+prod_k (1 - |i_k - c_k| / 2): they sum to 1, give a corner that is kept its own values, and are
+exact for whatever each component changes by itself. Up to
+`MOST_COMPONENTS` components all 2^K corners are kept, and w_c is then the multilinear
+prod_k i_k^{c_k} (1 - i_k)^{1 - c_k}. Above, all-on and all-off are kept, with every single flip and
+every pair of flips of both. A network without a descriptor has one set.
 """
 
 from __future__ import annotations
@@ -45,10 +44,24 @@ def kept_corners(size: int) -> Tensor:
     if size <= MOST_COMPONENTS:
         return torch.tensor(list(itertools.product((0.0, 1.0), repeat=size)))
     flips = [[], *([k] for k in range(size)), *map(list, itertools.combinations(range(size), 2))]
-    corners = torch.ones(len(flips), size)
-    for corner, off in zip(corners, flips, strict=True):
+    near_all = torch.ones(len(flips), size)
+    for corner, off in zip(near_all, flips, strict=True):
         corner[off] = 0
-    return corners
+    return torch.cat([near_all, 1 - near_all])
+
+
+def kernel(a: Tensor, b: Tensor) -> Tensor:
+    """How much descriptors a (..., K) tell of descriptors b (C, K), in (0, 1], (..., C)."""
+    return (1 - (a[..., None, :] - b).abs() / 2).prod(-1)
+
+
+def _solved(corners: Tensor) -> Tensor:
+    """(C + 1 + K, C): with it, what `kernel` gives at a descriptor, 1 and i become weights."""
+    n = len(corners)
+    drift = torch.cat([corners.new_ones(n, 1), corners], 1)
+    nothing = corners.new_zeros(drift.shape[1], drift.shape[1])
+    upper = torch.cat([kernel(corners, corners), drift], 1)
+    return torch.linalg.pinv(torch.cat([upper, torch.cat([drift.T, nothing], 1)]))[:, :n]
 
 
 class NormStatistics(nn.Module):
@@ -62,12 +75,14 @@ class NormStatistics(nn.Module):
     corners: Tensor
     mean: Tensor
     var: Tensor
+    solved: Tensor
 
     def __init__(self, network: nn.Module, corners: Tensor) -> None:
         super().__init__()
         self.sizes = {name: norm.num_features for name, norm in batch_norms(network).items()}
         channels = sum(self.sizes.values())
         self.register_buffer("corners", corners.clone())
+        self.register_buffer("solved", _solved(corners.double()).float(), persistent=False)
         self.register_buffer("mean", torch.zeros(len(corners), channels))
         self.register_buffer("var", torch.ones(len(corners), channels))
 
@@ -86,18 +101,10 @@ class NormStatistics(nn.Module):
 
     def weights(self, descriptor: Tensor) -> Tensor:
         """w_c of every corner that is kept, (..., C), at descriptors (..., K); they sum to 1."""
-        n, size = self.corners.shape
-        if n == 1:
-            return torch.ones_like(descriptor[..., :1])
-        if n == 2**size:
-            i = descriptor[..., None, :]
-            return (self.corners * i + (1 - self.corners) * (1 - i)).prod(-1)
-        u = 1 - descriptor
-        first, second = torch.triu_indices(size, size, 1, device=u.device)
-        pairs = u[..., first] * u[..., second]
-        rest = u.sum(-1, keepdim=True) - u
-        zero = 1 - u.sum(-1, keepdim=True) + pairs.sum(-1, keepdim=True)
-        return torch.cat([zero, u - u * rest, pairs], -1)
+        known = kernel(descriptor, self.corners)
+        if len(self.corners) == 1:
+            return torch.ones_like(known)
+        return torch.cat([known, torch.ones_like(known[..., :1]), descriptor], -1) @ self.solved
 
     @torch.no_grad()
     def compute(
