@@ -16,6 +16,7 @@ from audioinv.audio.augment.fused import FusedBank
 from audioinv.audio.mel import MEL_NORMS, MEL_SCALES, mel_filters
 from audioinv.base.errors import UserError
 from audioinv.core.bank import AugmentationBank
+from audioinv.core.precision import outside_autocast, wide
 from audioinv.data.fitting import Fitted
 
 TINY = 1e-10
@@ -103,10 +104,8 @@ class Frontend(Fitted, nn.Module):
 
     def decibels(self, x: Tensor) -> Tensor:
         """Log spectra in dB before normalisation: (B, T) -> (B, bins, frames)."""
-        x = self.levelled(x)
-        if (
-            x.device.type != "cpu" or torch.compiler.is_compiling()
-        ):  # an exported batch size is free
+        x = self.levelled(wide(x))
+        if x.device.type != "cpu" or kernels.traced():  # an exported batch size is free
             return self.decibels_of_frames(self.frames(x))
         parts = x.split(max(1, CHUNK // x.shape[-1]))
         return torch.cat([self.decibels_of_frames(self.frames(part)) for part in parts])
@@ -132,7 +131,14 @@ class Frontend(Fitted, nn.Module):
         return 10 * power.clamp_min(self.floor).log10().transpose(1, 2)
 
     def filtered(self, power: Tensor) -> Tensor:
-        """Power (..., n_freqs) through the filters, (..., n_bins)."""
+        """Power (..., n_freqs) through the filters, (..., n_bins).
+
+        In single precision whatever the network runs in: power leaves the range of half.
+        """
+        with outside_autocast(power):
+            return self._filtered(power)
+
+    def _filtered(self, power: Tensor) -> Tensor:
         if power.device.type != "cpu":
             return power @ self.filters
         parts = [power[..., rows] @ self.filters[rows, bins] for rows, bins in self.blocks]
@@ -148,7 +154,7 @@ class Frontend(Fitted, nn.Module):
     def normalised(self, decibels: Tensor) -> Tensor:
         """Log spectra in dB (B, bins, frames) as maps (B, 1, bins, frames)."""
         maps = ((decibels - self.mean) / self.std)[:, None]
-        if not self.config["channels_last"] or torch.compiler.is_compiling():
+        if not self.config["channels_last"] or kernels.traced():
             return maps
         # torch takes one channel for either layout, and goes by the strides
         bins, frames = maps.shape[2:]
@@ -237,7 +243,7 @@ class LogMelStft(LogMel):
     def normalised(self, decibels: Tensor) -> Tensor:
         """The three maps (B, 3, bins, frames) of mean 0 and deviation 1 each."""
         maps = (decibels - self.mean[:, None, None]) / self.std[:, None, None]
-        last = self.config["channels_last"] and not torch.compiler.is_compiling()
+        last = self.config["channels_last"] and not kernels.traced()
         return maps.contiguous(memory_format=torch.channels_last) if last else maps
 
     @torch.no_grad()

@@ -27,6 +27,11 @@ def combine(h: Tensor, bases: Tensor) -> Tensor:
     return combined
 
 
+def kept_as_factors(parameter: nn.Parameter) -> bool:
+    """Whether backward passes leave the gradient of these bases as factors, and none in `.grad`."""
+    return getattr(parameter, "factors", None) is not None and parameter.requires_grad
+
+
 def release(module: nn.Module) -> None:
     """Makes the bases of `module` ordinary again: backward passes fill their `.grad`."""
     for parameter in module.parameters():

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from audioinv.core.auxiliary import Equivariance, ParameterPredictor, described
 from audioinv.core.bank import AugmentationBank, ViewParameters
+from audioinv.core.descriptor import place_of
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.core.objective import Draws, Losses, Objective, Shown, outside_autocast
+from audioinv.core.objective import Draws, Losses, Objective, Shown
 from audioinv.core.objectives import moco_v2, moco_v3, nt_xent
 from audioinv.core.penalty import GradientPenalty
+from audioinv.core.precision import outside_autocast
 from audioinv.core.projector import Projector
 
 Projections = Sequence[Tensor]
@@ -278,11 +280,12 @@ class CornerStatistics(nn.Module):
     def update(self, branch: nn.Module, before: list[Tensor], corner: int) -> None:
         """Takes in the batch that moved the running statistics of `branch` from `before`."""
         self.visits[corner] += 1
-        average = 1 / int(self.visits[corner])
+        average = 1 / self.visits[corner].float()  # stays on its device: nothing waits for it
         after = running_statistics(branch)
         for k, norm in enumerate(batch_norms(branch)):
             of_batch = before[k] + (after[k] - before[k]) / norm.momentum
-            self.get_buffer(f"norm_{k}")[corner].lerp_(of_batch, max(average, norm.momentum))
+            own = self.get_buffer(f"norm_{k}")[corner]
+            own.lerp_(of_batch, average.clamp_min(norm.momentum).to(own.dtype))
 
 
 def batch_norms(branch: nn.Module) -> list[Any]:
@@ -307,20 +310,19 @@ class Queue(nn.Module):
         generator: draws the random keys that every queue starts with, as MoCo's does.
     """
 
-    corners: Tensor
     keys: Tensor
     oldest: Tensor
 
     def __init__(self, corners: Tensor, size: int, dim: int, generator: torch.Generator) -> None:
         super().__init__()
         keys = torch.randn(len(corners), size, dim, generator=generator)
-        self.register_buffer("corners", corners, persistent=False)
+        self.corners = corners  # on the CPU, where a step's corner is drawn
         self.register_buffer("keys", keys.div_(keys.norm(dim=2, keepdim=True)))
         self.register_buffer("oldest", torch.zeros(len(corners), dtype=torch.long))
 
     def index(self, descriptor: Tensor) -> int:
         """Which of the corners `descriptor` (K,) is."""
-        return int((self.corners == descriptor).all(1).nonzero()[0])
+        return place_of(self.corners, descriptor)
 
     @torch.no_grad()
     def push(self, corner: int, keys: Tensor) -> None:

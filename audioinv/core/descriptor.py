@@ -178,3 +178,8 @@ def flip(descriptor: Tensor, component: int) -> Tensor:
     flipped = descriptor.clone()
     flipped[component] = 1 - flipped[component]
     return flipped
+
+
+def place_of(corners: Tensor, descriptor: Tensor) -> int:
+    """Which of `corners` (C, K), on the CPU, `descriptor` (K,) is."""
+    return int((corners == descriptor.cpu()).all(1).nonzero()[0])

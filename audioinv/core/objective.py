@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from audioinv.core.bank import AugmentationBank, ViewParameters, Views
 from audioinv.core.penalty import PenaltyDraws
+from audioinv.core.precision import wide
 
 Losses = dict[str, Tensor]
 """Name -> a scalar."""
@@ -87,7 +87,11 @@ class Objective(nn.Module):
         return Shown(*self.bank.views(x, corner, keyed, tracked, step.total, step.own))
 
     def forward(self, shown: Shown, corner: Tensor) -> Losses:
-        """The losses, unweighted, of what is shown at a corner (K,); each a mean over examples."""
+        """The losses, unweighted, of what is shown at a corner; each a mean over examples.
+
+        Args:
+            corner: (K,), on the CPU, where it was drawn; an encoder takes it to its device.
+        """
         raise NotImplementedError(f"{type(self).__name__} needs forward(shown, corner) -> losses")
 
     def total(self, losses: Losses) -> Tensor:
@@ -96,13 +100,3 @@ class Objective(nn.Module):
 
     def follow(self, corner: Tensor, progress: float) -> None:
         """Called after each step of the optimiser, at a `progress` from 0 to 1: nothing to do."""
-
-
-def wide(x: Tensor) -> Tensor:
-    """`x` in single precision at least."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def outside_autocast(x: Tensor) -> AbstractContextManager[object]:
-    """Losses keep the precision of their inputs, whatever the network runs in."""
-    return torch.autocast(x.device.type, enabled=False)

@@ -32,6 +32,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from audioinv.base.errors import UserError
 from audioinv.core.augmentation import Augmentation
 from audioinv.core.bank import ALL, AugmentationBank
+from audioinv.core.precision import outside_autocast, wide
 
 
 class PenaltyDraws(NamedTuple):
@@ -70,15 +71,16 @@ def gradient_penalty(
     names = list(draws.moves)
     if not any(bool(draws.moves[name].any()) for name in names):
         return z.new_zeros(())
-    h = F.normalize(z.to(torch.promote_types(z.dtype, torch.float32)), dim=1)
+    h = F.normalize(wide(z), dim=1)
     projection = (draws.signs.to(h) * h).sum()
     alphas = [params[name] for name in names]
     gradients = torch.autograd.grad(projection, alphas, create_graph=True, allow_unused=True)
-    changes = [
-        torch.einsum("bp,bnp->bn", gradient, draws.moves[name].to(gradient))
-        for name, gradient in zip(names, gradients, strict=True)
-        if gradient is not None
-    ]
+    with outside_autocast(h):
+        changes = [
+            torch.einsum("bp,bnp->bn", gradient, draws.moves[name].to(gradient))
+            for name, gradient in zip(names, gradients, strict=True)
+            if gradient is not None
+        ]
     if not changes:
         raise UserError(
             f"no gradient leads from the representation to the parameters of {', '.join(names)}; "

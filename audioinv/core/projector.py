@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
-from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.descriptor import DescriptorSpace, place_of
 
 KINDS = ("none", "shared", "per_descriptor", "conditioned", "parameters")
 EMBEDDING = [64] * 6  # of CASSLE: six layers of 64
@@ -33,8 +33,6 @@ class Projector(nn.Module):
         UserError: unknown kind, no layer, or `dropout` out of range.
     """
 
-    corners: Tensor
-
     def __init__(
         self,
         space: DescriptorSpace,
@@ -57,7 +55,7 @@ class Projector(nn.Module):
             raise UserError(f"dropout is {dropout}; give 0 or more, below 1")
         self.kind = kind
         self.dim = d if kind == "none" else dim
-        self.register_buffer("corners", space.corners, persistent=False)
+        self.corners = space.corners  # on the CPU, where a step's corner is drawn
         self.dropout = nn.Dropout(dropout)
         self.heads = nn.ModuleList()
         if kind == "none":
@@ -71,21 +69,22 @@ class Projector(nn.Module):
         self.heads.extend(mlp(sizes, last_norm, batch_norm) for _ in range(copies))
 
     def forward(self, features: Tensor, descriptor: Tensor, told: Tensor | None = None) -> Tensor:
-        """Projections (B, dim) of `features` (B, d) under one corner `descriptor` (K,).
+        """Projections (B, dim) of `features` (B, d) under one corner.
 
         Args:
+            descriptor: the corner (K,), best on the CPU: to look one up on a GPU is to wait for it.
             told: how each view was made, (B, told); of the kind "parameters" alone.
         """
         features = self.dropout(features)
         if self.kind == "none":
             return features
         if self.kind == "conditioned":
-            features = torch.cat([features, descriptor.expand(len(features), -1)], dim=1)
+            own = descriptor.to(features.device).expand(len(features), -1)
+            features = torch.cat([features, own], dim=1)
         if self.kind == "parameters":
             features = torch.cat([features, self.embedding(told)], dim=1)
         if self.kind == "per_descriptor":
-            match = (self.corners == descriptor).all(1)
-            return self.heads[int(match.nonzero()[0])](features)
+            return self.heads[place_of(self.corners, descriptor)](features)
         return self.heads[0](features)
 
 

@@ -84,7 +84,8 @@ class FiniteSteps:
 
     def weights(self, *where: Any) -> None:
         """Raises a UserError unless all weights are finite: a checkpoint of others is of no use."""
-        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+        found = [p.isfinite().all() for p in self.model.parameters()]
+        if found and not torch.stack(found).all():  # asked once
             raise UserError(f"a weight is not finite {self.explain(*where)}")
 
     def _go_on(self, what: str, value: float, *where: Any) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from timm.models import is_model_in_modules
 from torch import nn
 
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator, seeded
 from audioinv.core.auxiliary import Equivariance, ParameterPredictor, described_size
+from audioinv.core.backbone import OTHERS
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.contrast import MoCoV2, MoCoV3, Queue, SimCLR
 from audioinv.core.encoder import AmortisedEncoder
@@ -45,6 +47,18 @@ def make_objective(
             "function of (encoder, bank) that makes one"
         )
     return made
+
+
+def may_leave_out(encoder: AmortisedEncoder, config: PretrainConfig, own: Make | None) -> bool:
+    """Whether a step may leave a parameter without gradient.
+
+    Every parameter of a ResNet takes part at every step; so does every one of our losses, but for
+    the projectors of corners that the step does not draw. Of other networks and losses nothing is
+    known.
+    """
+    network = encoder.backbone.config["name"]
+    resnet = network not in OTHERS and is_model_in_modules(network, ("resnet",))
+    return own is not None or config.projector == "per_descriptor" or not resnet
 
 
 def _of_settings(

@@ -22,10 +22,13 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
+from audioinv.core.bases import kept_as_factors
 
 LOST = re.compile(
     r"gloo|nccl|connection (closed|reset|refused)|broken pipe|timed out|socket|tcpstore", re.I
 )
+HALF = {"bf16-true": "bf16-mixed", "16-true": "16-mixed"}
+"""Precisions that are refused, and what to take."""
 
 
 def make_fabric(
@@ -35,24 +38,32 @@ def make_fabric(
     precision: str = "32-true",
     deterministic: bool = False,
     timeout_s: int = 600,
+    find_unused: bool = True,
 ) -> Fabric:
     """Lightning Fabric for these devices and precision; starts the other processes.
 
     Args:
-        device: its accelerator: "auto", "cpu", "cuda" or "mps". precision: as of Fabric.
+        device: its accelerator: "auto", "cpu", "cuda" or "mps".
+        precision: as of Fabric, but for those that keep weights themselves in half.
         nodes: machines, with `devices` of each.
         deterministic: only algorithms that give the same bits again, or an error.
         timeout_s: how long one process waits for another before it gives up.
+        find_unused: whether a step may leave a parameter without gradient, such as the head of a
+            corner that it does not draw; several processes then search for these at every step.
 
     Raises:
         UserError: settings that Fabric refuses, or the other processes do not come.
     """
+    if precision in HALF:
+        raise UserError(
+            f"precision is {precision}: weights in half lose small steps, and spectra do not fit; "
+            f"give {HALF[precision]}, which computes in half what bears it"
+        )
     torch.set_float32_matmul_precision("high")
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before CUDA is first used
     torch.use_deterministic_algorithms(deterministic)
-    # Heads of corners that a step does not draw get no gradient.
-    ddp = DDPStrategy(find_unused_parameters=True, timeout=timedelta(seconds=timeout_s))
+    ddp = DDPStrategy(find_unused_parameters=find_unused, timeout=timedelta(seconds=timeout_s))
     try:
         fabric = Fabric(
             accelerator=device,
@@ -95,6 +106,23 @@ class _Gather(torch.autograd.Function):
         total = gradient.contiguous().clone()
         dist.all_reduce(total)  # what the losses of all processes want of each
         return total[dist.get_rank()]
+
+
+def leave_factors_to_us(method: nn.Module) -> None:
+    """DDP leaves bases alone whose gradients are kept as factors: `bases.joined` reduces these.
+
+    It would reduce as many zeros as bases have numbers, at every step.
+    """
+    names = [n for n, p in method.named_parameters() if kept_as_factors(p)]
+    ignored: Any = getattr(method, "_ddp_params_and_buffers_to_ignore", [])
+    method._ddp_params_and_buffers_to_ignore = [*ignored, *names]  # type: ignore[assignment]
+
+
+def share_first_bases(method: nn.Module, fabric: Fabric) -> None:
+    """All processes begin with the first one's bases, as DDP does with what it does not ignore."""
+    if fabric.world_size > 1:
+        for parameter in filter(kept_as_factors, method.parameters()):
+            dist.broadcast(parameter.detach(), 0)
 
 
 def pinned(x: Tensor, device: torch.device) -> Tensor:

@@ -69,11 +69,12 @@ class RankOneAdam(torch.optim.Adam):
             state["step"] = torch.zeros((), device=bases.device)
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(bases), torch.zeros_like(bases)
         tensors = (bases.detach(), state["exp_avg"], state["exp_avg_sq"])
-        if fused_adam.applies(bases):
+        skipped = getattr(self, "found_inf", None)  # of a scaler of fp16's loss, which torch heeds
+        if fused_adam.applies(bases) and skipped is None:
             fused_adam.step(tensors, h, g, int(state["step"]) + 1, group)
         else:
             self._in_pieces(tensors, h, g, state["step"], group)
-        state["step"] += 1
+        state["step"] += 1 if skipped is None else 1 - skipped
 
     def _in_pieces(
         self, tensors: tuple[Tensor, ...], h: Tensor, g: Tensor, step: Tensor, group: dict[str, Any]

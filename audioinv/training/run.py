@@ -16,7 +16,8 @@ from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator, seeded
 from audioinv.core.bank import ClipSource
 from audioinv.core.bases import release
-from audioinv.core.objective import Losses, Objective, Shown, wide
+from audioinv.core.objective import Losses, Objective, Shown
+from audioinv.core.precision import wide
 from audioinv.training.ahead import ahead
 from audioinv.training.config import PretrainConfig
 from audioinv.training.finite import FiniteSteps
@@ -26,9 +27,11 @@ from audioinv.training.order import batch_indices, draw_corner
 from audioinv.training.processes import (
     any_process,
     gather,
+    leave_factors_to_us,
     mean_over_processes,
     own_rows,
     pinned,
+    share_first_bases,
     synchronise_norms,
 )
 from audioinv.training.resume import resume, training_state, where
@@ -74,8 +77,10 @@ class Run:
         optimiser = make_optimiser(method, config)
         if config.descriptors == "per_process":
             release(method)  # gradients kept as factors are of one descriptor
-        self.start = resume(folder, method, optimiser, fabric)
+        leave_factors_to_us(method)
         self.model, self.optimiser = fabric.setup(method, optimiser)
+        share_first_bases(method, fabric)
+        self.start = resume(folder, method, optimiser, fabric)  # where the weights are now
         explain = partial(where, method.bank, folder)
         self.finite = FiniteSteps(config.not_finite, config.skip_limit, method, fabric, explain)
         self.log = MetricsLog(folder, self.start) if fabric.is_global_zero else None
@@ -151,7 +156,7 @@ class Step:
         run = self.run
         run.finite.remember()
         with seeded(run.seed, "network", self.number, run.fabric.global_rank):  # of dropout
-            losses = run.model(shown, self._on_device())
+            losses = run.model(shown, self.corner)
         if not isinstance(losses, dict) or not losses:
             raise UserError(
                 f"{type(run.method).__name__} gives {type(losses).__name__}; its forward must give "
@@ -176,7 +181,7 @@ class Step:
         if run.finite.gradient(self.number, self.corner):
             with run.watch("optimiser"):
                 run.optimiser.step()
-            run.method.follow(self._on_device(), self.done / run.config.steps)
+            run.method.follow(self.corner, self.done / run.config.steps)
 
     def end(
         self, losses: Losses, progress: Callable[[int, float, float], None], stop: bool
@@ -207,6 +212,3 @@ class Step:
         if self.run.log:
             seconds = time.perf_counter() - self.began
             self.run.log.write(self.done, self.loss, self.lr, self.corner, seconds, further)
-
-    def _on_device(self) -> Tensor:
-        return self.corner.to(self.run.fabric.device)

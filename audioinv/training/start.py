@@ -22,7 +22,7 @@ from audioinv.training import loop
 from audioinv.training.calibrate import calibrate
 from audioinv.training.clips import training_bank, training_clips
 from audioinv.training.config import PretrainConfig
-from audioinv.training.objective import Make
+from audioinv.training.objective import Make, may_leave_out
 from audioinv.training.processes import is_first_process, make_fabric, process_group
 from audioinv.training.progress import training_progress
 from audioinv.training.signals import stop_signals
@@ -89,7 +89,10 @@ def pretrain(
             return _load(encoder, run)
         at_first = next(encoder.parameters(), torch.empty(0)).device
         if trained:
-            fabric = make_fabric(device, devices, nodes, precision, deterministic, timeout_s)
+            some = may_leave_out(encoder, config, own)
+            fabric = make_fabric(
+                device, devices, nodes, precision, deterministic, timeout_s, find_unused=some
+            )
             _train(encoder, views, source, config, run, fabric, seed, own)
         if first:
             calibrate(encoder, source, config.calibration_clips)

@@ -20,8 +20,12 @@ ROUNDING = {"reassoc", "contract", "arcp", "nsz", "nnan"}  # may round otherwise
 def applies(*tensors: Tensor) -> bool:
     """Whether these tensors lie on the CPU and nobody wants a gradient with respect to them."""
     wanted = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    on_cpu = all(t.device.type == "cpu" for t in tensors)
-    return on_cpu and not wanted and not torch.compiler.is_compiling()
+    return all(t.device.type == "cpu" for t in tensors) and not wanted and not traced()
+
+
+def traced() -> bool:
+    """Whether torch writes down what is done: it sees its own operations only, and no sizes."""
+    return torch.jit.is_tracing() or torch.compiler.is_compiling()
 
 
 def kernel(function: Any) -> Any:
