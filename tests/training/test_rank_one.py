@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -86,6 +87,28 @@ def test_the_update_is_adams(
     train(reference(theirs.parameters(), weight_decay=0.1, fused=True), theirs, backwards)
     assert largest_difference(ours, theirs) < 1e-9
     assert largest_difference(ours, Conditioned()) > 1e-3  # and it learnt something
+
+
+def test_a_scaled_loss_is_unscaled_and_a_skipped_step_does_not_count() -> None:
+    """As a scaler of fp16's loss tells torch's own fused Adam."""
+    ours, theirs = Conditioned(), Conditioned()
+    optimisers: list[Any] = [
+        RankOneAdam(ours.parameters(), decoupled_weight_decay=True, weight_decay=0.1),
+        torch.optim.AdamW(theirs.parameters(), weight_decay=0.1, fused=True),
+    ]
+    for model, optimiser in zip((ours, theirs), optimisers, strict=True):
+        draw = generator(0, "maps")
+        for step, descriptor in enumerate(corners()):
+            optimiser.zero_grad()
+            (8 * model(maps(draw), descriptor).square().mean()).backward()
+            optimiser.grad_scale, optimiser.found_inf = torch.tensor(8.0), torch.tensor(step % 2.0)
+            optimiser.step()
+    assert largest_difference(ours, theirs) < 1e-9
+    counts = [
+        {float(state["step"]) for state in optimiser.state_dict()["state"].values()}
+        for optimiser in optimisers
+    ]
+    assert counts[0] == counts[1] == {STEPS / 2}
 
 
 def test_the_bits_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
