@@ -61,6 +61,9 @@ class Augmentation(ABC):
     parameters: tuple[Parameter, ...]
     opaque: bool = False
     """Whether no gradient with respect to `x` passes `apply`."""
+    sized: bool = False
+    """Whether sizes in `apply` hang on the parameters. A bank then leaves these on the CPU, where
+    they were drawn, and `apply` moves them: to ask a GPU for a size stops the processor."""
     first_order: bool = True
     """Whether the gradient in its parameters tells what another draw of them would do. Where
     representations ripple over steps far smaller than a draw it does not (docs/invclr.md)."""
@@ -99,7 +102,10 @@ class Augmentation(ABC):
 
     @abstractmethod
     def apply(self, x: Tensor, params: Tensor) -> Tensor:
-        """Transforms `x` (B, ...) by `params` (B, P); same shape and device as `x`."""
+        """Transforms `x` (B, ...) by `params` (B, P) on its device; same shape and device as `x`.
+
+        Where it is `sized` the parameters may be on the CPU.
+        """
 
     def joined(self, following: Augmentation) -> Augmentation | None:
         """One augmentation that does at once what this and then `following` do, if there is any.
@@ -194,7 +200,8 @@ def restore(x: Tensor, y: Tensor, rows: Tensor) -> Tensor:
     Gradients stay those of `y`: an example at the identity is returned unchanged and still tells
     how it would change with the parameter.
     """
-    if not rows.any():
+    asked = rows.device.type == "cpu" and not torch.compiler.is_compiling()
+    if asked and not rows.any():  # a GPU would be waited for
         return y
-    rows = rows.view(-1, *[1] * (x.ndim - 1))
+    rows = rows.to(x.device).view(-1, *[1] * (x.ndim - 1))
     return torch.where(rows, x.detach() + (y - y.detach()), y)

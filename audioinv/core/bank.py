@@ -165,12 +165,12 @@ class AugmentationBank:
 
     def _passes(self, params: dict[str, Tensor]) -> Iterator[tuple[Augmentation, Tensor, Tensor]]:
         """What to apply, with which parameters (B, P), and to which examples (B,), in order."""
-        acts = {name: a.acts(params[name]) for name, a in self.augmentations.items()}
+        acts = self._acts(params)
         for name, augmentation in self.augmentations.items():
             if name in self.joint:
                 following, joint = self.joint[name]
                 both = acts[name] & acts[following]
-                yield joint, torch.cat([params[name], params[following]], 1), both
+                yield joint, _beside(params[name], params[following]), both
                 acts[name], acts[following] = acts[name] & ~both, acts[following] & ~both
             yield augmentation, params[name], acts[name]
 
@@ -178,11 +178,14 @@ class AugmentationBank:
         self, params: dict[str, Tensor], order: Tensor
     ) -> Iterator[tuple[Augmentation, Tensor, Tensor]]:
         """As `_passes`, the augmentations in their `order` (B, A) on each example."""
-        acts = {name: a.acts(params[name]) for name, a in self.augmentations.items()}
+        acts = self._acts(params)
         for place in range(order.shape[1]):
             for k, (name, augmentation) in enumerate(self.augmentations.items()):
-                here = order[:, k].to(acts[name].device) == place
-                yield augmentation, params[name], acts[name] & here
+                yield augmentation, params[name], acts[name] & (order[:, k].cpu() == place)
+
+    def _acts(self, params: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Augmentation name -> (B,) bool on the CPU: the examples that it changes."""
+        return {name: a.acts(params[name]).cpu() for name, a in self.augmentations.items()}
 
     def views(
         self,
@@ -229,6 +232,12 @@ class AugmentationBank:
             for name, probability in own.items():
                 chance[name][here] = probability
         return chance
+
+
+def _beside(first: Tensor, second: Tensor) -> Tensor:
+    """Parameters (B, P) and (B, Q) side by side, off the CPU if either is."""
+    device = second.device if first.device.type == "cpu" else first.device
+    return torch.cat([first.to(device), second.to(device)], 1)
 
 
 def _joint(augmentations: Sequence[Augmentation]) -> dict[str, tuple[str, Augmentation]]:
@@ -280,10 +289,11 @@ def _check_probabilities(space: DescriptorSpace, label: str, own: Mapping[str, f
 
 def apply_to_rows(augmentation: Augmentation, x: Tensor, params: Tensor, rows: Tensor) -> Tensor:
     """`x` (B, ...) with `augmentation` applied to the examples `rows` (R,) by `params` (B, P)."""
+    device = params.device if augmentation.sized else x.device
     if len(rows) == len(x):
-        return augmentation.apply(x, params.to(x.device))
+        return augmentation.apply(x, params.to(device))
     on_device = rows.to(x.device)
-    changed = augmentation.apply(x[on_device], params[rows].to(x.device))
+    changed = augmentation.apply(x[on_device], params[rows].to(device))
     return x.index_copy(0, on_device, changed)
 
 

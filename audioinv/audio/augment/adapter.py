@@ -39,6 +39,7 @@ class AudiomentationsAugmentation(Augmentation):
     """
 
     opaque = True
+    sized = True  # every clip has a seed of its own
 
     def __init__(self, transform: Any, sample_rate: int, name: str | None = None) -> None:
         check_sample_rate(sample_rate)
@@ -64,7 +65,7 @@ class AudiomentationsAugmentation(Augmentation):
         seeds = params[:, 0].long().tolist()
         out = [self._transform(clip, seed) for clip, seed in zip(clips, seeds, strict=True)]
         changed = torch.from_numpy(np.stack(out)).to(x)
-        return torch.where(params == IDENTITY, x, changed)
+        return torch.where((params == IDENTITY).to(x.device), x, changed)
 
     def _transform(self, clip: np.ndarray, seed: int) -> np.ndarray:
         if seed == IDENTITY:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 from audioinv.audio.augment.noise_bank import OFFSET, read_noise, sample_offsets
-from audioinv.audio.augment.signal import FOURIER_PART, in_parts
+from audioinv.audio.augment.signal import FOURIER_PART, fast_length, in_parts
 from audioinv.audio.augment.white_noise import add_at_snr
 from audioinv.core.augmentation import Augmentation, Parameter, check_range, working
 
@@ -64,7 +63,7 @@ def coloured_noise(decay: Tensor, offset: Tensor, length: int, dtype: torch.dtyp
     Args:
         decay: (B,). offset: (B,) whole numbers, where to read the noise bank.
     """
-    n = next_fast_len(max(length, 2), real=True)
+    n = fast_length(max(length, 2))
     n_bins = n // 2
     white = torch.view_as_complex(read_noise(offset, 2 * n_bins, dtype).unflatten(-1, (-1, 2)))
     log_f = torch.linspace(1 / n_bins, 1, n_bins, device=decay.device, dtype=dtype).log()

@@ -54,6 +54,9 @@ class Fade(Augmentation):
         fade_in, fade_out, shape = params.unbind(1)
         if kernels.applies(params) and params.dtype == torch.float32:
             return kernels.fades(fade_in * length, fade_out * length, shape, length, _tables())
+        if params.device.type != "cpu" or kernels.traced():
+            rise, fall = (_every_gain(p * length, shape, length) for p in (fade_in, fade_out))
+            return rise * fall.flip(-1)
         rise = _gains(fade_in * length, shape, length)
         fall = _gains(fade_out * length, shape, length).flip(-1)
         rise = F.pad(rise, (0, length - rise.shape[-1]), value=1.0)
@@ -65,15 +68,27 @@ def _gains(samples: Tensor, shape: Tensor, length: int) -> Tensor:
 
     n is the longest of them. After the end of a fade its gain is 1.
     """
-    fades = (samples > 1)[:, None]
-    n = min(length, math.ceil(float(samples.detach().max())))
-    time = torch.arange(n, device=samples.device, dtype=samples.dtype)
-    steps = torch.where(fades, samples[:, None] - 1, 1)
-    start = torch.where(fades, 0, 1).to(steps.dtype)  # where there is no fade, 1 at once
-    u = (time / steps + start).clamp_max(1)
+    u = _passed(samples, min(length, math.ceil(float(samples.detach().max()))))
     rows = [(shape == k).nonzero().flatten() for k in range(len(CURVES))]
     gains = [curve(u[own]) for curve, own in zip(CURVES, rows, strict=True)]
     return torch.cat(gains)[torch.cat(rows).argsort()]
+
+
+def _every_gain(samples: Tensor, shape: Tensor, length: int) -> Tensor:
+    """As `_gains`, (B, length): more work, but no size and no choice of rows to wait for."""
+    u = _passed(samples, length)
+    linear, logarithmic, exponential = (curve(u) for curve in CURVES)
+    others = torch.where((shape == 1)[:, None], logarithmic, exponential)
+    return torch.where((shape == 0)[:, None], linear, others)
+
+
+def _passed(samples: Tensor, n: int) -> Tensor:
+    """How far fades over `samples` (B,) are, 0 to 1, at the samples 0 ... n - 1; (B, n)."""
+    fades = (samples > 1)[:, None]
+    time = torch.arange(n, device=samples.device, dtype=samples.dtype)
+    steps = torch.where(fades, samples[:, None] - 1, 1)
+    start = torch.where(fades, 0, 1).to(steps.dtype)  # where there is no fade, 1 at once
+    return (time / steps + start).clamp_max(1)
 
 
 def _linear(u: Tensor) -> Tensor:

@@ -83,13 +83,17 @@ class FusedBank(AugmentationBank):
         """
         if any(own.requires_grad for own in params.values()):
             raise UserError("frontend.views=fused has no gradients; give frontend.views=waveform")
-        rows = torch.cat([params[name].to(x.device) for name in self.augmentations], 1)
+        # on the CPU, where all that is decided by parameters is decided without waiting for a GPU
+        rows = torch.cat([params[name].cpu() for name in self.augmentations], 1)
         speed = self._of(rows, TimeStretch, 1.0) / (self._of(rows, PitchShift, 0.0) / 12).exp2()
         decibels = in_chunks(self._decibels, x, speed, rows, least=16)
         return self.frontend.normalised(decibels)
 
     def _decibels(self, x: Tensor, speed: Tensor, rows: Tensor) -> Tensor:
-        """Log spectra (b, bins, frames) of few clips `x` (b, T); `speed` as in `_cut`."""
+        """Log spectra (b, bins, frames) of few clips `x` (b, T); `speed` as in `_cut`.
+
+        Parameters are on the CPU, as they are in all that follows.
+        """
         shift = (self._of(rows, TimeShift, 0.0).double() * x.shape[-1]).round().long()
         frames = self._cut(x, self._of(rows, PitchShift, 0.0), speed.double(), shift)
         if self.affine:
@@ -106,7 +110,7 @@ class FusedBank(AugmentationBank):
         """
         n_fft = self.frontend.config["n_fft"]
         source = _at_pitch(x, semitones, speed, n_fft)
-        times, shift = self._times(x), (shift % x.shape[-1])[:, None]
+        times, shift = self._times(x.shape[-1]), (shift % x.shape[-1])[:, None]
         early, late = _places(times, speed[:, None], shift, x.shape[-1])
         if kernels.applies(source, speed):
             return loops.cut(source, times, shift[:, 0], early, late)
@@ -118,13 +122,16 @@ class FusedBank(AugmentationBank):
             0,
             source.shape[-1] - n_fft,  # both ends are silent
         )
-        clip = torch.arange(len(x), device=x.device)[:, None] * source.shape[-1]
-        frames = source.flatten().unfold(0, n_fft, 1)[clip + first]
+        clip = torch.arange(len(x))[:, None] * source.shape[-1]
+        frames = source.flatten().unfold(0, n_fft, 1)[(clip + first).to(x.device)]
 
         # Not those mirrored at an end of the clip, or where a shifted one begins anew.
         mirrored = times[:, -1] - times[:, 0] != n_fft - 1
         row, frame = (mirrored | (times.amin(1) < shift) & ~ahead).nonzero(as_tuple=True)
-        time = times[frame]
+        clip, shift, early, late, row, frame = (
+            t.to(x.device) for t in (clip, shift, early, late, row, frame)
+        )
+        time = self._times(x.shape[-1], x.device)[frame]
         place = torch.where(
             time < shift[row], time + early[row, frame, None], time + late[row, frame, None]
         )
@@ -135,13 +142,13 @@ class FusedBank(AugmentationBank):
     def _change(self, frames: Tensor, gain: Tensor, added: Tensor) -> Tensor:
         """`frames` (b, frames, n_fft) of a clip, multiplied and added to as the clip is, (b, T)."""
         if kernels.applies(frames, gain, added):
-            return loops.change(frames, self._times(gain), gain, added)
+            return loops.change(frames, self._times(gain.shape[-1]), gain, added)
         framed = self.frontend.frames
         return torch.addcmul(framed(added), frames, framed(gain))
 
-    def _times(self, x: Tensor) -> Tensor:
-        """The samples (frames, n_fft) that frames of a clip (b, T) see, mirrored at its ends."""
-        clock = torch.arange(x.shape[-1], device=x.device, dtype=torch.float64)
+    def _times(self, length: int, device: torch.device | None = None) -> Tensor:
+        """The samples (frames, n_fft) that frames of a clip see, mirrored at its ends."""
+        clock = torch.arange(length, device=device, dtype=torch.float64)
         return self.frontend.frames(clock[None])[0].long()
 
     def _gain_and_added(self, frames: Tensor, rows: Tensor, length: int) -> tuple[Tensor, Tensor]:
@@ -160,7 +167,7 @@ class FusedBank(AugmentationBank):
             if not len(acting):
                 continue
             if isinstance(augmentation, Fade | TimeMask):
-                gain = gain * augmentation.factor(own, length)
+                gain = gain * augmentation.factor(own.to(clip.device), length)
             if isinstance(augmentation, Fade):
                 y = clip * gain
             else:
@@ -195,7 +202,8 @@ def _at_pitch(x: Tensor, semitones: Tensor, speed: Tensor, n_fft: int) -> Tensor
     source = F.pad(x, (0, size - length))
     if not len(moved):
         return source
-    return source.index_copy(0, moved, resample(x[moved], ratio[moved], size))
+    place = moved.to(x.device)
+    return source.index_copy(0, place, resample(x[place], ratio[moved], size))
 
 
 def _places(times: Tensor, speed: Tensor, shift: Tensor, length: int) -> tuple[Tensor, Tensor]:

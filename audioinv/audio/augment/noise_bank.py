@@ -39,7 +39,12 @@ def noise_at(offset: Tensor, length: int, dtype: torch.dtype) -> tuple[Tensor, T
     return bank, offset.detach().long() % OFFSETS
 
 
+@torch.compiler.assume_constant_result
+def _bank(size: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return _drawn(size, device, dtype)
+
+
 @lru_cache(maxsize=4)
 @torch.inference_mode(False)  # what is cached must serve training too
-def _bank(size: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+def _drawn(size: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     return torch.randn(size, generator=generator(0, "noise bank")).to(device, dtype)

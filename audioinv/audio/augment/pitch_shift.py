@@ -26,6 +26,7 @@ class PitchShift(Augmentation):
 
     name = "pitch_shift"
     first_order = False
+    sized = True
 
     def __init__(
         self, sample_rate: int, min_semitones: float = -15.0, max_semitones: float = 15.0
@@ -59,6 +60,7 @@ class PitchShiftAndTimeStretch(Augmentation):
     """
 
     first_order = False
+    sized = True
 
     def __init__(self, shift: PitchShift, stretch: TimeStretch) -> None:
         self.name = f"{shift.name}+{stretch.name}"

@@ -7,10 +7,10 @@ from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 from audioinv.audio.augment import kernels
+from audioinv.audio.augment.signal import fast_length
 
 OVERSAMPLING = 2
 TRANSITION = 0.04  # width of the low-pass' edge, as a fraction of the band
@@ -27,6 +27,7 @@ def resample(x: Tensor, ratio: Tensor, length: int) -> Tensor:
     Returns:
         (B, length)
     """
+    ratio = ratio.to(x.device)
     by_kernels = kernels.applies(x, ratio)
     knots = _spline_coefficients(x, ratio, by_kernels)
     last = OVERSAMPLING * x.shape[-1] - 1
@@ -46,7 +47,7 @@ def _spline_coefficients(x: Tensor, ratio: Tensor, by_kernels: bool) -> Tensor:
 
     Entry k + 1 is centred on sample k / 2. The kernels' have more entries, and need no zeros.
     """
-    n = next_fast_len(x.shape[-1] + MARGIN, real=True)
+    n = fast_length(x.shape[-1] + MARGIN)
     spectrum, gains = torch.fft.rfft(x, n), _gains(n, x.device, x.dtype)
     cut = (1 / ratio).clamp_max(1 + TRANSITION)  # from here on nothing passes
     if by_kernels:

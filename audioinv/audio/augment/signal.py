@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
 
 from audioinv.base.errors import UserError
@@ -22,6 +23,12 @@ def in_parts(
     size = max(1, part // x.shape[-1])
     parts = zip(x.split(size), params.split(size), strict=True)
     return torch.cat([apply(some, own) for some, own in parts])
+
+
+@torch.compiler.assume_constant_result
+def fast_length(n: int) -> int:
+    """The smallest length of `n` or more whose Fourier transform is fast."""
+    return int(next_fast_len(n, real=True))
 
 
 def check_sample_rate(sample_rate: int) -> None:

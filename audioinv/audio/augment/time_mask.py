@@ -74,6 +74,8 @@ class TimeMask(Augmentation):
 
 def _region(params: Tensor, length: int) -> Tensor:
     """The samples (B, S) of a clip of `length` outside which no mask changes anything."""
+    if params.device.type != "cpu" or kernels.traced():  # the whole clip: nothing to wait for
+        return torch.arange(length, device=params.device).expand(len(params), -1)
     start, longest = params.detach()[:, :1] * length, float(params.detach()[:, 1].max()) * length
     size = min(length, math.ceil(longest) + 2 * EDGE)
     first = (start - EDGE).floor().clamp(0, length - size).long()

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from audioinv.audio.augment import kernels
 from audioinv.audio.augment.signal import FOURIER_PART, in_parts
 from audioinv.core.augmentation import Augmentation, Parameter, check_range, restore, working
 
@@ -44,14 +45,25 @@ class TimeShift(Augmentation):
         length = x.shape[-1]
         samples = params.double() * length
         whole = samples.detach().round()
-        steps = whole[:, 0].long().tolist()
-        moved = torch.stack([clip.roll(n) for clip, n in zip(x, steps, strict=True)])
+        moved = _roll(x, whole.long())
+        wanted = params.requires_grad and torch.is_grad_enabled()
+        if not (self.fractional or wanted):
+            return moved
         rest = samples - (whole if self.fractional else samples.detach())
         precision = length * torch.finfo(params.dtype).eps  # of the parameter, in samples
         exact = rest.abs() <= precision
-        if exact.all() and not (params.requires_grad and torch.is_grad_enabled()):
+        if x.device.type == "cpu" and not wanted and exact.all():
             return moved
         return restore(moved, _delay(moved, rest), exact)
+
+
+def _roll(x: Tensor, steps: Tensor) -> Tensor:
+    """Every clip of `x` (B, T) by its own number of samples `steps` (B, 1) later, circularly."""
+    if x.device.type == "cpu" and not kernels.traced():
+        clips = zip(x, steps[:, 0].tolist(), strict=True)
+        return torch.stack([clip.roll(n) for clip, n in clips])
+    clock = torch.arange(x.shape[-1], device=x.device)
+    return x.gather(-1, (clock - steps) % x.shape[-1])
 
 
 def _delay(x: Tensor, samples: Tensor) -> Tensor:

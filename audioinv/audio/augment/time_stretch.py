@@ -22,6 +22,7 @@ class TimeStretch(Augmentation):
 
     name = "time_stretch"
     first_order = False
+    sized = True
 
     def __init__(self, sample_rate: int, min_rate: float = 0.5, max_rate: float = 1.5) -> None:
         check_sample_rate(sample_rate)

@@ -34,7 +34,8 @@ def vocode(x: Tensor, rate: Tensor, length: int, n_fft: int) -> Tensor:
     """Plays `x` at `rate` times its speed without changing its pitch.
 
     Args:
-        x: (B, L), silent before and after. rate: (B,), positive, 2 is twice as fast.
+        x: (B, L), silent before and after. rate: (B,), positive, 2 is twice as fast. On the CPU,
+            wherever `x` is, it tells sizes without waiting for a GPU.
         length: samples of the result. n_fft: window in samples, a multiple of 4.
 
     Returns:
@@ -43,8 +44,9 @@ def vocode(x: Tensor, rate: Tensor, length: int, n_fft: int) -> Tensor:
     """
     hop = n_fft // OVERLAP
     n_out = length // hop + 1
-    position = torch.arange(n_out, device=x.device)[:, None] * rate  # in frames, (n_out, B)
-    spectra = _analyse(x, n_fft, math.ceil(float(position.detach()[-1].max())) + 2)
+    last = math.ceil(float(((n_out - 1) * rate.detach()).max()))
+    position = torch.arange(n_out, device=x.device)[:, None] * rate.to(x.device)  # (n_out, B)
+    spectra = _analyse(x, n_fft, last + 2)
     return _synthesise(_read(spectra, position), length, n_fft)
 
 
@@ -61,8 +63,8 @@ def in_chunks(
     size = max(least, least * 2**15 // x.shape[-1]) if x.device.type == "cpu" else 256
     order = speed.detach().argsort()
     arguments = (x, speed, *others)
-    parts = [process(*(a[rows] for a in arguments)) for rows in order.split(size)]
-    return torch.cat(parts)[order.argsort()]
+    parts = [process(*(a[rows.to(a.device)] for a in arguments)) for rows in order.split(size)]
+    return torch.cat(parts)[order.argsort().to(x.device)]
 
 
 def _analyse(x: Tensor, n_fft: int, n_frames: int) -> Tensor:
