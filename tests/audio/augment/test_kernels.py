@@ -9,13 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from audioinv.audio.augment import kernels
+from audioinv.audio.augment import build_bank, kernels
 from audioinv.audio.augment.coloured_noise import ColouredNoise
 from audioinv.audio.augment.fade import Fade
+from audioinv.audio.augment.fused import FusedBank
 from audioinv.audio.augment.resample import resample
 from audioinv.audio.augment.time_mask import TimeMask
 from audioinv.audio.augment.vocoder import _peaks, vocode
 from audioinv.audio.augment.white_noise import WhiteNoise
+from audioinv.audio.frontend import LogMel
 
 RATIOS = torch.tensor([0.42, 0.8, 1.0, 1.37, 2.38])
 
@@ -63,6 +65,20 @@ def test_kernels_equal_tensor_operations(
     fast = CALLS[name](x, rates)
     without_kernels()
     torch.testing.assert_close(fast, CALLS[name](x, rates), atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("n", [8000, 7003])
+def test_so_do_those_of_the_fused_route(
+    n: int, without_kernels: Callable[[], None], sounds: ModuleType
+) -> None:
+    """Frames cut, changed and their power; to 0.001 dB."""
+    front = LogMel(8000, n / 8000, n_fft=512, hop=128, n_bins=40, floor_db=-80.0)
+    bank = FusedBank(build_bank(8000), front)
+    x = torch.stack([sounds.harmonic(97.0 * k, 8000, n) for k in range(1, 6)]) + 0.01
+    params = bank.sample(5, bank.space.all_on(), torch.Generator().manual_seed(1))
+    fast = bank.apply(x, params)
+    without_kernels()
+    torch.testing.assert_close(fast, bank.apply(x, params), atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("name", CALLS)
