@@ -20,6 +20,7 @@ from audioinv.core.bank import AugmentationBank
 from audioinv.core.conditioning import PRESETS
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.training import fused_adam
+from audioinv.training.calibrate import calibrate
 from audioinv.training.loop import pretrain
 from audioinv.training.run import Step
 from tests.core.small_pretraining import Clips, interrupt_after, settings
@@ -182,8 +183,10 @@ PAIRS = [
 ]
 
 
-def make(conditioning: str, views: str = "fused") -> tuple[AmortisedEncoder, AugmentationBank]:
-    bank = build_bank(RATE)
+def make(
+    conditioning: str, views: str = "fused", names: list[str] | None = None
+) -> tuple[AmortisedEncoder, AugmentationBank]:
+    bank = build_bank(RATE, names)
     backbone = VIT if conditioning == "prompt" else RESNET
     with seeded(0, "encoder"):
         front = front_end(views=views)
@@ -292,6 +295,24 @@ def test_a_question_put_into_the_loop_is_seen(
     monkeypatch.setattr(Step, "descend", asking)
     *_, waits = losses_of_both(tmp_path, "none")
     assert waits == 2
+
+
+# The encoder
+
+
+def test_a_trained_encoder_is_used_on_its_device_under_descriptors_from_the_cpu() -> None:
+    """Statistics, features at a corner and between corners, one descriptor an example, `at`."""
+    here, there = (make("hyper_light", names=["fade", "time_shift"])[0].eval() for _ in range(2))
+    corner = here.space.all_on()
+    every = corner * torch.tensor([[1.0], [0.5], [1.0], [0.0]])
+    calibrate(here, Sounds(), 16)
+    with pretending(), torch.no_grad():
+        calibrate(move(there), Sounds(), 16)
+        x = sounds().to(DEVICE)
+        for i in (corner, 0.5 * corner, every):
+            torch.testing.assert_close(real(there(x, i)), here(sounds(), i), atol=1e-5, rtol=1e-4)
+        plain = there.at(corner)(x)
+        torch.testing.assert_close(real(plain), here.at(corner)(sounds()), atol=1e-5, rtol=1e-4)
 
 
 # One graph

@@ -90,9 +90,7 @@ def pretrain(
         at_first = next(encoder.parameters(), torch.empty(0)).device
         if trained:
             some = may_leave_out(encoder, config, own)
-            fabric = make_fabric(
-                device, devices, nodes, precision, deterministic, timeout_s, find_unused=some
-            )
+            fabric = make_fabric(device, devices, nodes, precision, deterministic, timeout_s, some)
             _train(encoder, views, source, config, run, fabric, seed, own)
         if first:
             calibrate(encoder, source, config.calibration_clips)
