@@ -286,13 +286,13 @@ def test_a_question_put_into_the_loop_is_seen(
         "cpu": lambda loss: loss.detach().cpu(),
         "item": lambda loss: loss.item(),
     }
-    descend = Step.descend
+    backward = Step.backward
 
     def asking(step: Step, losses: dict[str, Tensor]) -> None:
         asked[what](losses["contrast"])
-        descend(step, losses)
+        backward(step, losses)
 
-    monkeypatch.setattr(Step, "descend", asking)
+    monkeypatch.setattr(Step, "backward", asking)
     *_, waits = losses_of_both(tmp_path, "none")
     assert waits == 2
 

@@ -51,10 +51,16 @@ def _cut(clips: Iterable[Samples], starts: Sequence[int], n_samples: int, repeat
 
 
 class RandomCrops:
-    """Training clips: a random stretch of `n_samples` of each.
+    """Training clips: random stretches of `n_samples`, as many entries a clip as it has windows.
+
+    A clip of L samples counts max(1, floor(L / n_samples)) times, and each time a stretch is drawn
+    anywhere in it: an epoch takes of every recording in proportion to its length, and one of ten
+    hours fills batches as thousands of short ones do. Several entries of a batch may be of one
+    recording, and may overlap.
 
     Args:
-        pack: at the front end's sample rate. rows: which of its clips.
+        pack: at the front end's sample rate. rows: which of its clips. Where it does not know
+            lengths before decoding (shards), each counts once.
         repeat: fill up shorter clips with themselves instead of zeros.
     """
 
@@ -65,15 +71,19 @@ class RandomCrops:
         self.rows = np.asarray(rows)
         self.n_samples = n_samples
         self.repeat = repeat
+        counts = np.ones(len(self.rows), np.int64)
+        if "n_samples" in pack.frame:
+            counts = np.maximum(pack.frame["n_samples"].to_numpy()[self.rows] // n_samples, 1)
+        self.ends = counts.cumsum()  # of each clip's entries; an entry is found by bisection
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return int(self.ends[-1]) if len(self.ends) else 0
 
     def batch(self, indices: Tensor, generator: torch.Generator, own: slice = ALL) -> Tensor:
-        """Waveforms (B, n_samples) of the clips at `indices[own]` of `rows`."""
-        chosen = indices[own].numpy()
+        """Waveforms (B, n_samples) of the entries `indices[own]`."""
+        chosen = self.rows[np.searchsorted(self.ends, indices[own].numpy(), side="right")]
         position = torch.rand(len(indices), generator=generator)[own].double().numpy()
-        clips = [self.pack.samples(row) for row in self.rows[chosen].tolist()]
+        clips = [self.pack.samples(row) for row in chosen.tolist()]
         spare = np.array([max(len(clip) - self.n_samples, 0) for clip in clips])
         starts = (position * (spare + 1)).astype(int).tolist()
         return _cut(clips, starts, self.n_samples, self.repeat)

@@ -89,7 +89,7 @@ class Audio(Modality):
         return augmenting.default(AUGMENTATIONS, name, {"sample_rate": size})
 
     def crops(self, frontend: Frontend, pack: Pack, rows: Sequence[int]) -> RandomCrops:
-        """A random stretch of each clip."""
+        """Random stretches of the clips, of each as many as it has windows."""
         from audioinv.audio.clips import RandomCrops
 
         return RandomCrops(pack, rows, frontend.n_samples, frontend.repeats)

@@ -108,9 +108,9 @@ class Equivariance(nn.Module):
         predicted = self.predict(torch.cat([torch.cat([plain, plain]), told], dim=1))
         return predicted, torch.cat([first, second])
 
-    def loss(self, predicted: Tensor, actual: Tensor) -> Tensor:
-        """NT-Xent of predicted and actual embeddings (n, dim), weighted."""
-        return self.weight * nt_xent(predicted, actual, self.temperature)
+    def loss(self, predicted: Tensor, actual: Tensor, chunk: int = 0) -> Tensor:
+        """NT-Xent of predicted and actual embeddings (n, dim), weighted; `chunk` as it has it."""
+        return self.weight * nt_xent(predicted, actual, self.temperature, chunk)
 
 
 def described(bank: AugmentationBank, params: ViewParameters) -> Tensor:

@@ -39,6 +39,17 @@ def release(module: nn.Module) -> None:
             parameter.factors = None
 
 
+def keep_apart(module: nn.Module) -> None:
+    """Gives factors of the last backward pass memory of their own, before another pass.
+
+    A base weight's `.grad` may share it with them, and the next pass adds to that in place.
+    """
+    for parameter in module.parameters():
+        if isinstance(parameter, Bases) and parameter.factors:
+            h, g = parameter.factors[-1]
+            parameter.factors[-1] = (h, g.clone())
+
+
 class _Combine(torch.autograd.Function):
     """h B; its gradient by B is left behind as two factors. Always in B's own precision."""
 

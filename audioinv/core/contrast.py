@@ -52,6 +52,7 @@ class SimCLR(Contrastive):
     Args:
         penalty: None leaves it out.
         predict_weight: of the predictor's loss; EquiMod's module weighs its own.
+        chunk: anchors at a time, as of `nt_xent`.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class SimCLR(Contrastive):
         temperature: float,
         penalty: GradientPenalty | None = None,
         predict_weight: float = 1.0,
+        chunk: int = 0,
     ) -> None:
         super().__init__(predictor.bank)
         self.encoder = encoder
@@ -70,6 +72,7 @@ class SimCLR(Contrastive):
         self.temperature = temperature
         self.penalty = penalty or GradientPenalty(predictor.bank, 0, 0.0)
         self.predict_weight = predict_weight
+        self.chunk = chunk
 
     def views(self, x: Tensor, corner: Tensor, step: Draws, tracked: Sequence[str] = ()) -> Shown:
         """Two views; for EquiMod the plain clips too; for the penalty view 1 has its graph."""
@@ -109,10 +112,10 @@ class SimCLR(Contrastive):
 
     def loss(self, projections: Projections, corner: Tensor) -> Tensor:
         """NT-Xent of both views, and with EquiMod's module that of predicted and actual."""
-        first, second, *embeddings = projections
-        loss = nt_xent(first, second, self.temperature)
+        first, second = projections[:2]
+        loss = nt_xent(first, second, self.temperature, self.chunk)
         if isinstance(self.predictor, Equivariance):
-            loss = loss + self.predictor.loss(*embeddings)
+            loss = loss + self.predictor.loss(projections[2], projections[3], self.chunk)
         return loss
 
     def total(self, losses: Losses) -> Tensor:

@@ -205,7 +205,7 @@ class AmortisedEncoder(nn.Module):
     def recalibrated(self, clips: Tensor | Iterable[Tensor]) -> AmortisedEncoder:
         """A copy whose normalisation statistics are of your clips: (n, ...), or batches of them.
 
-        Features then depend on these clips too. That can help where sounds differ much from those
+        Features then depend on these clips too. That can help where they differ much from those
         of pre-training; compare on validation clips.
 
             mine = encoder.recalibrated(x)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from audioinv.base.errors import UserError
 
 
-def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.1) -> Tensor:
+def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.1, chunk: int = 0) -> Tensor:
     """Normalised temperature-scaled cross entropy of SimCLR (Chen et al., ICML 2020, eq. 1).
 
     Args:
         first, second: projections (B, d) of two views; row b of both is one positive pair, every
             other one of the 2 (B - 1) rows is a negative.
         temperature: tau > 0.
+        chunk: anchors whose similarities stand in memory at a time, forward and backward, which
+            computes them again: chunk times 2 B numbers instead of (2 B)^2. 0 takes all at once.
 
     Returns:
         The mean loss over the 2 B anchors, a scalar.
@@ -26,11 +29,29 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.1) -> Tensor:
     _check_pairs("nt_xent", temperature, first, second)
     n = len(first)
     z = F.normalize(torch.cat([first, second]), dim=1)
+    positive = torch.arange(2 * n, device=z.device).roll(n)
+    if chunk:
+        return _in_chunks(z, positive, temperature, chunk)
     similarity = z @ z.T / temperature
     itself = torch.eye(2 * n, dtype=torch.bool, device=z.device)
     similarity = similarity.masked_fill(itself, float("-inf"))
-    positive = torch.arange(2 * n, device=z.device).roll(n)
     return F.cross_entropy(similarity, positive)
+
+
+def _in_chunks(z: Tensor, positive: Tensor, temperature: float, chunk: int) -> Tensor:
+    """The mean loss of anchors z (2 B, d), `chunk` of them at a time."""
+
+    def part(start: int) -> Tensor:
+        similarity = z[start : start + chunk] @ z.T / temperature
+        rows = torch.arange(len(similarity), device=z.device)
+        similarity[rows, start + rows] = float("-inf")
+        return F.cross_entropy(similarity, positive[start : start + chunk], reduction="sum")
+
+    parts = [
+        checkpoint(part, start, use_reentrant=False, preserve_rng_state=False)
+        for start in range(0, len(z), chunk)
+    ]
+    return torch.stack(parts).sum() / len(z)
 
 
 def moco_v2(query: Tensor, key: Tensor, queue: Tensor, temperature: float = 0.2) -> Tensor:

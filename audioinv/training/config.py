@@ -15,14 +15,25 @@ class PretrainConfig:
     """How long, how fast, and with what loss to pre-train.
 
     Args:
-        steps: batches to train on. batch_size: clips of a batch, of each process.
-        lr: peak learning rate. weight_decay: of weights; norms and biases have none.
+        steps: of the optimiser. batch_size: clips of a batch, of each process.
+        accumulate: batches whose mean gradient makes a step, all at its corner. A contrastive loss
+            contrasts within each batch, so this is not one large batch: it has as many negatives as
+            a small one, and less noise.
+        lr: peak learning rate.
+        lr_per_256: whether lr is that of a step of 256 clips, and grows with those that a step has,
+            of all processes and accumulated batches (Goyal et al., 2017; SimCLR).
+        clip_gradient: Euclidean norm that the gradient of all weights together is scaled down to;
+            0 is off.
+        ema: decay, below 1, of an exponential moving average of the encoder, which is then what is
+            saved; 0 is off. weight_decay: of weights; norms and biases have none.
         warmup_steps: over which the learning rate rises.
         schedule: its half cosine to zero is over the steps after the warm-up (cosine_after_warmup),
             or over all of them, the warm-up then bounding it (cosine_from_start: InvCLR's, which
             never quite reaches the peak).
         optimiser: "adamw", "adam", "sgd" (momentum 0.9) or "lars".
         objective: "simclr", "moco_v2" or "moco_v3". temperature: of its loss.
+        loss_chunk: views that simclr's loss compares with all others at a time; what it needs of
+            memory then grows with the batch and not with its square. 0 takes all at once.
         momentum: of MoCo's copy of the network; with moco_v3 it rises to 1.
         queue_size: keys a corner, of moco_v2; a multiple of the batch over all processes.
         projector: none, shared, per_descriptor, conditioned, or parameters (CASSLE).
@@ -60,13 +71,18 @@ class PretrainConfig:
 
     steps: int = 1000
     batch_size: int = 128
+    accumulate: int = 1
     lr: float = 2e-3
+    lr_per_256: bool = False
+    clip_gradient: float = 0.0
+    ema: float = 0.0
     weight_decay: float = 1e-4
     warmup_steps: int = 50
     schedule: str = "cosine_after_warmup"
     optimiser: str = "adamw"
     objective: str = "simclr"
     temperature: float = 0.2
+    loss_chunk: int = 0
     momentum: float = 0.99
     queue_size: int = 65536
     projector: str = "shared"
@@ -103,13 +119,18 @@ OBJECTIVES = ("simclr", "moco_v2", "moco_v3")
 def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
     """Raises a UserError for settings that cannot work."""
     lowest = {"steps": 0, "batch_size": 2, "warmup_steps": 0, "skip_limit": 1, "read_ahead": 0}
-    lowest["calibration_clips"] = 0
+    lowest |= {"calibration_clips": 0, "accumulate": 1, "loss_chunk": 0}
     every = {"checkpoint_every": 1, "keep_checkpoints": 1, "log_every": 1}
     for name, least in {**lowest, **every}.items():
         if getattr(config, name) < least:
             raise UserError(f"pretrain.{name} is {getattr(config, name)}; give {least} or more")
     if not 0 < config.lr < math.inf:
         raise UserError(f"pretrain.lr is {config.lr}; give a number above 0")
+    if not 0 <= config.clip_gradient < math.inf:
+        given = config.clip_gradient
+        raise UserError(f"pretrain.clip_gradient is {given}; give a norm above 0, or 0 for none")
+    if not 0 <= config.ema < 1:
+        raise UserError(f"pretrain.ema is {config.ema}; give a decay below 1, or 0 for none")
     if config.schedule not in SCHEDULES:
         raise UserError(
             f"pretrain.schedule is '{config.schedule}'; give one of {', '.join(SCHEDULES)}"
@@ -138,6 +159,13 @@ def check_objective(config: PretrainConfig, total: int) -> None:
         )
     if config.objective == "simclr":
         return
+    if config.loss_chunk:
+        raise UserError(f"pretrain.loss_chunk is {config.loss_chunk}; it needs objective=simclr")
+    if config.objective == "moco_v2" and config.accumulate > 1:
+        raise UserError(
+            f"pretrain.accumulate is {config.accumulate}; moco_v2 takes its negatives from a queue "
+            "and needs no large batch: give accumulate=1, or another objective"
+        )
     if not 0 <= config.momentum <= 1:
         raise UserError(f"pretrain.momentum is {config.momentum}; give a value in [0, 1]")
     if config.projector == "parameters":

@@ -17,8 +17,10 @@ from lightning.fabric import Fabric
 from audioinv.core.bank import AugmentationBank, ClipSource
 from audioinv.core.bases import release
 from audioinv.core.encoder import AmortisedEncoder
+from audioinv.training.average import Average
 from audioinv.training.config import PretrainConfig, check
 from audioinv.training.objective import Make, make_objective
+from audioinv.training.optimiser import of_this_batch
 from audioinv.training.run import Run, Watch, unwatched
 
 
@@ -51,11 +53,16 @@ def pretrain(
     """
     check(config, len(clips), fabric.world_size)
     method = make_objective(encoder, bank, config, seed, objective)
-    training = Run(run, method, config, fabric, seed, watch)
+    config = of_this_batch(config, fabric.world_size)
+    average = Average(encoder, config.ema) if config.ema else None
+    training = Run(run, method, config, fabric, seed, watch, average)
     for step in training.steps(clips):
-        shown = step.views(step.batch())
-        losses = step.losses(shown)
-        step.descend(losses)
-        step.end(losses, progress, stop())
+        for _ in step.parts():
+            shown = step.views(step.batch())
+            step.backward(step.losses(shown))
+        step.descend()
+        step.end(progress, stop())
+    if average:
+        average.give()
     release(encoder)
     return encoder.eval()

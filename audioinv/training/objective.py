@@ -81,7 +81,8 @@ def _of_settings(
         if config.objective == "simclr":
             predictor = _predictor(encoder, bank, config)
             penalty = _penalty(encoder, bank, config)
-            return SimCLR(encoder, projector, predictor, tau, penalty, config.predict_weight)
+            further = (penalty, config.predict_weight, config.loss_chunk)
+            return SimCLR(encoder, projector, predictor, tau, *further)
     corners = trained_corners(bank.space, config.corners)
     queue = Queue(corners, config.queue_size, projector.dim, generator(seed, "queue"))
     return MoCoV2(bank, encoder, projector, queue, tau, config.momentum)

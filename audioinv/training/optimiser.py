@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,14 @@ def learning_rate(config: PretrainConfig, step: int) -> float:
         return config.lr * (step + 1) / config.warmup_steps
     passed = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
     return config.lr * 0.5 * (1 + math.cos(math.pi * passed))
+
+
+def of_this_batch(config: PretrainConfig, processes: int) -> PretrainConfig:
+    """The settings with the learning rate of a step of so many clips, if `lr_per_256` asks."""
+    if not config.lr_per_256:
+        return config
+    clips = config.batch_size * config.accumulate * processes
+    return replace(config, lr=config.lr * clips / 256)
 
 
 def set_learning_rate(optimiser: Any, config: PretrainConfig, step: int) -> float:

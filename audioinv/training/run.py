@@ -15,10 +15,12 @@ from torch import Tensor
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator, seeded
 from audioinv.core.bank import ClipSource
-from audioinv.core.bases import release
+from audioinv.core.bases import keep_apart, release
 from audioinv.core.objective import Losses, Objective, Shown
 from audioinv.core.precision import wide
 from audioinv.training.ahead import ahead
+from audioinv.training.average import Average
+from audioinv.training.clipping import clip_gradient
 from audioinv.training.config import PretrainConfig
 from audioinv.training.finite import FiniteSteps
 from audioinv.training.log import MetricsLog
@@ -53,6 +55,7 @@ class Run:
         folder: gets metrics.jsonl, tensorboard/ and checkpoints/.
         method: what is trained, the encoder in it.
         watch: phase ("data", "augmentation", "backward", "optimiser") -> a context around it.
+        average: of the encoder, which it follows.
 
     Raises:
         UserError: checkpoints that cannot be read or are of another method.
@@ -66,6 +69,7 @@ class Run:
         fabric: Fabric,
         seed: int,
         watch: Watch = unwatched,
+        average: Average | None = None,
     ) -> None:
         self.folder, self.method, self.config = folder, method, config
         self.fabric, self.seed, self.watch = fabric, seed, watch
@@ -78,9 +82,10 @@ class Run:
         if config.descriptors == "per_process":
             release(method)  # gradients kept as factors are of one descriptor
         leave_factors_to_us(method)
+        self.average = average
         self.model, self.optimiser = fabric.setup(method, optimiser)
         share_first_bases(method, fabric)
-        self.start = resume(folder, method, optimiser, fabric)  # where the weights are now
+        self.start = resume(folder, method, optimiser, fabric, average)  # where weights are now
         explain = partial(where, method.bank, folder)
         self.finite = FiniteSteps(config.not_finite, config.skip_limit, method, fabric, explain)
         self.log = MetricsLog(folder, self.start) if fabric.is_global_zero else None
@@ -89,13 +94,14 @@ class Run:
 
     def steps(self, clips: ClipSource) -> Iterator[Step]:
         """The steps that are still to do; their batches are read ahead, if that is asked for."""
-        numbers = range(self.start, self.config.steps)
+        parts = self.config.accumulate
+        numbers = range(self.start * parts, self.config.steps * parts)
         batches = ahead(partial(self.read, clips), numbers, self.config.read_ahead)
-        for number in numbers:
+        for number in range(self.start, self.config.steps):
             yield Step(self, number, batches)
 
     def read(self, clips: ClipSource, number: int) -> Tensor:
-        """This process's clips of a step."""
+        """This process's clips of a batch: that of a step, where nothing is accumulated."""
         # Drawn for the clips of all processes: the same however many share them. (0 was a rank.)
         batch = batch_indices(len(clips), self.total, self.seed, number)
         return clips.batch(batch, generator(self.seed, "crops", number, 0), self.own)
@@ -108,7 +114,7 @@ class Run:
     def save(self, done: int) -> None:
         """Writes a checkpoint, on the first process."""
         if self.fabric.is_global_zero:
-            state = training_state(self.model, self.optimiser, done, self.fabric)
+            state = training_state(self.model, self.optimiser, done, self.fabric, self.average)
             keep = self.config.keep_checkpoints
             save_checkpoint(self.folder / "checkpoints", done, state, keep)
 
@@ -118,6 +124,7 @@ class Step:
 
     Attributes:
         number: from 0. done: steps that are done when it ends. corner: the descriptor (K,).
+        part: which of its accumulated batches it is at. loss: the mean over them.
         total, own: clips of the joined batch, and which of them this process has.
     """
 
@@ -129,11 +136,27 @@ class Step:
         self.lr = set_learning_rate(run.optimiser, run.config, number)
         rank = run.fabric.global_rank
         self.corner = draw_corner(run.method.bank, run.config, run.seed, number, rank)
-        self.loss = 0.0
+        self.part, self.loss, self.skipped = 0, 0.0, False
+        self.found: list[Losses] = []
+        self.norm: Tensor | None = None
+
+    @property
+    def batch_number(self) -> int:
+        """From 0 over all steps: `number`, where nothing is accumulated."""
+        return self.number * self.run.config.accumulate + self.part
+
+    def parts(self) -> Iterator[int]:
+        """The step's batches in turn; none behind one that is not finite."""
+        for part in range(self.run.config.accumulate):
+            self.part = part
+            if self.skipped:
+                next(self.batches)
+            else:
+                yield part
 
     def generator(self, purpose: str, *key: int) -> torch.Generator:
-        """The generator of one purpose at this step, equal on all processes."""
-        return generator(self.run.seed, purpose, self.number, *key)
+        """The generator of one purpose at this batch, equal on all processes."""
+        return generator(self.run.seed, purpose, self.batch_number, *key)
 
     def batch(self) -> Tensor:
         """This process's clips, on its device."""
@@ -154,8 +177,9 @@ class Step:
             UserError: the method gives no named losses.
         """
         run = self.run
-        run.finite.remember()
-        with seeded(run.seed, "network", self.number, run.fabric.global_rank):  # of dropout
+        if self.part == 0:
+            run.finite.remember()
+        with seeded(run.seed, "network", self.batch_number, run.fabric.global_rank):  # of dropout
             losses = run.model(shown, self.corner)
         if not isinstance(losses, dict) or not losses:
             raise UserError(
@@ -164,28 +188,46 @@ class Step:
             )
         return {name: mean_over_processes(loss, run.fabric) for name, loss in losses.items()}
 
-    def descend(self, losses: Losses) -> None:
-        """One step of the optimiser down the method's total, which the method then follows.
+    def backward(self, losses: Losses) -> None:
+        """Adds the gradient of the method's total, over the number of parts.
 
         Raises:
             UserError: the loss is not finite, and skipping is not allowed or did not help.
         """
-        run = self.run
+        run, parts = self.run, self.run.config.accumulate
         total = run.method.total(losses)
-        self.loss = float(total.detach())
-        if not run.finite.loss(self.loss, self.number, self.corner):
+        loss = float(total.detach())
+        self.loss += loss / parts
+        self.found.append({name: part.detach() for name, part in losses.items()})
+        self.skipped = not run.finite.loss(loss, self.number, self.corner)
+        if self.skipped:
             return
-        run.optimiser.zero_grad()
+        if self.part == 0:
+            run.optimiser.zero_grad()
         with run.watch("backward"):
-            run.fabric.backward(total, inputs=run.trained)  # not to the parameters of view 1
-        if run.finite.gradient(self.number, self.corner):
-            with run.watch("optimiser"):
-                run.optimiser.step()
-            run.method.follow(self.corner, self.done / run.config.steps)
+            run.fabric.backward(total / parts, inputs=run.trained)  # not to those of view 1
+        if self.part < parts - 1:
+            keep_apart(run.method)
 
-    def end(
-        self, losses: Losses, progress: Callable[[int, float, float], None], stop: bool
-    ) -> None:
+    def descend(self) -> None:
+        """One step of the optimiser down the gradient, which method and average then follow.
+
+        Raises:
+            UserError: the gradient is not finite, and skipping did not help.
+        """
+        run = self.run
+        if self.skipped or not run.finite.gradient(self.number, self.corner):
+            return
+        if run.config.clip_gradient:
+            self.norm = run.finite.gradient_norm()
+            clip_gradient(run.model, self.norm, run.config.clip_gradient)
+        with run.watch("optimiser"):
+            run.optimiser.step()
+        run.method.follow(self.corner, self.done / run.config.steps)
+        if run.average:
+            run.average.follow(self.number)
+
+    def end(self, progress: Callable[[int, float, float], None], stop: bool) -> None:
         """Logs the step and writes a checkpoint, where they are due.
 
         Raises:
@@ -196,7 +238,7 @@ class Step:
         last = self.done == config.steps
         stopping = any_process(stop, run.fabric) and not last
         if self.done % config.log_every == 0 or last:
-            self._log(losses)
+            self._log()
         if self.done % config.checkpoint_every == 0 or last or stopping:
             run.finite.weights(self.number, self.corner)
             run.save(self.done)
@@ -205,10 +247,12 @@ class Step:
             run.fabric.barrier()  # until the checkpoint is there
             raise Stopped(f"stopped after step {self.done} of {config.steps}, which is written")
 
-    def _log(self, losses: Losses) -> None:
-        further = dict(losses) if len(losses) > 1 else {}
+    def _log(self) -> None:
+        names = self.found[0] if len(self.found[0]) > 1 else {}
+        further = {name: torch.stack([part[name] for part in self.found]).mean() for name in names}
         if self.run.config.log_gradient_norm:
-            further["gradient_norm"] = self.run.finite.gradient_norm()
+            known = self.norm  # before it was clipped
+            further["gradient_norm"] = self.run.finite.gradient_norm() if known is None else known
         if self.run.log:
             seconds = time.perf_counter() - self.began
             self.run.log.write(self.done, self.loss, self.lr, self.corner, seconds, further)

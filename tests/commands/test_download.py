@@ -68,7 +68,7 @@ def test_download_then_prepare(
 def test_a_corpus_without_public_files_says_how_to_get_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("folder", "sonograph"):
+    for name in ("folder", "table", "sonograph"):
         assert main(["download", name, "--root", str(tmp_path)]) == 2
         assert CORPORA[name].ACCESS in capsys.readouterr().err
 

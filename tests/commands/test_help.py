@@ -23,6 +23,7 @@ TAUGHT = {
     "measure": ["KEY=VALUE", "measure.n_clips="],
     "embed": ["frontend.clip_s seconds", "--descriptor", "--out", "--nj", "--engine", "KEY=VALUE"],
     "export": ["--descriptor", "--out", "KEY=VALUE"],
+    "calibrate": ["RUN", "--pack", "--clips"],
     "report": ["EXPDIR", "--results"],
     "table": ["EXPDIR", "--out", "--against", "--published", "--results"],
     "modalities": ["audioinv pack", "tabs"],

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from audioinv.base.errors import UserError
 from audioinv.core.objectives import moco_v2, moco_v3, nt_xent
@@ -128,3 +130,38 @@ def test_momentum_contrast_refuses_bad_input(
     objective = moco_v2 if len(shapes) == 3 else moco_v3
     with pytest.raises(UserError, match=message):
         objective(*(torch.randn(shape) for shape in shapes), temperature)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 16, 100])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_chunks_give_the_values_and_gradients_of_the_whole(chunk: int, dtype: torch.dtype) -> None:
+    g = torch.Generator().manual_seed(chunk)
+    a, b = torch.randn(2, 16, 6, generator=g, dtype=dtype)
+    found = []
+    for size in (0, chunk):
+        views = [x.clone().requires_grad_() for x in (a, b)]
+        loss = nt_xent(*views, 0.2, size)
+        found.append([loss.detach(), *torch.autograd.grad(loss, views)])
+    for whole, parts in zip(*found, strict=True):
+        torch.testing.assert_close(parts, whole, rtol=1e-6, atol=1e-6)
+
+
+class Largest(TorchDispatchMode):
+    """How many numbers the largest result of any operation has."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor):
+            self.numel = max(self.numel, result.numel())
+        return result
+
+
+@pytest.mark.parametrize(("chunk", "numbers"), [(0, 128 * 128), (8, 8 * 128)])
+def test_chunks_are_all_that_stands_in_memory(chunk: int, numbers: int) -> None:
+    """Forward and backward."""
+    a, b = torch.randn(2, 64, 6).requires_grad_().unbind()
+    with Largest() as largest:
+        nt_xent(a, b, 0.2, chunk).backward()
+    assert largest.numel == numbers

@@ -73,7 +73,7 @@ def commands(world: Path, *options: str) -> list[list[str]]:
 
 
 def test_every_corpus_is_looked_for() -> None:
-    own = {"folder", "sonograph", "sonograph_factors"}  # one's own audio, and what is made
+    own = {"folder", "table", "sonograph", "sonograph_factors"}  # one's own audio, and what is made
     assert set(listed("benchmark")) == (set(CORPORA) - own) | {"esc10"}
     of_images = set(OF_IMAGES) - {"image_folder", "spirograph"}
     assert set(listed("vision_benchmark")) == of_images | {"imagenet100"}

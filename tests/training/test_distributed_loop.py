@@ -45,6 +45,9 @@ CASES: dict[str, dict[str, Any]] = {
     "simclr, a head a corner, adamw": {
         "projector": "per_descriptor", "optimiser": "adamw", "lr": 1e-3,
     },
+    "simclr, accumulated and clipped": {
+        "accumulate": 2, "clip_gradient": 0.1, "ema": 0.9, "optimiser": "adamw", "lr": 1e-3,
+    },
     "simclr, predicting": {"predict": "differences", "predict_weight": 2.0},
     "simclr, told": {"projector": "parameters"},
     "simclr, predicting embeddings": {"predict": "embeddings"},

@@ -19,6 +19,7 @@ from audioinv.base.randomness import seeded
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.objective import Objective, Shown
+from audioinv.training.calibrate import calibrate
 from audioinv.training.signals import Stopped
 from audioinv.training.start import pretrain
 from audioinv.training.state import checkpoints
@@ -47,7 +48,10 @@ def begin(run: Path, encoder: AmortisedEncoder | None = None, **changed: Any) ->
 def test_one_call_is_the_loop_and_a_saved_encoder(tmp_path: Path) -> None:
     encoder = make_encoder()
     assert begin(tmp_path / "run", encoder) is encoder and not encoder.training
-    assert equal(encoder, train(tmp_path / "loop", settings()))
+    alone = train(tmp_path / "loop", settings())
+    assert encoder.is_calibrated and not alone.is_calibrated
+    calibrate(alone, Clips())
+    assert equal(encoder, alone)
     described = json.loads((tmp_path / "run/encoder/encoder.json").read_text())
     assert described["info"] == {"seed": 0, "steps": 9, "audioinv": ai.__version__}
     assert not (tmp_path / "run/.lock").exists()
@@ -94,7 +98,9 @@ def test_a_finished_run_gives_its_weights_without_training(tmp_path: Path) -> No
 
 
 def test_an_untrained_encoder_is_a_baseline(tmp_path: Path) -> None:
-    assert equal(begin(tmp_path, trained=False), make_encoder())
+    untrained = make_encoder()
+    calibrate(untrained, Clips())
+    assert equal(begin(tmp_path, trained=False), untrained)
     assert (tmp_path / "encoder/encoder.json").exists()
 
 

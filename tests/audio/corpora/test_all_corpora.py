@@ -20,7 +20,10 @@ from audioinv.data.unpack import ARCHIVES
 from vision.corpora import CORPORA as IMAGES
 
 CHECKSUM = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}")
-MADE_OR_OWN = {"folder", "image_folder", "sonograph", "sonograph_factors", "spirograph"}
+MADE_OR_OWN = {
+    *("folder", "image_folder", "table"),
+    *("sonograph", "sonograph_factors", "spirograph"),
+}
 CORPORA: dict[str, Any] = {**AUDIO, **IMAGES}
 
 
