@@ -16,6 +16,7 @@ from audioinv.conf.compose import compose_config, given
 from audioinv.conf.help import shown
 from audioinv.conf.schema import OF_THE_RUN, Config
 from audioinv.runs.build import saved_config, statistics_of
+from audioinv.training.config import HARMLESS as OF_PRETRAINING
 from audioinv.training.config import PretrainConfig
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ READ = (
 """Keys, and groups of them, that decide what pre-training computes; a pack may have moved.
 
 The file of `statistics` too: its values count (`refuse_other_statistics`)."""
-HARMLESS = ("pretrain.keep_checkpoints", "pretrain.read_ahead")
+HARMLESS = tuple(f"pretrain.{name}" for name in OF_PRETRAINING)
 """Keys among them that do not."""
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from audioinv.base.errors import UserError
 
+HARMLESS = ("keep_checkpoints", "read_ahead")
+"""Settings that may differ when a run goes on: they change nothing that it computes."""
 SCHEDULES = ("cosine_after_warmup", "cosine_from_start")
 
 

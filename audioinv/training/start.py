@@ -21,13 +21,12 @@ from audioinv.data.pack import Pack
 from audioinv.training import loop
 from audioinv.training.calibrate import calibrate
 from audioinv.training.clips import training_bank, training_clips
-from audioinv.training.config import PretrainConfig
+from audioinv.training.config import HARMLESS, PretrainConfig
 from audioinv.training.objective import Make, may_leave_out
 from audioinv.training.processes import is_first_process, make_fabric, process_group
 from audioinv.training.progress import training_progress
 from audioinv.training.signals import stop_signals
 
-HARMLESS = ("keep_checkpoints", "read_ahead")  # settings that may differ when a run goes on
 Begin = Callable[[Path], None]
 
 
