@@ -38,6 +38,10 @@ class _Backend(_DummyBackendModule):  # type: ignore[misc]
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.float16, torch.bfloat16]
 
+    def device_count(self) -> int:
+        """None for whoever asks: the other tests of this process have no such device."""
+        return 0
+
 
 _setup_privateuseone_for_python_backend(KIND, backend_module=_Backend())
 DEVICE = torch.device(KIND, 0)
