@@ -26,12 +26,6 @@ def counted() -> Counter[str]:
     return COUNTED
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The stand-in device goes last: autograd then has a thread for it, and no process that is
-    forked after that can go backward."""
-    items.sort(key=lambda item: item.path.name == "test_devices.py")
-
-
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     for kind, number in sorted(COUNTED.items()):
         terminalreporter.write_line(f"{kind}: {number}")
