@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from audioinv.data.pack import Pack, open_pack
     from audioinv.data.task import Task
     from audioinv.tasks.estimators import AmortisedClassifier, AmortisedRegressor
-    from audioinv.tasks.face import AdaptedTask, adapt, embed, evaluate
+    from audioinv.tasks.face import AdaptedTask, adapt, evaluate
+    from audioinv.tasks.ready import embed, load_task
     from audioinv.tasks.result import Result
     from audioinv.training.start import pretrain
 
@@ -51,9 +52,10 @@ _FACE = {
     "adapt": ("tasks.face", "adapt"),
     "augmentation": ("core.augmentation", "augmentation"),
     "backbone": ("core.backbone", "build_backbone"),
-    "embed": ("tasks.face", "embed"),
+    "embed": ("tasks.ready", "embed"),
     "evaluate": ("tasks.face", "evaluate"),
     "load_encoder": ("data.modality", "load_encoder"),
+    "load_task": ("tasks.ready", "load_task"),
     "modality": ("data.modality", "modality_of"),
     "open_pack": ("data.pack", "open_pack"),
     "pretrain": ("training.start", "pretrain"),
@@ -81,6 +83,7 @@ __all__ = [
     "embed",
     "evaluate",
     "load_encoder",
+    "load_task",
     "modality",
     "open_pack",
     "pretrain",

@@ -82,6 +82,16 @@ def _batch(held: Sequence[tuple[int, Stretch]]) -> Windows:
     )
 
 
+class Rows(NamedTuple):
+    """Features (k, d) of windows, with the clip of each and where in it they lie, in seconds (k,);
+    or of whole clips, where the seconds are NaN."""
+
+    features: Tensor
+    clip: Tensor
+    start_s: Tensor
+    end_s: Tensor
+
+
 @dataclass(frozen=True)
 class Frames:
     """Features of windows, with where they lie.
@@ -244,8 +254,52 @@ def _closed(joined: Tensor, count: int, pool: str) -> Tensor:
     return (joined / count).float() if pool == "mean" else joined
 
 
-def framed(parts: Iterable[tuple[Windows, Tensor]], names: Sequence[str]) -> Frames:
-    """All windows together."""
-    held = [(w.start_s, w.end_s, w.clip, features) for w, features in parts]
-    start_s, end_s, clip, features = (torch.cat(list(each)) for each in zip(*held, strict=True))
+def rows_of(
+    parts: Iterable[tuple[Windows, Tensor]], pool: str = "mean", frames: bool = False
+) -> Iterator[Rows]:
+    """What `features_of` gives, a row a clip, or a row a window (`frames`)."""
+    if frames:
+        for windows, features in parts:
+            yield Rows(features, windows.clip, windows.start_s, windows.end_s)
+        return
+    for clips, features in pooled(parts, pool):
+        nowhere = torch.full((len(clips),), torch.nan, dtype=torch.float64)
+        yield Rows(features, clips, nowhere, nowhere)
+
+
+def stream(
+    encoder: Any,
+    sources: Sources,
+    descriptor: Any = "all",
+    pool: str = "mean",
+    levels: str | None = None,
+    frames: bool = False,
+    batch_size: int = BATCH,
+    clips: Sequence[int] | None = None,
+) -> Iterator[Rows]:
+    """What `AmortisedEncoder.embed` gives, as soon as it is there: no more than a batch is held.
+
+    Args:
+        clips: numbers of those that are wanted, ascending; None takes all.
+    """
+    mixture = mixture_of(encoder, descriptor)
+    networks = [encoder.at(each).backbone for each in mixture.descriptors]
+    levels = levels or str(getattr(descriptor, "levels", "last"))
+    batches = sources.batches(batch_size, clips)
+    parts = features_of(encoder.frontend, networks, mixture.weights, batches, levels)
+    return rows_of(parts, pool, frames)
+
+
+def followed(
+    rows: Iterable[Rows], total: int, progress: Callable[[int, int], None]
+) -> Iterator[Rows]:
+    """Passes rows on, telling how many clips are done."""
+    for part in rows:
+        yield part
+        progress(int(part.clip[-1]) + 1, total)
+
+
+def together(rows: Iterable[Rows], names: Sequence[str]) -> Frames:
+    """All rows, in one piece."""
+    features, clip, start_s, end_s = (torch.cat(each) for each in zip(*rows, strict=True))
     return Frames(features, start_s, end_s, clip, names)

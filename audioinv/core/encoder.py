@@ -20,15 +20,7 @@ from audioinv.core.backbone import network_of
 from audioinv.core.conditioning import build_conditioning, preset
 from audioinv.core.conditioning.per_example import hooked
 from audioinv.core.descriptor import DescriptorSpace
-from audioinv.core.embedding import (
-    BATCH,
-    Frames,
-    features_of,
-    framed,
-    mixture_of,
-    pooled,
-    sources_of,
-)
+from audioinv.core.embedding import BATCH, Frames, followed, sources_of, stream, together
 from audioinv.core.statistics import (
     NormStatistics,
     batch_norms,
@@ -234,19 +226,9 @@ class AmortisedEncoder(nn.Module):
                 that are no clips; values that are not finite.
         """
         sources = sources_of(self.frontend, x, sample_rate, hop_s, drop_last)
-        mixture = mixture_of(self, descriptor)
-        levels = levels or str(getattr(descriptor, "levels", "last"))
-        networks = [self.at(each).backbone for each in mixture.descriptors]
-        batches = sources.batches(batch_size)
-        parts = features_of(self.frontend, networks, mixture.weights, batches, levels)
-        total = len(sources.names)
-        if frames:
-            return framed(parts, sources.names)
-        rows = []
-        for clips, features in pooled(parts, pool):
-            rows.append(features)
-            progress(int(clips[-1]) + 1, total)
-        return torch.cat(rows)
+        rows = stream(self, sources, descriptor, pool, levels, frames, batch_size)
+        made = together(followed(rows, len(sources.names), progress), sources.names)
+        return made if frames else made.features
 
     @torch.no_grad()
     def calibrate(
