@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from audioinv.tasks.face import AdaptedTask, adapt, evaluate
     from audioinv.tasks.ready import embed, load_task
     from audioinv.tasks.result import Result
+    from audioinv.tasks.tuned import load_finetuned
     from audioinv.training.start import pretrain
 
 # name -> the module that has it, and what it is called there
@@ -55,6 +56,7 @@ _FACE = {
     "embed": ("tasks.ready", "embed"),
     "evaluate": ("tasks.face", "evaluate"),
     "load_encoder": ("data.modality", "load_encoder"),
+    "load_finetuned": ("tasks.tuned", "load_finetuned"),
     "load_task": ("tasks.ready", "load_task"),
     "modality": ("data.modality", "modality_of"),
     "open_pack": ("data.pack", "open_pack"),
@@ -83,6 +85,7 @@ __all__ = [
     "embed",
     "evaluate",
     "load_encoder",
+    "load_finetuned",
     "load_task",
     "modality",
     "open_pack",

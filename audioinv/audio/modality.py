@@ -133,7 +133,7 @@ class Audio(Modality):
         from audioinv.data.sources import files_of, pack_of
 
         hop = self._hop(frontend, hop_s)
-        pack = pack_of(x)
+        pack = pack_of(x, self, frontend)
         files = files_of(x, self) if pack is None else None
         if pack is None and files is None:
             return from_arrays(frontend, x, sample_rate, hop, drop_last)
@@ -141,7 +141,6 @@ class Audio(Modality):
             raise UserError("packs and files tell their sample rate; leave sample_rate out")
         if pack is None:
             return from_files(frontend, files or [], hop, drop_last)
-        self.check(pack, frontend)
         return from_pack(frontend, pack, hop, drop_last)
 
     @staticmethod

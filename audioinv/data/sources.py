@@ -21,11 +21,23 @@ from audioinv.data.tree import find_files
 FILES = 64  # that are held at once
 
 
-def pack_of(x: Any) -> Pack | None:
-    """The pack that `x` is, or is the folder of."""
-    if isinstance(x, str | Path) and (Path(x) / "pack.json").is_file():
-        return open_pack(x)
-    return x if isinstance(x, Pack) else None
+def pack_of(x: Any, modality: Modality, frontend: Any) -> Pack | None:
+    """The pack that `x` is, or is the folder of; None if it is none.
+
+    Raises:
+        UserError: one of another modality, or of another size than the front end's.
+    """
+    named = isinstance(x, str | Path) and (Path(x) / "pack.json").is_file()
+    pack = open_pack(x) if named else x
+    if not isinstance(pack, Pack):
+        return None
+    if pack.corpus.modality != modality.name:
+        raise UserError(
+            f"{pack.directory} is of modality {pack.corpus.modality} and the encoder of "
+            f"{modality.name}; give a pack of {modality.name}"
+        )
+    modality.check(pack, frontend)
+    return pack
 
 
 def files_of(x: Any, modality: Modality) -> list[Path] | None:
@@ -72,8 +84,7 @@ def sources_of(
         return own
     if sample_rate is not None:
         raise UserError(f"clips of modality {modality.name} have no rate; leave sample_rate out")
-    if (pack := pack_of(x)) is not None:
-        modality.check(pack, frontend)
+    if (pack := pack_of(x, modality, frontend)) is not None:
         names = [str(name) for name in pack.frame["id"]]
         return Cut(modality, frontend, hop_s, drop_last, names, pack)
     if (files := files_of(x, modality)) is not None:

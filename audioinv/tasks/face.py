@@ -24,7 +24,7 @@ from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.task import PackTask, Task
 from audioinv.tasks import modes
 from audioinv.tasks.adapt import Mixture
-from audioinv.tasks.adapted import Adapted
+from audioinv.tasks.adapted import Adapted, save_adapted
 from audioinv.tasks.applied import TaskNetwork, mean_mixture, outputs_of
 from audioinv.tasks.clips import TaskFeatures
 from audioinv.tasks.given import cache_of, clips_for, frozen
@@ -81,6 +81,14 @@ class AdaptedTask(Means):
     def descriptor(self) -> dict[str, float]:
         """Component -> value that was learnt, the mean over the folds."""
         return dict(self.info["descriptor"])
+
+    def save(self, folder: str | Path) -> None:
+        """Writes what it has learnt, as `audioinv adapt` does; `load_task` reads it.
+
+        Args:
+            folder: by custom RUN/tasks/TASK/MODE.
+        """
+        save_adapted(Path(folder), self.folds, self.info)
 
     @property
     def mixture(self) -> Mixture:
