@@ -31,7 +31,6 @@ def embed(
     """Features (n, d) of clips of any length, as `Encoder.embed` makes them.
 
         ai.embed(encoder, pack, "-pitch_shift")
-        ai.embed("exp/fsdd/encoder", "recordings/")
 
     Args:
         encoder: it, or a run's folder `encoder`.
@@ -50,7 +49,6 @@ def load_task(
     """A task that `audioinv adapt` has let learn, with its encoder.
 
         digit = ai.load_task("exp/fsdd/tasks/digit/soft")
-        digit.predict("recordings/")
 
     Args:
         folder: RUN/tasks/TASK/MODE. encoder: it, or its folder; None takes RUN/encoder.

@@ -225,7 +225,7 @@ def test_encoders_are_joined(finished: Any, refuse: Refuse, tmp_path: Path) -> N
 def test_windows_and_averaging_are_options_of_every_row(finished: Any, tmp_path: Path) -> None:
     values = {}
     for name, more in {
-        "first": [], "hop": ["features.hop_s=0.05"], "views": ["features.views=2"]
+        "first": ["features.hop_s=0"], "hop": ["features.hop_s=0.05"], "views": ["features.views=2"]
     }.items():  # fmt: skip
         settings = [*finished.settings(), f"out={tmp_path / name}", "tasks=[label]", *more]
         settings.append("adapt.modes=[fixed:all]")
