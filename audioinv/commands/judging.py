@@ -67,7 +67,7 @@ def tell_of_windows(encoder: AmortisedEncoder, pack: Pack, made_of: FeatureConfi
     share = 100 * behind.sum() / pack.frame["n_samples"].sum()
     used = {
         None: "all of them is used, in windows side by side",
-        0.0: f"what lies behind the first, {share:.0f}% of all, is not used (features.hop_s=0)",
+        0.0: f"what lies behind the first, {share:.0f}% of all, is not used",
     }.get(made_of.hop_s, f"windows begin every {made_of.hop_s} s")
     log.info(
         "%d of %d clips are longer than the encoder's window: %s",

@@ -198,7 +198,7 @@ def features_of(
         found = [scale * net(maps, levels) for scale, net in zip(scales, networks, strict=True)]
         if not told and bool((part.start_s > 0).any()):
             told = True
-            log.info("clips longer than the encoder's window have several, and all of them count")
+            log.info("clips longer than the encoder's window have several windows, which all count")
         yield part, torch.cat(found, 1).float().cpu()
 
 

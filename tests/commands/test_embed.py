@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -56,11 +57,12 @@ def test_how_longer_clips_are_used_is_told(
     finished: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The clips have 0.6 s, the encoder sees 0.5 s."""
+    caplog.set_level(logging.INFO)
     told = "60 of 60 clips are longer than the encoder's window: "
     for words, how in (([], "all of them is used"), (["--hop_s", "0"], "17% of all, is not used")):
         caplog.clear()
         assert main(arguments(finished, tmp_path / "f.parquet", "--nj", "1", *words)) == 0
-        assert caplog.text.count(told) == 1 and f"{told}" in caplog.text and how in caplog.text
+        assert caplog.text.count(told) == 1 and how in caplog.text
 
 
 def test_averaging_is_refused(finished: Any, tmp_path: Path, refuse: Callable[..., str]) -> None:
