@@ -46,7 +46,9 @@ def features_file(out: Path, key: str = "") -> Iterator[Write]:
 def check_ending(out: Path) -> None:
     """Raises a UserError for a file of no kind that is known."""
     if out.suffix.lower() not in KINDS:
-        raise UserError(f"--out is {out}; give a file that ends in {', '.join(KINDS)}")
+        raise UserError(
+            f"--out is {out}; give a file that ends in {', '.join(filter(None, KINDS))}"
+        )
 
 
 def has_key(file: Path, key: str) -> bool:
@@ -142,6 +144,7 @@ def _safetensors(out: Path, key: str) -> Iterator[Write]:
 
 
 KINDS: dict[str, Callable[[Path, str], Any]] = {
+    "": _parquet,
     ".parquet": _parquet,
     ".npy": _npy,
     ".csv": _csv,

@@ -74,7 +74,9 @@ def used(config: Config, descriptor: str, encoder: str, task: str, mode: str) ->
     run = None if encoder else need(config.run, "run", "exp/demo/amortised_s0, or --encoder DIR")
     folder = Path(encoder) if run is None else run / "encoder"
     if not (folder / "encoder.json").exists():
-        raise UserError(f"{folder} holds no encoder; give --encoder RUN/encoder, or run=RUN")
+        raise UserError(
+            f"{folder} holds no encoder; run audioinv pretrain run=RUN first, or give --encoder DIR"
+        )
     own, adapted = config.features, ""
     if task:
         adapted = str(adapted_in(config, folder, task, mode))

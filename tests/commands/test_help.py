@@ -33,7 +33,6 @@ TAUGHT = {
         "KEY=VALUE",
     ],
     "export": ["--descriptor", "--task", "--finetuned", "--out", "KEY=VALUE"],
-    "calibrate": ["RUN", "--pack", "--clips"],
     "predict": ["PATH", "--run", "--task", "--mode", "--out"],
     "report": ["EXPDIR", "--results"],
     "table": ["EXPDIR", "--out", "--against", "--published", "--results"],
