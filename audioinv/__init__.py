@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from audioinv.data.pack import Pack, open_pack
     from audioinv.data.task import Task
     from audioinv.tasks.estimators import AmortisedClassifier, AmortisedRegressor
-    from audioinv.tasks.face import AdaptedTask, adapt, embed, evaluate
+    from audioinv.tasks.face import AdaptedTask, adapt, evaluate
+    from audioinv.tasks.ready import embed, load_task
     from audioinv.tasks.result import Result
+    from audioinv.tasks.tuned import load_finetuned
     from audioinv.training.start import pretrain
 
 # name -> the module that has it, and what it is called there
@@ -51,9 +53,11 @@ _FACE = {
     "adapt": ("tasks.face", "adapt"),
     "augmentation": ("core.augmentation", "augmentation"),
     "backbone": ("core.backbone", "build_backbone"),
-    "embed": ("tasks.face", "embed"),
+    "embed": ("tasks.ready", "embed"),
     "evaluate": ("tasks.face", "evaluate"),
     "load_encoder": ("data.modality", "load_encoder"),
+    "load_finetuned": ("tasks.tuned", "load_finetuned"),
+    "load_task": ("tasks.ready", "load_task"),
     "modality": ("data.modality", "modality_of"),
     "open_pack": ("data.pack", "open_pack"),
     "pretrain": ("training.start", "pretrain"),
@@ -81,6 +85,8 @@ __all__ = [
     "embed",
     "evaluate",
     "load_encoder",
+    "load_finetuned",
+    "load_task",
     "modality",
     "open_pack",
     "pretrain",

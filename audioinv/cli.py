@@ -18,6 +18,7 @@ from audioinv.commands import (
     hydra,
     modalities,
     pack,
+    predict,
     prepare,
     report,
     table,
@@ -42,7 +43,13 @@ or all of it: recipes/demo/ssl1/run.sh
 """
 
 FIRST = {"download": download, "prepare": prepare, "validate": validate, "pack": pack}
-LAST = {"calibrate": calibrate, "report": report, "table": table, "modalities": modalities}
+LAST = {
+    "predict": predict,
+    "calibrate": calibrate,
+    "report": report,
+    "table": table,
+    "modalities": modalities,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,8 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stopped by SIGTERM or SIGUSR1 and has written a checkpoint.
     """
     parser = make_parser()
-    options, rest = parser.parse_known_args(arguments)
-    if "overrides" in options and all(re.match(r"[~+\w]", word) for word in rest):
+    words = joined(sys.argv[1:] if arguments is None else arguments)
+    options, rest = parser.parse_known_args(words)
+    if "overrides" in options and not any(word.startswith("-") for word in rest):
         options.overrides += rest  # argparse stops at the first option after them
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -75,6 +83,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"audioinv {options.command}: interrupted; the same command resumes", file=sys.stderr)
         return 130
+
+
+def joined(words: Sequence[str]) -> list[str]:
+    """`--descriptor -pitch_shift` as one word, which argparse does not take for two options."""
+    done: list[str] = []
+    for word in words:
+        if done and done[-1] == "--descriptor" and re.match(r"-\w", word):
+            done[-1] += f"={word}"
+        else:
+            done.append(word)
+    return done
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -227,6 +227,7 @@ SIMCLR_AUDIO = {
     **{f"frontend.{key}": value for key, value in {**FRONT_END, **HTK}.items()},
     "frontend.name": "log_mel_stft",
     "features.hop_s": 5.0,
+    "features.drop_last": True,
     "backbone.name": "resnet18",
     "backbone.width": 1.0,
     "backbone.pool": "global",

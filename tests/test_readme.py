@@ -19,6 +19,8 @@ from audioinv.audio.media import Sounds
 from audioinv.data.manifest import Corpus, read_manifest, write_manifest
 from audioinv.data.pack import build_pack
 from audioinv.data.task import Task
+from audioinv.tasks.finetune import Finetuned
+from audioinv.tasks.tuned import save_finetuned
 
 REPOSITORY = Path(__file__).parents[1]
 RATE, SECONDS, CLIPS = 8000, 0.6, 140
@@ -81,6 +83,10 @@ def test_the_snippet_of_the_readme_runs(world: Path, capsys: pytest.CaptureFixtu
     )
     exec(compile(loaded.replace("16000", "4096"), "overview.md", "exec"), names)
     assert names["features"].shape == (8, names["enc"].dim)
+    names["digit"].save("exp/fsdd/tasks/digit/soft")
+    tuned = Finetuned(names["enc"].trainable().backbone, names["enc"].dim, 4)
+    where = world / "exp/fsdd/tasks/digit/soft/finetune"
+    save_finetuned(where, names["enc"], [tuned], "classification", list("abcd"))
     names |= {"torch": torch, "encoder": names["enc"], "x": torch.randn(24, 4096)}
     names["y"] = torch.arange(24) % 3
     for name in EXPLAINED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import torch
@@ -95,20 +96,61 @@ def fixed_clips(pack: Pack, rows: Sequence[int], n_samples: int, repeat: bool = 
 
 
 def windows_of(
-    pack: Pack, n_samples: int, hop: int = 0, repeat: bool = False, batch_size: int = 256
+    pack: Pack,
+    n_samples: int,
+    hop: int,
+    repeat: bool = False,
+    drop_last: bool = False,
+    rows: Sequence[int] | None = None,
+    batch_size: int = 256,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Windows of every clip, in batches: waveforms (b, n_samples) and the clip of each, (b,).
+    """Windows of every clip, or of those at some rows, as `stretches` cuts them, in batches:
+    waveforms (b, n_samples) and the clip of each, (b,)."""
+    parts = (
+        (row, part)
+        for row in (range(len(pack)) if rows is None else rows)
+        for _, part in stretches([pack.samples(int(row))], n_samples, hop, drop_last)
+    )
+    while batch := list(islice(parts, batch_size)):
+        owners, clips = zip(*batch, strict=True)
+        yield _cut(clips, [0] * len(clips), n_samples, repeat), torch.tensor(owners)
+
+
+def stretches(
+    blocks: Iterable[Samples], n: int, hop: int, drop_last: bool = False
+) -> Iterator[tuple[int, Samples]]:
+    """The windows of one clip: where each begins, and its samples (n,), fewer in a shorter clip.
+
+    They begin every `hop` samples, as long as they lie within the clip, and one more ends with it,
+    so that nothing is left out. This is the only place that says which windows a clip has.
 
     Args:
-        hop: samples from one window to the next; only whole windows count, but every clip has one.
-            0 takes the first of each.
+        blocks: the clip (m,) in parts; no more of it is held than a window and a part.
+        hop: above 0; or 0 for the first window alone.
+        drop_last: without the one that ends with the clip, unless a hop leads to it.
     """
-    lengths = pack.frame["n_samples"].to_numpy()
-    counts = 1 + (np.maximum(lengths - n_samples, 0) // hop if hop else np.zeros_like(lengths))
-    owner = np.repeat(np.arange(len(pack)), counts)
-    place = np.arange(len(owner)) - np.repeat(counts.cumsum() - counts, counts)
-    for start in range(0, len(owner), batch_size):
-        rows = owner[start : start + batch_size]
-        offsets = (place[start : start + batch_size] * hop).tolist()
-        x = waveforms(pack, rows.tolist(), n_samples, offsets, repeat)
-        yield x, torch.from_numpy(rows)
+    held: Samples = np.empty(0, np.int16)
+    begin = start = last = 0  # of what is held, of the next window, of the last one
+    for block in blocks:
+        held = np.concatenate([held, block]) if len(held) else block
+        end = begin + len(held)
+        while start + n <= end:
+            yield start, held[start - begin : start - begin + n]
+            if not hop:
+                return
+            last, start = start, start + hop
+        kept = max(begin, min(start, end - n))
+        held, begin = held[kept - begin :], kept
+    end = begin + len(held)
+    if start == 0:
+        yield 0, held
+    elif last + n < end and not drop_last:
+        yield end - n, held[end - n - begin :]
+
+
+def waveform(part: Samples, n: int, repeat: bool) -> Tensor:
+    """A window (m,) of at most `n` samples, 16 bits or floats, as (n,) float32 in [-1, 1)."""
+    if part.dtype == np.int16:
+        return _cut([part], [0], n, repeat)[0]
+    row = np.resize(part, n) if repeat else np.pad(part, (0, n - len(part)))
+    return torch.from_numpy(row.astype(np.float32, copy=True))

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -143,8 +143,48 @@ def read_pcm(
     Raises:
         AudioError: as `read_mono`.
     """
-    blocks = _mono_blocks(Path(path), sample_rate, start_s, duration_s)
-    return np.concatenate([to_int16(block) for block in blocks])
+    return np.concatenate(list(pcm_blocks(path, sample_rate, start_s, duration_s)))
+
+
+def pcm_blocks(
+    path: str | Path, sample_rate: int, start_s: float = 0.0, duration_s: float | None = None
+) -> Iterator[Pcm]:
+    """What `read_pcm` gives, in blocks (n,): of a long file a few minutes at a time.
+
+    Raises:
+        AudioError: as `read_mono`.
+    """
+    return map(to_int16, _mono_blocks(Path(path), sample_rate, start_s, duration_s))
+
+
+def mono_of(samples: npt.NDArray[Any], name: str, from_rate: int, to_rate: int) -> Samples:
+    """The mean over channels of samples (n,) or (channels, n), resampled from Hz to Hz: (n,).
+
+    Args:
+        samples: nominally in [-1, 1], or integers of 16 or 32 bits. name: of the clip, for errors.
+
+    Raises:
+        UserError: another shape or type, no samples, ones that are not finite or above LOUDEST, or
+            rates that are none or too far apart.
+    """
+    if samples.ndim not in (1, 2) or not samples.size:
+        raise UserError(f"{name} is {samples.shape}; give (samples,) or (channels, samples)")
+    if samples.dtype.kind == "i" and samples.dtype.itemsize in (2, 4):
+        samples = samples / (-float(np.iinfo(samples.dtype).min))
+    if samples.dtype.kind != "f":
+        raise UserError(f"{name} holds {samples.dtype}; give floats in [-1, 1], or int16 or int32")
+    if not np.isfinite(samples).all():
+        raise UserError(f"{name} has NaN or infinite samples; repair it")
+    if (loudest := np.abs(samples).max()) > LOUDEST:
+        raise UserError(f"{name} has samples of {loudest:.3g} where full scale is 1; divide them")
+    mono = samples.astype(np.float32)
+    mono = mono.mean(axis=0, dtype=np.float32) if mono.ndim == 2 else mono
+    if from_rate == to_rate:
+        return mono
+    try:
+        return next(_resampled(iter([mono]), len(mono), from_rate, to_rate))
+    except (RuntimeError, ValueError) as error:  # no rate, or too far apart for soxr
+        raise UserError(f"{name}: {from_rate} Hz to {to_rate} Hz: {error}") from error
 
 
 def to_int16(samples: npt.NDArray[np.floating]) -> Pcm:

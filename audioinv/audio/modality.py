@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from audioinv.audio.frontend import Frontend
     from audioinv.core.augmentation import Augmentation
     from audioinv.core.bank import AugmentationBank
+    from audioinv.core.embedding import Sources
     from audioinv.data.pack import Pack
 
 FRONTEND = "audioinv.audio.frontend"
@@ -101,7 +102,13 @@ class Audio(Modality):
         return fixed_clips(pack, rows, frontend.n_samples, frontend.repeats)
 
     def windows(
-        self, frontend: Frontend, pack: Pack, hop_s: float, repeat: bool = True
+        self,
+        frontend: Frontend,
+        pack: Pack,
+        hop_s: float | None = None,
+        repeat: bool = True,
+        drop_last: bool = False,
+        rows: Sequence[int] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Windows (b, n_samples) of every clip, `hop_s` seconds apart, and the clip of each, (b,).
 
@@ -110,8 +117,38 @@ class Audio(Modality):
         """
         from audioinv.audio.clips import windows_of
 
-        hop = round(hop_s * pack.size)
-        return windows_of(pack, frontend.n_samples, hop, frontend.repeats and repeat)
+        n, hop = frontend.n_samples, self._hop(frontend, hop_s)
+        return windows_of(pack, n, hop, frontend.repeats and repeat, drop_last, rows)
+
+    def sources(
+        self,
+        frontend: Frontend,
+        x: Any,
+        sample_rate: int | None,
+        hop_s: float | None,
+        drop_last: bool,
+    ) -> Sources:
+        """A pack, files of any length and rate, or arrays (T,), (B, T) or (B, C, T), as windows."""
+        from audioinv.audio.sources import from_arrays, from_files, from_pack
+        from audioinv.data.sources import files_of, pack_of
+
+        hop = self._hop(frontend, hop_s)
+        pack = pack_of(x, self, frontend)
+        files = files_of(x, self) if pack is None else None
+        if pack is None and files is None:
+            return from_arrays(frontend, x, sample_rate, hop, drop_last)
+        if sample_rate is not None:
+            raise UserError("packs and files tell their sample rate; leave sample_rate out")
+        if pack is None:
+            return from_files(frontend, files or [], hop, drop_last)
+        return from_pack(frontend, pack, hop, drop_last)
+
+    @staticmethod
+    def _hop(frontend: Frontend, hop_s: float | None) -> int:
+        """Samples from one window to the next; 0 for the first alone."""
+        if hop_s is None:
+            return frontend.n_samples
+        return max(round(hop_s * frontend.config["sample_rate"]), int(hop_s > 0))
 
     def behind(self, frontend: Frontend, pack: Pack) -> NDArray[Any]:
         """Samples of each clip behind its first window, (n,)."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from audioinv.base.errors import UserError
+
+ENCODER_FILES = ("encoder.json", "encoder.safetensors")
 
 
 @contextmanager
@@ -72,3 +76,19 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
+
+
+def key_of(folder: str | Path, names: Iterable[str]) -> str:
+    """SHA-256 (hex) of what the files `names` of a folder hold; those that lack are left out."""
+    digest = hashlib.sha256()
+    for path in (Path(folder) / name for name in names):
+        if path.exists():
+            digest.update(_digest(path, path.stat().st_mtime_ns))
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _digest(path: Path, mtime_ns: int) -> bytes:
+    """SHA-256 of a file that was last changed then: tasks and modes ask again and again."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

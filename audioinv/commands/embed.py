@@ -1,8 +1,7 @@
-"""audioinv embed: features of every clip of a pack at one descriptor, as a Parquet table.
+"""audioinv embed: features of files, or of every clip of a pack, as a table.
 
-Of a clip longer than the encoder's window the first window counts.
-
-Made in pieces, which an interrupted run leaves behind for the next and workers share among them.
+Those of a pack are made in pieces, which an interrupted run leaves behind for the next and workers
+share among them; files are read and encoded one after the other.
 """
 
 from __future__ import annotations
@@ -10,45 +9,58 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
+import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import torch
 
 from audioinv.base.errors import UserError
-from audioinv.base.files import atomic_path
 from audioinv.base.lock import locked
+from audioinv.base.progress import counted
+from audioinv.commands.feature_files import check_ending, features_file, has_key
+from audioinv.commands.judging import tell_of_windows
+from audioinv.commands.using import Used, device_of, used
 from audioinv.conf.schema import Config
-from audioinv.core.encoder import AmortisedEncoder, PlainEncoder
-from audioinv.data.modality import modality_of
-from audioinv.data.pack import Pack
+from audioinv.core.embedding import BATCH, Rows, followed, sources_of, stream
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.data.pack import Pack, open_pack
 from audioinv.data.parallel import SERIAL, Engine, map_all
-from audioinv.runs.build import load_run, run_of
-from audioinv.runs.folder import encoder_key
-from audioinv.tasks.clips import encoder_clips
-from audioinv.tasks.features import embed
-from audioinv.tasks.settings.features import FeatureConfig
+from audioinv.runs.build import need
 
-BATCH = 256
 PIECE_CLIPS = 16 * BATCH  # a worker holds the features of so many
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Source:
-    """What features are made of; `encoder` is the SHA-256 of its files."""
+class Wanted:
+    """What the command's own words ask for.
 
-    run: str
+    Args:
+        paths: files and folders; none for the pack. encoder: its folder, or "" for run=. task,
+            mode: of an adapted task, or "". windows: a row a window.
+    """
+
+    paths: tuple[str, ...] = ()
+    encoder: str = ""
+    task: str = ""
+    mode: str = "soft"
+    windows: bool = False
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What features are made of."""
+
+    used: Used
     pack: str
-    encoder: str
-    descriptor: str
-    layers: str
-    trusted_modules: tuple[str, ...]
+    windows: bool
 
 
 @dataclass(frozen=True)
@@ -62,21 +74,70 @@ class _Piece:
     key: str
 
 
-def main(config: Config, descriptor: str, out: Path, engine: Engine = SERIAL) -> None:
-    """Writes the pack's manifest columns and a `feature` column (list of d floats) to `out`.
+def main(
+    config: Config, descriptor: str, out: Path, wanted: Wanted, engine: Engine = SERIAL
+) -> None:
+    """Writes a row a clip, or a window, and its features to `out`, by its ending.
 
-    Whatever the engine, the features are the same bits on machines of one kind: every piece is
-    computed by one thread.
+    Of a pack, whatever the engine, the features are the same bits on machines of one kind: every
+    piece is computed by one thread.
 
     Raises:
-        UserError: windows or averaging are asked for.
+        UserError: nothing to embed, another ending, averaging asked for, or what cannot be read.
     """
-    check_features(config.features)
-    source = _source_of(config, descriptor)
+    check_ending(out)
+    check_features(config)
+    if wanted.paths and config.pack:
+        raise UserError(f"{wanted.paths[0]} and pack={config.pack} are given; give one")
+    words = wanted.encoder, wanted.task, wanted.mode
+    what = used(config, descriptor, *words)
+    if wanted.paths:
+        embed_files(what, wanted, out, device_of(config.accelerator))
+    else:
+        pack = str(need(config.pack, "pack", "packs/fsdd, or files").absolute())
+        embed_pack(_Source(what, pack, wanted.windows), out, engine)
+
+
+def check_features(config: Config) -> None:
+    """Raises a UserError where averaging over views is asked for."""
+    if config.features.views:
+        raise UserError(
+            f"features.views is {config.features.views} and embed takes clips as they are; "
+            "give features.views=0"
+        )
+
+
+def embed_files(what: Used, wanted: Wanted, out: Path, device: torch.device) -> None:
+    """Features of files, straight from them."""
+    encoder, descriptor = what.load()
+    encoder.to(device)
+    own = what.made_of
+    sources = sources_of(encoder.frontend, list(wanted.paths), None, own.hop_s, own.drop_last)
+    names, n, d = np.array(sources.names, object), 0, 0
+    rows = stream(encoder, sources, descriptor, own.pool, own.layers, wanted.windows)
+    with counted("embedding", "clips") as progress, features_file(out) as write:
+        for part in followed(rows, len(names), progress):
+            told = pd.DataFrame({"path": names[part.clip.numpy()], **_times(part, wanted.windows)})
+            write(told, part.features.numpy())
+            n, d = n + len(told), part.features.shape[1]
+    log.info("%s: %d rows of %d clips, %d features", out, n, len(names), d)
+
+
+def _times(part: Rows, windows: bool) -> dict[str, Any]:
+    """Where windows lie, as columns."""
+    if not windows:
+        return {}
+    return {"start_s": part.start_s.numpy(), "end_s": part.end_s.numpy()}
+
+
+def embed_pack(source: _Source, out: Path, engine: Engine) -> None:
+    """Features of a pack's clips, with the columns of its manifest."""
     encoder, _, pack = _loaded(source)
-    warn_of_long_clips(encoder, pack)
-    key = _key(source, pack)
-    if _has_key(out, key):
+    tell_of_windows(encoder, pack, source.used.made_of)
+    key = hashlib.sha256(
+        repr((pack.content_key, source.used.key, source.windows)).encode()
+    ).hexdigest()
+    if has_key(out, key):
         log.info("%s: already done", out)
         return
     folder = out.absolute().with_name(f"{out.name}.pieces")
@@ -85,58 +146,14 @@ def main(config: Config, descriptor: str, out: Path, engine: Engine = SERIAL) ->
         map_all(_make_piece, pieces, engine, "embedding", folder)
         n_features = _join(pieces, pack, out, key)
         shutil.rmtree(folder)
-    log.info("%s: %d clips, %d features, descriptor %s", out, len(pack), n_features, descriptor)
-
-
-def check_features(features: FeatureConfig) -> None:
-    """Refuses what the features here are not made of.
-
-    Raises:
-        UserError: windows of a clip, or views of it, are asked for.
-    """
-    for key in ("hop_s", "views"):
-        value = getattr(features, key)
-        if value:
-            raise UserError(
-                f"features.{key} is {value} and embed encodes a clip's first window, once; "
-                f"give features.{key}=0"
-            )
-
-
-def warn_of_long_clips(encoder: AmortisedEncoder, pack: Pack) -> None:
-    """Says how much of the clips lies behind the first window, where there is such."""
-    behind = modality_of(pack.corpus.modality).behind(encoder.frontend, pack)
-    if behind.any():
-        log.warning(
-            "%d of %d clips are longer than the encoder's window: what lies behind, %.0f%% of "
-            "all, is not used",
-            (behind > 0).sum(), len(behind), 100 * behind.sum() / pack.frame["n_samples"].sum(),
-        )  # fmt: skip
-
-
-def _source_of(config: Config, descriptor: str) -> _Source:
-    run = run_of(config).absolute()
-    pack = str(Path(config.pack).absolute()) if config.pack else ""
-    features = config.features
-    return _Source(
-        str(run),
-        pack,
-        encoder_key(run),
-        descriptor,
-        features.layers,
-        tuple(config.trusted_modules),
-    )
+    what = source.used.task or f"descriptor {source.used.descriptor}"
+    log.info("%s: %d clips, %d features, %s", out, len(pack), n_features, what)
 
 
 @lru_cache(maxsize=1)
-def _loaded(source: _Source) -> tuple[AmortisedEncoder, PlainEncoder, Pack]:
-    """The encoder, the same at the descriptor, and the pack: loaded once in every process."""
-    features = FeatureConfig(layers=source.layers)
-    trusted = list(source.trusted_modules)
-    where = source.pack or None
-    config = Config(run=source.run, pack=where, features=features, trusted_modules=trusted)
-    encoder, _, pack = load_run(config)
-    return encoder, encoder.at(source.descriptor), pack
+def _loaded(source: _Source) -> tuple[AmortisedEncoder, Any, Pack]:
+    """The encoder, the descriptor or task, and the pack: loaded once in every process."""
+    return *source.used.load(), open_pack(source.pack)
 
 
 @contextmanager
@@ -148,12 +165,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _key(source: _Source, pack: Pack) -> str:
-    """SHA-256 of all that decides the features; not of where run and pack lie."""
-    parts = (source.encoder, source.descriptor, source.layers)
-    return hashlib.sha256(repr((pack.content_key, *parts)).encode()).hexdigest()
 
 
 def _pieces(source: _Source, folder: Path, key: str, n: int) -> list[_Piece]:
@@ -171,41 +182,32 @@ def _pieces(source: _Source, folder: Path, key: str, n: int) -> list[_Piece]:
 
 def _make_piece(piece: _Piece) -> None:
     """Writes a piece, unless it stands."""
-    if _has_key(piece.file, piece.key):
+    if has_key(piece.file, piece.key):
         return
-    encoder, plain, pack = _loaded(piece.source)
-    parts = []
-    with one_thread():
-        for start in range(piece.first, piece.last, BATCH):
-            rows = range(start, min(start + BATCH, piece.last))
-            parts.append(embed(plain, encoder_clips(encoder, pack, rows), piece.source.layers))
-    features = torch.cat(parts)
-    column = pa.FixedSizeListArray.from_arrays(
-        pa.array(features.numpy().ravel()), features.shape[1]
-    )
-    table = pa.table({"feature": column}).replace_schema_metadata({"key": piece.key})
-    with atomic_path(piece.file) as temporary:
-        pq.write_table(table, temporary)
+    with one_thread(), features_file(piece.file, piece.key) as write:
+        for part in rows_of_piece(piece):
+            times = _times(part, piece.source.windows)
+            write(pd.DataFrame({"clip": part.clip.numpy(), **times}), part.features.numpy())
 
 
-def _has_key(file: Path, key: str) -> bool:
-    """Whether the Parquet file is there, whole, and was made from what `key` says."""
-    try:
-        metadata = pq.read_schema(file).metadata or {}
-    except (OSError, pa.ArrowException):
-        return False
-    return bool(metadata.get(b"key") == key.encode())
+def rows_of_piece(piece: _Piece) -> Iterable[Rows]:
+    """The features of a piece's clips."""
+    encoder, descriptor, pack = _loaded(piece.source)
+    own, windows = piece.source.used.made_of, piece.source.windows
+    sources = sources_of(encoder.frontend, pack, None, own.hop_s, own.drop_last)
+    clips = range(piece.first, piece.last)
+    return stream(encoder, sources, descriptor, own.pool, own.layers, windows, clips=clips)
 
 
 def _join(pieces: Sequence[_Piece], pack: Pack, out: Path, key: str) -> int:
-    """Writes `out`, a piece at a time; returns the number of features of a clip."""
-    columns = pa.Schema.from_pandas(pack.frame, preserve_index=False)
-    feature = pq.read_schema(pieces[0].file).field("feature")
-    schema = columns.append(feature).with_metadata({**(columns.metadata or {}), "key": key})
-    with atomic_path(out) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+    """Writes `out`, a piece at a time; returns the number of features of a row."""
+    d = 0
+    with features_file(out, key) as write:
         for piece in pieces:
-            frame = pack.frame.iloc[piece.first : piece.last]
-            table = pa.Table.from_pandas(frame, schema=columns, preserve_index=False)
-            made = pq.read_table(piece.file)["feature"]
-            writer.write_table(table.append_column(feature, made))
-    return int(feature.type.list_size)
+            made = pq.read_table(piece.file)
+            d = made["feature"].type.list_size
+            features = made["feature"].combine_chunks().flatten().to_numpy().reshape(-1, d)
+            told = made.drop_columns("feature").to_pandas()
+            rows = pack.frame.iloc[told.pop("clip")].reset_index(drop=True)
+            write(rows.assign(**told), features)
+    return int(d)

@@ -41,6 +41,7 @@ def main(config: Config) -> None:
             keep(folder / "result.json", config, settings, given)
         else:
             made = replace(row.make(), settings=settings)
+            row.keep(folder)
             write(folder, signed(made, context, config, given))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,11 +23,25 @@ COMMANDS = {
     "adapt": "let every task learn its descriptor and readout from the frozen encoder",
     "evaluate": "score the adapted tasks on test clips",
     "measure": "measure the encoder's invariance to each augmentation at each descriptor",
-    "embed": "features of every clip, of its first frontend.clip_s seconds, at one descriptor, "
-    "as a Parquet table",
-    "export": "a plain network at one descriptor, as a torch.export program",
+    "embed": "features of files, or of every clip of a pack, at one descriptor, as a table",
+    "export": "a plain network at one descriptor, or of a task, as a torch.export program",
 }
 """Command -> what it does."""
+EMBED = """\
+examples:
+  audioinv embed recordings/ a.flac --encoder exp/mine/amortised_s0/encoder --out features.parquet
+  audioinv embed long.wav run=exp/mine/amortised_s0 --windows --hop_s 0.5 --out windows.csv
+  audioinv embed recordings/ run=exp/mine/amortised_s0 --task digit --out digit.npy
+  audioinv embed pack=packs/mine run=exp/mine/amortised_s0 --descriptor -pitch_shift --out f.parquet
+
+Files and folders are read as they are, in one process. A pack is made in pieces, by --nj processes
+or --engine ray; when interrupted it goes on where it stopped. A clip longer than the encoder's
+window is used whole: windows side by side, the last one ends with it, and features are their mean
+(features.hop_s, features.drop_last, features.pool, features.layers). With --task, those settings
+are the task's.
+FILE ends in .parquet, .csv, .npy (features alone, the rows in FILE.rows.csv) or .safetensors.
+"""
+SETTING = re.compile(r"~|\+{0,2}[A-Za-z_][\w.]*=")
 JUDGING = ("adapt", "evaluate", "measure", "embed", "export")
 """Those whose run says how it was pre-trained."""
 
@@ -36,6 +51,33 @@ def _add_descriptor(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", required=True, type=Path, help="file to write")
 
 
+def _add_embed(command: argparse.ArgumentParser) -> None:
+    command.usage = "audioinv embed [PATH ...] --encoder RUN/encoder --out FILE [KEY=VALUE ...]"
+    command.epilog = EMBED
+    _add_task(command)
+    command.add_argument("--encoder", default="", metavar="DIR", help="folder; or give run=RUN")
+    command.add_argument(
+        "--hop_s", type=float, metavar="S", help="short for features.hop_s=S; 0: first window alone"
+    )
+    command.add_argument("--windows", action="store_true", help="a row a window, with its times")
+
+
+def _add_task(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--task", default="", help="an adapted task of the run, whose descriptors count instead"
+    )
+    command.add_argument("--mode", default="soft", help="by which it was adapted (default soft)")
+
+
+def _add_export(command: argparse.ArgumentParser) -> None:
+    _add_task(command)
+    command.add_argument(
+        "--finetuned",
+        action="store_true",
+        help="the network that evaluate protocol=finetune left of the task and mode",
+    )
+
+
 def _add_steps(command: argparse.ArgumentParser) -> None:
     command.add_argument("--steps", type=int, default=20, help="to time (default 20)")
     command.add_argument("--out", type=Path, help="JSON file to write the table to as well")
@@ -43,8 +85,8 @@ def _add_steps(command: argparse.ArgumentParser) -> None:
 
 EXTRA: Mapping[str, tuple[Callable[[argparse.ArgumentParser], None], ...]] = {
     "profile": (_add_steps,),
-    "embed": (_add_descriptor, add_engine),
-    "export": (_add_descriptor,),
+    "embed": (_add_descriptor, _add_embed, add_engine),
+    "export": (_add_descriptor, _add_export),
 }
 """Command -> what adds the arguments that are its own; its `main` takes their values."""
 
@@ -53,7 +95,8 @@ def add_arguments(command: argparse.ArgumentParser, name: str) -> None:
     """KEY=VALUE, how they are composed, and the command's own arguments."""
     command.add_argument("-h", "--help", action=_Help, nargs=0, help="this, and every key")
     command.set_defaults(help=None)
-    command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see below")
+    words = "PATH or KEY=VALUE" if name == "embed" else "KEY=VALUE"
+    command.add_argument("overrides", nargs="*", metavar=words, help="see below")
     command.add_argument(
         "-m",
         "--multirun",
@@ -73,6 +116,7 @@ def run(options: argparse.Namespace) -> None:
     """
     from audioinv.conf.compose import compose_config, sweep
 
+    paths = _take_paths(options) if options.command == "embed" else ()
     jobs = sweep(options.overrides) if options.multirun else [options.overrides]
     if options.help:
         from audioinv.conf.help import describe_keys
@@ -86,7 +130,7 @@ def run(options: argparse.Namespace) -> None:
     for job, config in zip(jobs, configs, strict=True):
         _refuse(options.command, config, job, options.config_dir)
     command = importlib.import_module(f"audioinv.commands.{options.command}")
-    extra = _extra(options)
+    extra = _extra(options, paths)
     for number, (job, config) in enumerate(zip(jobs, configs, strict=True), 1):
         if options.multirun:
             logging.info("job %d of %d: %s", number, len(jobs), " ".join(job))
@@ -107,10 +151,27 @@ def _refuse(command: str, config: Config, job: Sequence[str], config_dir: str | 
         refuse_other_words(config, job, config_dir)
 
 
-def _extra(options: argparse.Namespace) -> list[Any]:
+def _take_paths(options: argparse.Namespace) -> tuple[str, ...]:
+    """Takes the files and folders from the words; the rest are KEY=VALUE."""
+    words = options.overrides
+    paths = tuple(word for word in words if not SETTING.match(word) or Path(word).exists())
+    options.overrides = [word for word in words if word not in paths]
+    if options.hop_s is not None:
+        options.overrides.append(f"features.hop_s={options.hop_s}")
+    return paths
+
+
+def _extra(options: argparse.Namespace, paths: tuple[str, ...] = ()) -> list[Any]:
     """The values of the command's own arguments, in the order of its `main`."""
     extra = [getattr(options, name) for name in ("descriptor", "steps", "out") if name in options]
-    return [*extra, engine(options)] if "engine" in options else extra
+    if options.command == "export":
+        return [*extra, options.task, options.mode, options.finetuned]
+    if options.command == "embed":
+        from audioinv.commands.embed import Wanted
+
+        own = options.encoder, options.task, options.mode, options.windows
+        return [*extra, Wanted(paths, *own), engine(options)]
+    return extra
 
 
 class _Help(argparse.Action):

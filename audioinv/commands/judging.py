@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from functools import partial
 from operator import attrgetter
@@ -14,6 +15,9 @@ from audioinv.base.errors import UserError
 from audioinv.base.files import read_json
 from audioinv.conf.schema import Config
 from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.data.modality import modality_of
+from audioinv.data.pack import Pack
 from audioinv.data.task import Task
 from audioinv.runs.build import is_amortised, load_run, modes_of, results_of, run_of, saved_config
 from audioinv.runs.folder import encoder_key, task_folder
@@ -23,13 +27,18 @@ from audioinv.tasks.clips import TaskFeatures
 from audioinv.tasks.folds import find_tasks
 from audioinv.tasks.learn import Learnt
 from audioinv.tasks.protocols import WITHOUT_TASKS, Context
+from audioinv.tasks.settings.features import FeatureConfig
 
+log = logging.getLogger(__name__)
 FEATURES_BY = (
-    "encoder", "layers", "hop_s", "pool", "views", "strength", "score_on",
+    "encoder", "layers", "hop_s", "drop_last", "pool", "views", "strength", "score_on",
 )  # fmt: skip
 ADAPTED_BY = (*FEATURES_BY, "labels_per_class", "readout", "l2", "seed")
 """With any mode; `modes.reads` has what each reads besides."""
-_WINDOWS = ("features.hop_s", "features.pool", "features.views", "features.strength")
+_WINDOWS = (
+    *("features.hop_s", "features.drop_last", "features.pool"),
+    *("features.views", "features.strength"),
+)
 BESIDE = {
     "finetune": ("seed",),
     "averaging": ("adapt.labels_per_class", "adapt.readout", "adapt.l2", "seed"),
@@ -46,7 +55,24 @@ ROWS_BY = ("modes", "readouts")
 def features_of(config: Config) -> TaskFeatures:
     """The features of the run's encoder on the pack."""
     encoder, bank, pack = load_run(config)
+    tell_of_windows(encoder, pack, config.features)
     return TaskFeatures(encoder, pack, config.features, bank, only_corner(config, bank.space))
+
+
+def tell_of_windows(encoder: AmortisedEncoder, pack: Pack, made_of: FeatureConfig) -> None:
+    """Says how clips longer than the encoder's window are used, where there are any."""
+    behind = modality_of(pack.corpus.modality).behind(encoder.frontend, pack)
+    if not behind.any():
+        return
+    share = 100 * behind.sum() / pack.frame["n_samples"].sum()
+    used = {
+        None: "all of them is used, in windows side by side",
+        0.0: f"what lies behind the first, {share:.0f}% of all, is not used",
+    }.get(made_of.hop_s, f"windows begin every {made_of.hop_s} s")
+    log.info(
+        "%d of %d clips are longer than the encoder's window: %s",
+        (behind > 0).sum(), len(behind), used,
+    )  # fmt: skip
 
 
 def only_corner(config: Config, space: DescriptorSpace) -> Tensor | None:
@@ -100,7 +126,10 @@ def already_adapted(folder: Path, config: Config, keys: Iterable[str]) -> bool:
         return False
     wanted = {**vars(config.features), **vars(config.adapt), "seed": config.seed}
     wanted |= {"score_on": config.score_on, "encoder": encoder_key(run_of(config))}
-    told = differing(read_json(folder / "adapted.json"), {key: wanted[key] for key in keys})
+    known = read_json(folder / "adapted.json")
+    if known.get("hop_s"):  # by earlier code: whole windows only
+        known = {"drop_last": True, **known}
+    told = differing(known, {key: wanted[key] for key in keys})
     if told:
         raise UserError(
             f"{folder} was adapted with other settings ({told}); "

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 
 from audioinv.base.files import write_json
-from audioinv.commands.judging import made_before, values_of
+from audioinv.commands.judging import made_before, tell_of_windows, values_of
 from audioinv.conf.schema import Config
 from audioinv.runs.build import load_run, results_of, run_of
 from audioinv.runs.folder import encoder_key
 from audioinv.tasks.measure import measure_pack
+from audioinv.tasks.settings.features import FeatureConfig
 
 log = logging.getLogger(__name__)
 READ = ("measure.n_clips", "seed")
@@ -27,7 +28,9 @@ def main(config: Config) -> None:
         made_before(path, config, settings)
         log.info("%s: already done", path)
         return
-    result = measure_pack(*load_run(config), config.measure, config.seed)
+    encoder, bank, pack = load_run(config)
+    tell_of_windows(encoder, pack, FeatureConfig(hop_s=0.0))
+    result = measure_pack(encoder, bank, pack, config.measure, config.seed)
     made = {"encoder": encoder_key(run_of(config)), "settings": settings}
     write_json(path, {**result, **made})
     for name in result["names"]:

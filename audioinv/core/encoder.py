@@ -20,6 +20,7 @@ from audioinv.core.backbone import network_of
 from audioinv.core.conditioning import build_conditioning, preset
 from audioinv.core.conditioning.per_example import hooked
 from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.embedding import BATCH, Frames, followed, sources_of, stream, together
 from audioinv.core.statistics import (
     NormStatistics,
     batch_norms,
@@ -168,6 +169,66 @@ class AmortisedEncoder(nn.Module):
             for name, value in self.statistics(descriptor).items():
                 backbone.get_buffer(name).copy_(value)
         return PlainEncoder(self.frontend, backbone).eval()
+
+    def trainable(self, descriptor: Descriptor = "all") -> PlainEncoder:
+        """A copy of `at(descriptor)`, front end included, whose weights require gradients.
+
+            network = torch.nn.Sequential(encoder.trainable("-pitch_shift"), torch.nn.Linear(...))
+
+        It is in training mode: its BatchNorms take and keep the statistics of what they see.
+        """
+        return copy.deepcopy(self.at(descriptor)).requires_grad_(True).train()
+
+    def embed(
+        self,
+        x: Any,
+        descriptor: Descriptor | Any = "all",
+        *,
+        sample_rate: int | None = None,
+        hop_s: float | None = None,
+        drop_last: bool = False,
+        pool: str = "mean",
+        levels: str | None = None,
+        frames: bool = False,
+        batch_size: int = BATCH,
+        progress: Callable[[int, int], None] = lambda done, all: None,
+    ) -> Tensor | Frames:
+        """Features (n, d) of clips of any length, on the CPU, a row a clip.
+
+            encoder.embed("recordings/")
+            encoder.embed(["a.wav", "b.flac"], "-pitch_shift", frames=True)
+            encoder.embed(x, sample_rate=44100)  # x: (T,), (B, T) or (B, C, T)
+
+        A row depends on its clip alone, not on the batch, the order or the neighbours. All of a
+        clip counts: windows stand side by side, and the last one ends with the clip; a clip that is
+        shorter than a window is filled up as in training.
+
+        Args:
+            x: a file, a folder, a list of files, a pack or its folder; or what the front end takes,
+                as numpy or torch has it, one clip or several, or a list of clips of any lengths. A
+                two-dimensional array is always several clips of one channel; one clip of several
+                channels is `x[None]`.
+            descriptor: "-pitch_shift", component -> value, a tensor (K,), or a mixture: a task that
+                `adapt` or `load_task` gave, or a `Mixture`, whose features stand side by side, each
+                times the root of its weight.
+            sample_rate: of arrays, in Hz, from which they are resampled; None means they are at the
+                encoder's.
+            hop_s: seconds from one window to the next; None for side by side, 0 for the first
+                alone. drop_last: leave out the window that ends with the clip, unless it is the
+                only one or a whole number of hops leads to it.
+            pool: mean or max over a clip's windows.
+            levels: last, or all stages of the network; None takes last, or those of the task.
+            frames: give the features of every window, with start and end in seconds, as `Frames`.
+            batch_size: windows that run together. progress: called with (clips done, clips).
+
+        Raises:
+            UserError: what cannot be read, with its name; no such descriptor, level or pool; shapes
+                that are no clips; values that are not finite.
+        """
+        sources = sources_of(self.frontend, x, sample_rate, hop_s, drop_last)
+        rows = stream(self, sources, descriptor, pool, levels, frames, batch_size)
+        made = together(followed(rows, len(sources.names), progress), sources.names)
+        return made if frames else made.features
 
     @torch.no_grad()
     def calibrate(

@@ -7,9 +7,11 @@ from typing import Any, Self
 
 from torch import Tensor
 
+from audioinv.core.embedding import Sources
 from audioinv.data.modality import modality_of
 from audioinv.data.pack import Pack
 from audioinv.data.rows import training_rows
+from audioinv.data.sources import sources_of
 
 BATCH = 256
 
@@ -33,6 +35,16 @@ class Fitted:
         """
         self.fit_statistics(batches_of(clips, self))
         return self
+
+    def sources(
+        self,
+        x: Any,
+        sample_rate: int | None = None,
+        hop_s: float | None = None,
+        drop_last: bool = False,
+    ) -> Sources:
+        """Whatever a user gives as clips, as windows; see `data.sources`."""
+        return sources_of(self, x, sample_rate, hop_s, drop_last)
 
 
 def batches_of(clips: Pack | Tensor | Iterable[Tensor], frontend: Any) -> Iterable[Tensor]:

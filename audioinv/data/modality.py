@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from audioinv.core.augmentation import Augmentation
     from audioinv.core.bank import AugmentationBank, ClipSource
+    from audioinv.core.embedding import Sources
     from audioinv.core.encoder import AmortisedEncoder
     from audioinv.data.corpus import CorpusModule
     from audioinv.data.pack import Pack
@@ -127,14 +128,40 @@ class Modality(ABC):
 
     @abstractmethod
     def windows(
-        self, frontend: Any, pack: Pack, hop_s: float, repeat: bool = True
+        self,
+        frontend: Any,
+        pack: Pack,
+        hop_s: float | None = None,
+        repeat: bool = True,
+        drop_last: bool = False,
+        rows: Sequence[int] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of windows (b, ...) of every clip, and the clip of each, (b,).
+        """Batches of windows (b, ...) of every clip, and the clip of each, (b,), ascending.
+
+        A clip longer than a window has one every `hop_s` seconds, as long as they lie within it,
+        and one that ends with it, so that nothing is left out. A shorter one is filled up.
 
         Args:
-            hop_s: seconds from one window of a clip to the next; 0 takes the first alone.
+            hop_s: None sets windows side by side; 0 takes the first of each clip alone.
             repeat: whether short clips may be filled up by repetition.
+            drop_last: leave out the window that ends with the clip, where the hop does not lead to
+                it, and it is not the only one.
+            rows: of the pack, ascending, whose clips are cut; None takes all.
         """
+
+    def sources(
+        self, frontend: Any, x: Any, sample_rate: int | None, hop_s: float | None, drop_last: bool
+    ) -> Sources | None:
+        """Whatever a user gives as clips, as windows; the arguments are those of
+        `AmortisedEncoder.embed`.
+
+        None leaves it to `data.sources`, which reads files by `media` and cuts them by `windows`;
+        a modality says more where it knows when a window is, or how to read long files in parts.
+
+        Raises:
+            UserError: what cannot be read, with its name.
+        """
+        return None
 
     def behind(self, frontend: Any, pack: Pack) -> NDArray[Any]:
         """How many of a clip's `n_samples` lie behind its first window, (n,); 0 where clips are all

@@ -32,7 +32,7 @@ def read_tree(root: Path, endings: Collection[str], kind: str, seed: int) -> pd.
     Raises:
         UserError: no files, files beside label folders, or unclear split folders.
     """
-    paths = _find(root, endings, kind)
+    paths = find_files(root, endings, kind)
     splits, labels = _read_shape(root, paths)
     names = [str(path) for path in paths]
     rows = pd.DataFrame({"id": names, "path": names}).assign(split=splits or "train")
@@ -45,7 +45,7 @@ def label_tasks(rows: pd.DataFrame) -> tuple[Task, ...]:
     return (Task("label", "label"),) if several else ()
 
 
-def _find(root: Path, endings: Collection[str], kind: str) -> list[PurePosixPath]:
+def find_files(root: Path, endings: Collection[str], kind: str) -> list[PurePosixPath]:
     """The files under `root`, relative to it, in order."""
     if not root.is_dir():
         raise UserError(f"{root} is not a folder; give the one that holds the {kind}")

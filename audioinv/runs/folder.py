@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import platform
 import re
 import shlex
 import sys
-from functools import lru_cache
 from pathlib import Path
+
+from audioinv.base.files import ENCODER_FILES, key_of
 
 
 def task_folder(run: Path, task: str, mode: str) -> Path:
@@ -20,18 +20,7 @@ def task_folder(run: Path, task: str, mode: str) -> Path:
 
 def encoder_key(run: Path) -> str:
     """SHA-256 of a run's encoder, by which a result is known as its own."""
-    files = [run / "encoder" / name for name in ("encoder.json", "encoder.safetensors")]
-    digest = hashlib.sha256()
-    for path in (path for path in files if path.exists()):
-        digest.update(_digest(path, path.stat().st_mtime_ns))
-    return digest.hexdigest()
-
-
-@lru_cache(maxsize=4)
-def _digest(path: Path, mtime_ns: int) -> bytes:
-    """SHA-256 of a file that was last changed then: tasks and modes ask again and again."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+    return key_of(run / "encoder", ENCODER_FILES)
 
 
 def command_line() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from audioinv.base.files import read_json, write_json
 from audioinv.base.tensors import save_tensors
 from audioinv.tasks.adapt import Mixture
 from audioinv.tasks.readout import Readout
+from audioinv.tasks.settings.features import FeatureConfig
 
 
 @dataclass
@@ -52,6 +53,15 @@ def load_adapted(folder: Path) -> tuple[list[Adapted], dict[str, Any]]:
     except Exception as error:  # whatever a damaged or hostile file provokes
         raise UserError(f"{folder} holds no readable adaptation: {error}") from error
     return folds, described
+
+
+def made_of(info: Mapping[str, Any]) -> FeatureConfig:
+    """The settings of the features that an adaptation reads.
+
+    Of earlier code, what is not told: the first window counted, or every whole one.
+    """
+    told = {"hop_s": 0.0, "drop_last": True, **info}
+    return FeatureConfig(**{f.name: told[f.name] for f in fields(FeatureConfig) if f.name in told})
 
 
 def _fold(tensors: Mapping[str, Any], k: int, described: Mapping[str, Any]) -> Adapted:

@@ -45,7 +45,7 @@ class TaskFeatures:
         only: Tensor | None = None,
     ) -> None:
         check_strength(settings.strength)
-        if settings.hop_s < 0 or settings.views < 0:
+        if (settings.hop_s or 0) < 0 or settings.views < 0:
             raise UserError(
                 f"features.hop_s is {settings.hop_s} and features.views "
                 f"{settings.views}; give 0 or more"
@@ -115,8 +115,8 @@ class TaskFeatures:
         return torch.cat([maps for maps, _ in parts]), torch.cat([clips for _, clips in parts])
 
     def _batches(self, repeat: bool) -> Iterator[tuple[Tensor, Tensor]]:
-        windows = modality_of(self.pack.corpus.modality).windows
-        return windows(self.encoder.frontend, self.pack, self.settings.hop_s, repeat)
+        windows, settings = modality_of(self.pack.corpus.modality).windows, self.settings
+        return windows(self.encoder.frontend, self.pack, settings.hop_s, repeat, settings.drop_last)
 
     def _views(self, change: Change, repeat: bool) -> TransformedMaps:
         """Transformations to average over; an encoder of one corner knows that one only."""

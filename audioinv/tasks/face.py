@@ -5,7 +5,8 @@ The numbers are those of `audioinv adapt`, `evaluate` and `embed`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,15 @@ from torch import Tensor
 from audioinv.base.errors import UserError
 from audioinv.base.versions import versions
 from audioinv.core.bank import AugmentationBank
-from audioinv.core.encoder import AmortisedEncoder, Descriptor
-from audioinv.data.pack import Pack
+from audioinv.core.embedding import Frames, Rows, sources_of, together
+from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.task import PackTask, Task
 from audioinv.tasks import modes
-from audioinv.tasks.adapted import Adapted
-from audioinv.tasks.clips import TaskFeatures, encoder_clips
-from audioinv.tasks.features import embed as run_network
-from audioinv.tasks.given import BATCH, cache_of, clips_for, frozen
+from audioinv.tasks.adapt import Mixture
+from audioinv.tasks.adapted import Adapted, save_adapted
+from audioinv.tasks.applied import TaskNetwork, mean_mixture, outputs_of
+from audioinv.tasks.clips import TaskFeatures
+from audioinv.tasks.given import cache_of, clips_for, frozen
 from audioinv.tasks.labelled import Labelled
 from audioinv.tasks.labels import Labels, read_labels
 from audioinv.tasks.learn import described, learn, learn_task
@@ -80,15 +82,76 @@ class AdaptedTask(Means):
         """Component -> value that was learnt, the mean over the folds."""
         return dict(self.info["descriptor"])
 
-    def outputs(self, x: Any) -> Tensor:
+    def save(self, folder: str | Path) -> None:
+        """Writes what it has learnt, as `audioinv adapt` does; `load_task` reads it.
+
+        Args:
+            folder: by custom RUN/tasks/TASK/MODE.
+        """
+        save_adapted(Path(folder), self.folds, self.info)
+
+    @property
+    def mixture(self) -> Mixture:
+        """The descriptors of all folds with their mean weights, by which `embed` takes a task."""
+        return mean_mixture(self.folds)
+
+    @property
+    def levels(self) -> str:
+        """Whose features it reads: last or all."""
+        return self.made_of.layers
+
+    def embed(self, x: Any, **options: Any) -> Tensor | Frames:
+        """Features (n, d) of clips as this task sees them: at its mixture, with its windows.
+
+        Args:
+            x, options: as of `Encoder.embed`.
+        """
+        return self.encoder.embed(x, self, **{**self._windows(), **options})
+
+    def network(self) -> TaskNetwork:
+        """All of it as a plain network, which `torch.export` takes: a window of each clip, (B, ...)
+        as the front end has it -> probabilities or values (B, m).
+
+        Raises:
+            UserError: it reads features that are averaged over views.
+        """
+        self._refuse_views()
+        own = self.made_of.layers, self.settings.readout
+        return TaskNetwork(copy.deepcopy(self.encoder), self.folds, *own).eval()
+
+    def stream(
+        self, x: Any, sample_rate: int | None = None, frames: bool = False
+    ) -> tuple[Sequence[str], Iterator[Rows]]:
+        """Names of the clips, and their outputs as soon as they are there.
+
+        Args:
+            x, sample_rate: as of `Encoder.embed`. frames: of every window instead.
+        """
+        self._refuse_views()
+        made_of = self.made_of
+        sources = sources_of(
+            self.encoder.frontend, x, sample_rate, made_of.hop_s, made_of.drop_last
+        )
+        own = made_of, self.settings.readout, frames
+        return sources.names, outputs_of(self.encoder, self.folds, sources, *own)
+
+    def outputs(self, x: Any, sample_rate: int | None = None) -> Tensor:
         """Probabilities of classes or labels (n, m), or values (n, m): the mean over the folds.
 
         Args:
-            x: clips (n, ...) as the encoder's front end takes them.
+            x: clips, in any of the ways that `Encoder.embed` takes them. sample_rate: of arrays,
+                in Hz; None means the encoder's.
 
         Raises:
-            UserError: clips of another size.
+            UserError: what cannot be read.
         """
+        if self.made_of.views:
+            return self._averaged_outputs(x)
+        names, rows = self.stream(x, sample_rate)
+        return together(rows, names).features
+
+    def _averaged_outputs(self, x: Any) -> Tensor:
+        """Of features that are averaged over views of clips (n, ...)."""
         cache = cache_of(self.encoder, clips_for(self.encoder, x), self.made_of, self.bank)
         parts = []
         for fold in self.folds:
@@ -96,16 +159,27 @@ class AdaptedTask(Means):
             parts.append(probabilities(fold.readout, scores, self.settings.readout))
         return torch.stack(parts).mean(0)
 
-    def predict(self, x: Any) -> NDArray[Any]:
-        """Labels (n,), 0/1 labels (n, m), or values (n,) or (n, m), of clips `x` (n, ...)."""
-        outputs = self.outputs(x)
+    def _windows(self) -> dict[str, Any]:
+        return {key: getattr(self.made_of, key) for key in ("hop_s", "drop_last", "pool")}
+
+    def _refuse_views(self) -> None:
+        if self.made_of.views:
+            raise UserError(
+                f"task {self.task.name} reads features averaged over {self.made_of.views} views, "
+                "which are made in memory: use predict on clips (n, ...)"
+            )
+
+    def predict(self, x: Any, sample_rate: int | None = None) -> NDArray[Any]:
+        """Labels (n,), 0/1 labels (n, m), or values (n,) or (n, m), of clips `x`, as `outputs`
+        takes them."""
+        outputs = self.outputs(x, sample_rate)
         if self.task.kind == "classification":
             return self.values[outputs.argmax(1).numpy()]
         if self.task.kind == "multilabel":
             return (outputs > 0.5).long().numpy()
         return outputs.squeeze(1).numpy()
 
-    def predict_proba(self, x: Any) -> NDArray[Any]:
+    def predict_proba(self, x: Any, sample_rate: int | None = None) -> NDArray[Any]:
         """Probabilities (n, m) of the classes, in the order of `values`, or of each label.
 
         A ridge readout was fitted to -1 and 1; its scores become the nearest probabilities.
@@ -115,7 +189,7 @@ class AdaptedTask(Means):
         """
         if self.task.kind == "regression":
             raise UserError(f"task {self.task.name} is a regression and has values; use predict")
-        return self.outputs(x).numpy()
+        return self.outputs(x, sample_rate).numpy()
 
     def score(self, x: Any = None, y: Any = None) -> float:
         """Accuracy, mean average precision or R^2 on clips `x`; without, on the pack's test clips.
@@ -125,7 +199,8 @@ class AdaptedTask(Means):
         """
         if x is None:
             return evaluate(self).value
-        return score(self.outputs(x), self._targets(y, len(x)), self.task.kind)
+        outputs = self.outputs(x)
+        return score(outputs, self._targets(y, len(outputs)), self.task.kind)
 
     def _targets(self, y: Any, n: int) -> Tensor:
         """Labels as this task has them.
@@ -279,36 +354,6 @@ def _evaluate_pack(
     if not rows:
         raise UserError(f"protocol {protocol} does not judge a {adapted.task.kind}")
     return replace(rows[0].make(), corpus=features.pack.corpus.name)
-
-
-def embed(
-    encoder: AmortisedEncoder | str | Path,
-    clips: Pack | Any,
-    descriptor: Descriptor = "all",
-    layers: str = "last",
-) -> Tensor:
-    """Features (n, d) of clips at a descriptor, as `audioinv embed` makes them.
-
-        ai.embed(encoder, pack, "-pitch_shift")
-
-    Args:
-        encoder: it, or a run's folder `encoder`.
-        clips: a pack, of whose clips the first window counts; or clips (n, ...) as the front end
-            takes them.
-        descriptor: "-pitch_shift", component -> value, or a tensor (K,).
-        layers: last or all.
-
-    Raises:
-        UserError: no such descriptor, or clips of another size.
-    """
-    encoder = frozen(encoder)
-    plain = encoder.at(descriptor)
-    if not isinstance(clips, Pack):
-        return run_network(plain, clips_for(encoder, clips), layers, BATCH)
-    starts = range(0, len(clips), BATCH)
-    batches = [range(start, min(start + BATCH, len(clips))) for start in starts]
-    parts = [run_network(plain, encoder_clips(encoder, clips, rows), layers) for rows in batches]
-    return torch.cat(parts)
 
 
 def _settings(given: Mapping[str, Any]) -> tuple[FeatureConfig, AdaptConfig]:

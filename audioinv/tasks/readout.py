@@ -95,7 +95,7 @@ def nearest_probabilities(x: Tensor) -> Tensor:
     Duchi, Shalev-Shwartz, Singer and Chandra (ICML 2008), figure 1.
     """
     ordered = x.double().sort(1, descending=True).values
-    count = torch.arange(1, x.shape[1] + 1)
+    count = torch.arange(1, x.shape[1] + 1, device=x.device)
     excess = (ordered.cumsum(1) - 1) / count
     support = (ordered > excess).sum(1, keepdim=True)
     return (x - excess.gather(1, support - 1)).clamp_min(0).to(x.dtype)

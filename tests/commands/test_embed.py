@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -52,21 +53,21 @@ def test_pieces_make_the_table_that_one_piece_makes(finished: Any, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["whole.parquet"]
 
 
-def test_what_lies_behind_the_first_window_is_told(
+def test_how_longer_clips_are_used_is_told(
     finished: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The clips have 0.6 s, the encoder sees 0.5 s."""
-    assert main(arguments(finished, tmp_path / "f.parquet", "--nj", "1")) == 0
-    told = "60 of 60 clips are longer than the encoder's window: what lies behind, 17% of all"
-    assert told in caplog.text
+    caplog.set_level(logging.INFO)
+    told = "60 of 60 clips are longer than the encoder's window: "
+    for words, how in (([], "all of them is used"), (["--hop_s", "0"], "17% of all, is not used")):
+        caplog.clear()
+        assert main(arguments(finished, tmp_path / "f.parquet", "--nj", "1", *words)) == 0
+        assert caplog.text.count(told) == 1 and how in caplog.text
 
 
-@pytest.mark.parametrize(("key", "value"), [("hop_s", "0.25"), ("views", "3")])
-def test_features_that_are_not_made_here_are_refused(
-    finished: Any, tmp_path: Path, refuse: Callable[..., str], key: str, value: str
-) -> None:
-    line = refuse(arguments(finished, tmp_path / "f.parquet", f"features.{key}={value}"))
-    assert f"features.{key} is {value} and embed encodes a clip's first window" in line
+def test_averaging_is_refused(finished: Any, tmp_path: Path, refuse: Callable[..., str]) -> None:
+    line = refuse(arguments(finished, tmp_path / "f.parquet", "features.views=3"))
+    assert "features.views is 3" in line and "features.views=0" in line
     assert not (tmp_path / "f.parquet").exists()
 
 
@@ -106,8 +107,10 @@ def test_what_was_killed_goes_on_with_the_pieces_that_stand(
     assert child.end() == -signal.SIGKILL
     assert len(list((tmp_path / "f.parquet.pieces").glob("piece-*"))) == 3 and not out.exists()
     computed = []
-    of = embed.embed
-    monkeypatch.setattr(embed, "embed", lambda *a: computed.append(len(a[1])) or of(*a))
+    of = embed.rows_of_piece
+    monkeypatch.setattr(
+        embed, "rows_of_piece", lambda p: computed.append(p.last - p.first) or of(p)
+    )
     assert main(arguments(finished, out, "--nj", "1")) == 0
     assert computed == [8, 8, 8, 8, 4]
     assert out.read_bytes() == expected

@@ -58,7 +58,8 @@ def test_predictions_are_those_that_were_scored(
 ) -> None:
     adapted = ai.adapt(encoder, pack.task("label"), mode="soft")
     tested = np.flatnonzero(pack.frame["split"] == "test").tolist()
-    x, y = encoder_clips(encoder, pack, tested), pack.frame["label"].to_numpy()[tested]
+    x = np.stack([pack.samples(row) for row in tested])
+    y = pack.frame["label"].to_numpy()[tested]
     predicted, probabilities = adapted.predict(x), adapted.predict_proba(x)
     assert (predicted == y).mean() == pytest.approx(adapted.score())
     assert adapted.score(x, y) == pytest.approx(adapted.score())
@@ -83,10 +84,13 @@ def test_embed(finished: Any, encoder: ai.Encoder, pack: ai.Pack) -> None:
     with one_thread():
         found = ai.embed(encoder, pack)
     assert np.array_equal(np.stack(table["feature"]), found.numpy())
-    x = encoder_clips(encoder, pack, range(5))
+    x = np.stack([pack.samples(row) for row in range(5)])
     torch.testing.assert_close(ai.embed(encoder, x), found[:5])
+    first = encoder_clips(encoder, pack, range(5))
     kept = encoder.at("-pitch_shift")
-    torch.testing.assert_close(ai.embed(finished.run / "encoder", x, "-pitch_shift"), kept(x))
+    given = ai.embed(finished.run / "encoder", first, "-pitch_shift")
+    torch.testing.assert_close(given, kept(first))
+    torch.testing.assert_close(ai.embed(encoder, pack, "-pitch_shift", hop_s=0)[:5], given)
 
 
 def test_a_pack_names_its_tasks(pack: ai.Pack) -> None:

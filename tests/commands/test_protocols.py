@@ -110,6 +110,7 @@ def test_published_few_shot_rows_are_of_raw_features(finished: Any, tmp_path: Pa
     """Of the last layer, unstandardised, read out by SGD: judged here once more by scikit-learn."""
     few = [word.replace("fewshot.", "fewshot_published.") for word in FEW]
     settings = [*finished.settings(), *few, f"out={tmp_path}", "protocol=fewshot_published"]
+    settings.append("features.hop_s=0")
     assert main(["evaluate", *settings]) == 0
     made = rows(tmp_path, "fewshot_published")
     assert len(made) == 5, "one classification task, five modes, one readout"
@@ -225,8 +226,11 @@ def test_encoders_are_joined(finished: Any, refuse: Refuse, tmp_path: Path) -> N
 def test_windows_and_averaging_are_options_of_every_row(finished: Any, tmp_path: Path) -> None:
     values = {}
     for name, more in {
-        "first": [], "hop": ["features.hop_s=0.05"], "views": ["features.views=2"]
-    }.items():  # fmt: skip
+        "first": ["features.hop_s=0"],
+        "hop": ["features.hop_s=0.05"],
+        "all": [],
+        "views": ["features.hop_s=0", "features.views=2"],
+    }.items():
         settings = [*finished.settings(), f"out={tmp_path / name}", "tasks=[label]", *more]
         settings.append("adapt.modes=[fixed:all]")
         for command in ("adapt", "evaluate"):
@@ -234,7 +238,8 @@ def test_windows_and_averaging_are_options_of_every_row(finished: Any, tmp_path:
         config = compose_config(settings)
         features = features_of(config)
         cache, _ = features.of(find_tasks(features.pack, ["label"])[0])
-        assert len(cache.owner) == (180 if name == "hop" else 60)  # 0.6 s: 0, 0.05 and 0.1 s
+        # of 0.6 s: at 0, 0.05 and 0.1 s, or at 0 and 0.1 s
+        assert len(cache.owner) == {"hop": 180, "all": 120}.get(name, 60)
         values[name] = cache(features.encoder.space.all_on())
         assert len(values[name]) == 60
     assert not torch.allclose(values["first"], values["hop"])

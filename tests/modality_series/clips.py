@@ -43,10 +43,23 @@ class RandomCrops:
         return cut(self.pack, rows, places[own].long().tolist(), self.n)
 
 
-def windows(pack: Pack, n: int, hop: int, batch_size: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
-    """Windows `hop` moments apart, one at least of each row; 0 takes the first alone."""
-    counts = 1 + ((lengths(pack) - n).clip(0) // hop if hop else np.zeros(len(pack), int))
-    places = [(row, hop * k) for row, count in enumerate(counts) for k in range(count)]
+def windows(
+    pack: Pack, n: int, hop: int, drop_last: bool, rows: Sequence[int], batch_size: int = 256
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Windows `hop` moments apart, one at least of each row, and one that ends with it; a hop of 0
+    takes the first alone."""
+    places = [
+        (row, start)
+        for row, spare in zip(rows, (lengths(pack)[list(rows)] - n).clip(0), strict=True)
+        for start in _starts(int(spare), hop, drop_last)
+    ]
     for first in range(0, len(places), batch_size):
-        rows, starts = zip(*places[first : first + batch_size], strict=True)
-        yield cut(pack, rows, starts, n), torch.tensor(rows)
+        some, starts = zip(*places[first : first + batch_size], strict=True)
+        yield cut(pack, some, starts, n), torch.tensor(some)
+
+
+def _starts(spare: int, hop: int, drop_last: bool) -> list[int]:
+    if hop == 0:
+        return [0]
+    starts = list(range(0, spare + 1, hop))
+    return starts if drop_last or starts[-1] == spare else [*starts, spare]

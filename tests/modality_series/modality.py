@@ -77,11 +77,19 @@ class Series(Modality):
         return cut(pack, rows, [0] * len(rows), frontend.n_samples)
 
     def windows(
-        self, frontend: Spectra, pack: Pack, hop_s: float, repeat: bool = True
+        self,
+        frontend: Spectra,
+        pack: Pack,
+        hop_s: float | None = None,
+        repeat: bool = True,
+        drop_last: bool = False,
+        rows: Sequence[int] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         from tests.modality_series.clips import windows
 
-        return windows(pack, frontend.n_samples, round(hop_s * pack.size))
+        n = frontend.n_samples
+        hop = n if hop_s is None else round(hop_s * pack.size)
+        return windows(pack, n, hop, drop_last, range(len(pack)) if rows is None else rows)
 
     def behind(self, frontend: Spectra, pack: Pack) -> NDArray[Any]:
         lengths: NDArray[Any] = pack.frame["n_samples"].to_numpy()

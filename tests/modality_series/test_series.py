@@ -6,14 +6,17 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from audioinv.base.errors import FileError
-from audioinv.data.pack import open_pack
+from audioinv.base.errors import FileError, UserError
+from audioinv.data.modality import load_encoder
+from audioinv.data.pack import Pack, open_pack
+from audioinv.data.sources import Read
 from tests.modality_series.frontend import Spectra
 from tests.modality_series.modality import SERIES
 from tests.modality_series.recordings import CHANNELS, load
@@ -120,3 +123,29 @@ def test_windows_cover_a_recording(world: Path) -> None:
     assert x.shape == (60 * 3, CHANNELS, 128)
     assert torch.equal(owner, torch.arange(60).repeat_interleave(3))
     assert torch.equal(x[::3], SERIES.clips(frontend, pack, range(60)))
+
+
+def test_a_recording_is_embedded_from_its_file_and_from_a_pack(
+    series_registered: None, world: Path
+) -> None:
+    encoder = load_encoder(world / AMORTISED / "encoder")
+    table = np.stack(pd.read_parquet(world / "features.parquet")["feature"])
+    found = encoder.embed(open_pack(world / "pack"), "-delay")
+    np.testing.assert_allclose(found, table, atol=1e-5)
+    files = sorted((world / "files").glob("*.npy"))[:3]
+    rows = [encoder.embed(file) for file in files]
+    assert torch.allclose(encoder.embed(files), torch.cat(rows), atol=1e-5)
+    with pytest.raises(UserError, match="no rate"):
+        encoder.embed(files, sample_rate=64)
+    with pytest.raises(UserError, match=r"nothing\.npy"):
+        encoder.embed(world / "nothing.npy")
+
+
+@pytest.mark.parametrize(("n", "drop_last", "starts"), [(129, False, [0, 1]), (129, True, [0])])
+def test_the_last_window_ends_with_its_recording(
+    n: int, drop_last: bool, starts: list[int]
+) -> None:
+    values = np.arange(n * CHANNELS, dtype=np.float32)
+    held = cast(Pack, Read([values], 64))
+    ((x, _),) = SERIES.windows(Spectra(64, 2.0), held, None, drop_last=drop_last)
+    assert x[:, 0, 0].tolist() == [CHANNELS * start for start in starts]

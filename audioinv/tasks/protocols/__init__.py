@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from audioinv.base.errors import UserError
@@ -40,12 +41,16 @@ WITHOUT_TASKS = ("factors",)
 
 @dataclass(frozen=True)
 class Row:
-    """A row to be made: its task, its mode, a name for the protocol, and how to make it."""
+    """A row to be made: its task, its mode, a name for the protocol, and how to make it.
+
+    `keep` writes into the row's folder what is to stay of it beside the result, once it is made.
+    """
 
     task: str
     mode: str
     name: str
     make: Callable[[], Result]
+    keep: Callable[[Path], None] = lambda folder: None
 
 
 Rows = Iterator[Row]

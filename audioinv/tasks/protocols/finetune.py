@@ -12,13 +12,14 @@ from audioinv.base.errors import UserError
 from audioinv.data.task import Task
 from audioinv.tasks.adapted import Adapted
 from audioinv.tasks.features import FeatureCache, first_windows
-from audioinv.tasks.finetune import finetune, predict
+from audioinv.tasks.finetune import Finetuned, finetune, predict
 from audioinv.tasks.labelled import Labelled
 from audioinv.tasks.learn import Learnt
 from audioinv.tasks.protocols import Context, Row, Rows
 from audioinv.tasks.protocols.linear import learnt_tasks, scored
 from audioinv.tasks.result import Result
 from audioinv.tasks.settings.finetune import FinetuneConfig
+from audioinv.tasks.tuned import save_finetuned
 
 ID = "finetune-v1"
 
@@ -34,13 +35,29 @@ def rows(context: Context, settings: FinetuneConfig) -> Rows:
     if not any(True for _ in context.encoder.backbone.parameters()):
         return  # no network, nothing to tune
     for task, mode, learnt in learnt_tasks(context, context.tasks):
-        yield Row(task.name, mode, "finetune", partial(row, context, settings, task, learnt))
+        models: list[Finetuned] = []
+        make = partial(row, context, settings, task, learnt, models)
+        classes = learnt[0][0].readout.classes
+        keep = partial(
+            save_finetuned, encoder=context.encoder, models=models, kind=task.kind, classes=classes
+        )
+        yield Row(task.name, mode, "finetune", make, keep)
 
 
-def row(context: Context, settings: FinetuneConfig, task: Task, learnt: Learnt) -> Result:
-    """Scores over the test rows of all folds together, on each clip's first window."""
+def row(
+    context: Context,
+    settings: FinetuneConfig,
+    task: Task,
+    learnt: Learnt,
+    models: list[Finetuned],
+) -> Result:
+    """Scores over the test rows of all folds together, on each clip's first window.
+
+    Args:
+        models: takes the network of every fold.
+    """
     began = time.perf_counter()
-    result = scored(context, task, learnt, partial(tuned_outputs, context, settings))
+    result = scored(context, task, learnt, partial(tuned_outputs, context, settings, models))
     seconds = round(time.perf_counter() - began, 2)
     return replace(result, protocol=ID, layers="last", readout="all weights", seconds=seconds)
 
@@ -48,6 +65,7 @@ def row(context: Context, settings: FinetuneConfig, task: Task, learnt: Learnt) 
 def tuned_outputs(
     context: Context,
     settings: FinetuneConfig,
+    models: list[Finetuned],
     fold: Adapted,
     cache: FeatureCache,
     data: Labelled,
@@ -58,4 +76,5 @@ def tuned_outputs(
     corner = fold.mixture.descriptors[fold.mixture.weights.argmax()]
     network = context.encoder.at(corner).backbone
     model = finetune(network, maps, data, settings, context.seed)
+    models.append(model)
     return predict(model, maps[test])

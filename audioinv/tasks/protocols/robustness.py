@@ -96,9 +96,9 @@ class TransformedClips:
         context, bank = self.context, self.context.bank
         params = bank.at_strength(self._params(series), strength)
         windows = modality_of(context.pack.corpus.modality).windows
-        frontend, hop_s = context.encoder.frontend, context.features.settings.hop_s
+        frontend, made_of = context.encoder.frontend, context.features.settings
         maps, owner = [], []
-        for x, clips in windows(frontend, context.pack, hop_s, True):
+        for x, clips in windows(frontend, context.pack, made_of.hop_s, True, made_of.drop_last):
             mine = torch.isin(clips, self.rows)
             if not mine.any():
                 continue

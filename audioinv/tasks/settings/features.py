@@ -11,8 +11,9 @@ class FeatureConfig:
 
     Args:
         layers: last, or all, from each stage of the network; fewshot_published takes the last.
-        hop_s: seconds between the windows of a clip longer than the front end's; 0 takes the first
-            window alone.
+        hop_s: seconds from one window of a clip to the next; null sets them side by side, so that
+            all of a clip is used, 0 takes the first window alone.
+        drop_last: leave out the window that ends with a clip, where whole hops do not lead to it.
         pool: mean or max over a clip's windows.
         views: feature averaging (InvCLR): the mean over this many augmentations of each clip, drawn
             under the descriptor in use; 0 takes the clip as it is.
@@ -21,7 +22,8 @@ class FeatureConfig:
     """
 
     layers: str = "last"
-    hop_s: float = 0.0
+    hop_s: float | None = None
+    drop_last: bool = False
     pool: str = "mean"
     views: int = 0
     strength: float = 1.0

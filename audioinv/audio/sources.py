@@ -1,0 +1,100 @@
+"""Sounds as a user has them, as windows: packs, files of any length, arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from audioinv.audio.clips import stretches, waveform
+from audioinv.audio.io import mono_of, pcm_blocks
+from audioinv.base.errors import UserError
+from audioinv.core.embedding import Stretch, Stretches
+from audioinv.data.media import Samples
+from audioinv.data.pack import Pack
+
+if TYPE_CHECKING:
+    from audioinv.audio.frontend import Frontend
+
+MOST_CHANNELS = 64
+Blocks = Callable[[int], Iterable[Samples]]
+
+
+def from_pack(frontend: Frontend, pack: Pack, hop: int, drop_last: bool) -> Stretches:
+    """The clips of a pack, by their ids."""
+    names = [str(name) for name in pack.frame["id"]]
+    return _cut(frontend, names, lambda clip: [pack.samples(clip)], hop, drop_last)
+
+
+def from_files(frontend: Frontend, files: Sequence[Path], hop: int, drop_last: bool) -> Stretches:
+    """Files, by their paths: mixed and resampled to what a pack would hold of them.
+
+    A long one is read as its windows are wanted.
+    """
+    rate = frontend.config["sample_rate"]
+    names = [str(file) for file in files]
+    return _cut(frontend, names, lambda clip: pcm_blocks(files[clip], rate), hop, drop_last)
+
+
+def from_arrays(
+    frontend: Frontend, x: Any, sample_rate: int | None, hop: int, drop_last: bool
+) -> Stretches:
+    """One clip (T,), several (B, T) or (B, C, T), or a list of (T,) and (C, T), by their numbers.
+
+    Raises:
+        UserError: other shapes, or no clips.
+    """
+    rate = frontend.config["sample_rate"]
+    clips = _clips(x)
+    names = [str(number) for number in range(len(clips))]
+
+    def blocks(clip: int) -> list[Samples]:
+        samples, name = _numbers(clips[clip]), f"clip {clip}"
+        return [mono_of(samples, name, rate if sample_rate is None else sample_rate, rate)]
+
+    return _cut(frontend, names, blocks, hop, drop_last)
+
+
+def _cut(
+    frontend: Frontend, names: Sequence[str], blocks: Blocks, hop: int, drop_last: bool
+) -> Stretches:
+    n, rate, repeats = frontend.n_samples, frontend.config["sample_rate"], frontend.repeats
+
+    def cut(clip: int) -> Iterator[Stretch]:
+        for start, part in stretches(blocks(clip), n, hop, drop_last):
+            yield waveform(part, n, repeats), start / rate, (start + len(part)) / rate
+
+    return Stretches(names, cut)
+
+
+def _clips(x: Any) -> Sequence[Any]:
+    """The clips that an array or a list holds."""
+    if isinstance(x, list | tuple) and x and all(getattr(each, "ndim", 0) for each in x):
+        return x
+    whole: Any = x if isinstance(x, Tensor) else _numbers(x)
+    shape = tuple(whole.shape)
+    if len(shape) not in (1, 2, 3) or not all(shape):
+        raise UserError(
+            f"clips are {shape}; give (samples,), (clips, samples), (clips, channels, samples), "
+            "files, a folder or a pack"
+        )
+    if len(shape) > 1 and shape[-1] <= MOST_CHANNELS < shape[-2]:
+        raise UserError(
+            f"clips are {shape}, samples before channels as it seems; give (clips, samples) or "
+            "(clips, channels, samples)"
+        )
+    one: Sequence[Any] = [whole] if len(shape) == 1 else whole
+    return one
+
+
+def _numbers(x: Any) -> Samples:
+    if isinstance(x, Tensor):
+        x = x.detach().cpu()
+        return (x.float() if x.is_floating_point() else x).numpy()
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise UserError(f"clips are an array, or a list of arrays: {error}") from error

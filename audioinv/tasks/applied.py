@@ -1,0 +1,139 @@
+"""What a task has learnt, applied to clips: features, outputs, and all of it as one network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from audioinv.core.embedding import BATCH, Rows, Sources, features_of, rows_of
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.tasks.adapt import Mixture
+from audioinv.tasks.adapted import Adapted
+from audioinv.tasks.readout import NEVER, Readout, nearest_probabilities
+from audioinv.tasks.settings.features import FeatureConfig
+
+
+def distinct(folds: Sequence[Adapted]) -> Tensor:
+    """The descriptors (D, K) that any fold uses, each once."""
+    return torch.cat([fold.mixture.descriptors for fold in folds]).unique(dim=0)
+
+
+def mean_mixture(folds: Sequence[Adapted]) -> Mixture:
+    """The mean over the folds' mixtures: all descriptors, the heaviest first."""
+    descriptors = distinct(folds)
+    weights = torch.zeros(len(descriptors))
+    for fold in folds:
+        places = positions(fold.mixture, descriptors)
+        weights.index_add_(0, places, fold.mixture.weights.float() / len(folds))
+    order = weights.argsort(descending=True, stable=True)
+    reported = torch.stack([fold.mixture.reported for fold in folds]).mean(0)
+    return Mixture(descriptors[order], weights[order], reported)
+
+
+def positions(mixture: Mixture, descriptors: Tensor) -> Tensor:
+    """Where each descriptor of a mixture stands in `descriptors` (D, K), (M,)."""
+    same = (mixture.descriptors[:, None] == descriptors[None]).all(-1)
+    return same.float().argmax(1)
+
+
+def outputs_of(
+    encoder: AmortisedEncoder,
+    folds: Sequence[Adapted],
+    sources: Sources,
+    made_of: FeatureConfig,
+    readout: str,
+    frames: bool = False,
+    batch_size: int = BATCH,
+) -> Iterator[Rows]:
+    """Outputs (k, m) in the place of features, as soon as they are there.
+
+    Args:
+        made_of: settings of the features. readout: its name. frames: of every window by itself;
+            otherwise of whole clips.
+    """
+    descriptors = distinct(folds)
+    networks = [encoder.at(each).backbone for each in descriptors]
+    readouts = Readouts(folds, descriptors, readout)
+    ones, batches = torch.ones(len(networks)), sources.batches(batch_size)
+    parts = features_of(encoder.frontend, networks, ones, batches, made_of.layers)
+    for rows in rows_of(parts, made_of.pool, frames):
+        yield rows._replace(features=readouts(rows.features.chunk(len(networks), 1)))
+
+
+class Head(nn.Module):
+    """A readout as a module: features (n, d) -> probabilities (n, m), or values (n, m).
+
+    Args:
+        readout: fitted. name: of it, as in `fit_readout`; `readout.probabilities` says what the
+            scores of each mean.
+    """
+
+    mean: Tensor
+    std: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, readout: Readout, name: str) -> None:
+        super().__init__()
+        for key, value in readout.tensors().items():
+            self.register_buffer(key, value.clone())
+        two = int((readout.bias > NEVER / 2).sum()) == 2
+        self.kind, self.by_ridge, self.scale = readout.kind, name == "ridge", 0.5 if two else 1.0
+
+    def forward(self, features: Tensor) -> Tensor:
+        """As said above."""
+        scores = ((features - self.mean) / self.std) @ self.weight.T + self.bias
+        if self.kind == "regression":
+            return scores
+        if self.kind == "multilabel":
+            return scores.sigmoid()
+        if self.by_ridge:
+            return nearest_probabilities((1 + scores) / 2)
+        return (scores * self.scale).softmax(1)
+
+
+class Readouts(nn.Module):
+    """The readouts of all folds: features (n, d) at D descriptors -> the mean of their outputs.
+
+    Args:
+        folds: that have learnt. descriptors: (D, K), in the order of the features. name: of the
+            readout.
+    """
+
+    def __init__(self, folds: Sequence[Adapted], descriptors: Tensor, name: str) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(Head(fold.readout, name) for fold in folds)
+        self.places = [positions(fold.mixture, descriptors).tolist() for fold in folds]
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Outputs (n, m)."""
+        parts = [
+            head(torch.cat([features[k] for k in place], 1))
+            for head, place in zip(self.heads, self.places, strict=True)
+        ]
+        return torch.stack(parts).mean(0)
+
+
+class TaskNetwork(nn.Module):
+    """An adapted task as a plain network: windows (B, ...) -> probabilities or values (B, m).
+
+    Weights and statistics of every descriptor in use stand in it; `torch.export` takes it.
+    """
+
+    def __init__(
+        self, encoder: AmortisedEncoder, folds: Sequence[Adapted], layers: str, readout: str
+    ) -> None:
+        super().__init__()
+        descriptors = distinct(folds)
+        self.frontend = encoder.frontend
+        self.backbones = nn.ModuleList(encoder.at(each).backbone for each in descriptors)
+        self.readouts = Readouts(folds, descriptors, readout)
+        self.layers = layers
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs (B, m) of windows as the front end takes them, the mean over the folds."""
+        maps = self.frontend(x)
+        outputs: Tensor = self.readouts([each(maps, self.layers) for each in self.backbones])
+        return outputs
