@@ -40,8 +40,11 @@ class TrainingImages:
         return pixels(self.pack, self.rows[indices[own].numpy()].tolist())
 
 
-def batches(pack: Pack, batch_size: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
-    """All images in order, (b, 3, size, size), and the row of each, (b,)."""
-    for start in range(0, len(pack), batch_size):
-        rows = list(range(start, min(start + batch_size, len(pack))))
-        yield pixels(pack, rows), torch.tensor(rows)
+def batches(
+    pack: Pack, rows: Sequence[int] | None = None, batch_size: int = 256
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images in order, all or those of some rows, (b, 3, size, size), and the row of each, (b,)."""
+    wanted = list(range(len(pack)) if rows is None else rows)
+    for start in range(0, len(wanted), batch_size):
+        some = wanted[start : start + batch_size]
+        yield pixels(pack, some), torch.tensor(some)

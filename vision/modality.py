@@ -98,12 +98,17 @@ class Images(Modality):
         return pixels(pack, rows)
 
     def windows(
-        self, frontend: Pixels, pack: Pack, hop_s: float, repeat: bool = True
+        self,
+        frontend: Pixels,
+        pack: Pack,
+        hop_s: float,
+        repeat: bool = True,
+        rows: Sequence[int] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once, in batches, and the row of each; an image has one window."""
         from vision.clips import batches
 
-        return batches(pack)
+        return batches(pack, rows)
 
     def write_example(
         self, augmentation: Augmentation, frontend: Pixels, pack: Pack, folder: Path

@@ -85,20 +85,27 @@ def fixed_clips(pack: Pack, rows: Sequence[int], n_samples: int, repeat: bool = 
 
 
 def windows_of(
-    pack: Pack, n_samples: int, hop: int = 0, repeat: bool = False, batch_size: int = 256
+    pack: Pack,
+    n_samples: int,
+    hop: int = 0,
+    repeat: bool = False,
+    rows: Sequence[int] | None = None,
+    batch_size: int = 256,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Windows of every clip, in batches: waveforms (b, n_samples) and the clip of each, (b,).
+    """Windows of every clip, or of those at some rows, in batches: waveforms (b, n_samples) and the
+    clip of each, (b,).
 
     Args:
         hop: samples from one window to the next; only whole windows count, but every clip has one.
             0 takes the first of each.
     """
-    lengths = pack.frame["n_samples"].to_numpy()
+    wanted = np.arange(len(pack)) if rows is None else np.asarray(rows, dtype=np.int64)
+    lengths = pack.frame["n_samples"].to_numpy()[wanted]
     counts = 1 + (np.maximum(lengths - n_samples, 0) // hop if hop else np.zeros_like(lengths))
-    owner = np.repeat(np.arange(len(pack)), counts)
+    owner = np.repeat(wanted, counts)
     place = np.arange(len(owner)) - np.repeat(counts.cumsum() - counts, counts)
     for start in range(0, len(owner), batch_size):
-        rows = owner[start : start + batch_size]
+        clips = owner[start : start + batch_size]
         offsets = (place[start : start + batch_size] * hop).tolist()
-        x = waveforms(pack, rows.tolist(), n_samples, offsets, repeat)
-        yield x, torch.from_numpy(rows)
+        x = waveforms(pack, clips.tolist(), n_samples, offsets, repeat)
+        yield x, torch.from_numpy(clips)

@@ -101,7 +101,12 @@ class Audio(Modality):
         return fixed_clips(pack, rows, frontend.n_samples, frontend.repeats)
 
     def windows(
-        self, frontend: Frontend, pack: Pack, hop_s: float, repeat: bool = True
+        self,
+        frontend: Frontend,
+        pack: Pack,
+        hop_s: float,
+        repeat: bool = True,
+        rows: Sequence[int] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Windows (b, n_samples) of every clip, `hop_s` seconds apart, and the clip of each, (b,).
 
@@ -111,7 +116,7 @@ class Audio(Modality):
         from audioinv.audio.clips import windows_of
 
         hop = round(hop_s * pack.size)
-        return windows_of(pack, frontend.n_samples, hop, frontend.repeats and repeat)
+        return windows_of(pack, frontend.n_samples, hop, frontend.repeats and repeat, rows)
 
     def behind(self, frontend: Frontend, pack: Pack) -> NDArray[Any]:
         """Samples of each clip behind its first window, (n,)."""

@@ -13,7 +13,10 @@ from torch import Tensor
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json
 from audioinv.conf.schema import Config
+from audioinv.core.bank import AugmentationBank
 from audioinv.core.descriptor import DescriptorSpace
+from audioinv.core.encoder import AmortisedEncoder
+from audioinv.data.pack import Pack
 from audioinv.data.task import Task
 from audioinv.runs.build import is_amortised, load_run, modes_of, results_of, run_of, saved_config
 from audioinv.runs.folder import encoder_key, task_folder
@@ -23,6 +26,7 @@ from audioinv.tasks.clips import TaskFeatures
 from audioinv.tasks.folds import find_tasks
 from audioinv.tasks.learn import Learnt
 from audioinv.tasks.protocols import WITHOUT_TASKS, Context
+from audioinv.training.processes import make_fabric
 
 FEATURES_BY = (
     "encoder", "layers", "hop_s", "pool", "views", "strength", "score_on",
@@ -45,8 +49,22 @@ ROWS_BY = ("modes", "readouts")
 
 def features_of(config: Config) -> TaskFeatures:
     """The features of the run's encoder on the pack."""
+    encoder, bank, pack = load_on_device(config)
+    only = only_corner(config, bank.space)
+    return TaskFeatures(encoder, pack, config.features, bank, only, config.precision)
+
+
+def load_on_device(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, Pack]:
+    """`load_run`, with the encoder on the device that `accelerator` names.
+
+    Raises:
+        UserError: there is no such device.
+    """
     encoder, bank, pack = load_run(config)
-    return TaskFeatures(encoder, pack, config.features, bank, only_corner(config, bank.space))
+    fabric = make_fabric(
+        config.accelerator, precision=config.precision, deterministic=config.deterministic
+    )
+    return encoder.to(fabric.device), bank, pack
 
 
 def only_corner(config: Config, space: DescriptorSpace) -> Tensor | None:

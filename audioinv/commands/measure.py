@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 from audioinv.base.files import write_json
-from audioinv.commands.judging import made_before, values_of
+from audioinv.commands.judging import load_on_device, made_before, values_of
 from audioinv.conf.schema import Config
-from audioinv.runs.build import load_run, results_of, run_of
+from audioinv.runs.build import results_of, run_of
 from audioinv.runs.folder import encoder_key
 from audioinv.tasks.measure import measure_pack
 
@@ -27,7 +27,7 @@ def main(config: Config) -> None:
         made_before(path, config, settings)
         log.info("%s: already done", path)
         return
-    result = measure_pack(*load_run(config), config.measure, config.seed)
+    result = measure_pack(*load_on_device(config), config.measure, config.seed)
     made = {"encoder": encoder_key(run_of(config)), "settings": settings}
     write_json(path, {**result, **made})
     for name in result["names"]:

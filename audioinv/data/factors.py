@@ -207,10 +207,12 @@ class TrainingVectors:
         return self.values[indices[own]]
 
 
-def batches(pack: Pack, batch_size: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
-    """All clips in order, (b, F), and the row of each, (b,)."""
-    for rows in torch.arange(len(pack)).split(batch_size):
-        yield vectors(pack, rows.tolist()), rows
+def batches(
+    pack: Pack, rows: Sequence[int] | None = None, batch_size: int = 256
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Clips in order, all or those of some rows, (b, F), and the row of each, (b,)."""
+    for some in torch.tensor(range(len(pack)) if rows is None else rows).split(batch_size):
+        yield vectors(pack, some.tolist()), some
 
 
 def check_size(pack: Pack, frontend: nn.Module, key: str) -> None:

@@ -127,13 +127,19 @@ class Modality(ABC):
 
     @abstractmethod
     def windows(
-        self, frontend: Any, pack: Pack, hop_s: float, repeat: bool = True
+        self,
+        frontend: Any,
+        pack: Pack,
+        hop_s: float,
+        repeat: bool = True,
+        rows: Sequence[int] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of windows (b, ...) of every clip, and the clip of each, (b,).
 
         Args:
             hop_s: seconds from one window of a clip to the next; 0 takes the first alone.
             repeat: whether short clips may be filled up by repetition.
+            rows: of the pack, ascending, whose clips are cut; None takes all.
         """
 
     def behind(self, frontend: Any, pack: Pack) -> NDArray[Any]:

@@ -99,9 +99,14 @@ class Rendered(Modality):
         return vectors(pack, rows)
 
     def windows(
-        self, frontend: Any, pack: Pack, hop_s: float, repeat: bool = True
+        self,
+        frontend: Any,
+        pack: Pack,
+        hop_s: float,
+        repeat: bool = True,
+        rows: Sequence[int] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Every clip once, in batches, and the row of each: it has one window."""
         from audioinv.data.factors import batches
 
-        return batches(pack)
+        return batches(pack, rows)

@@ -43,10 +43,13 @@ class RandomCrops:
         return cut(self.pack, rows, places[own].long().tolist(), self.n)
 
 
-def windows(pack: Pack, n: int, hop: int, batch_size: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
+def windows(
+    pack: Pack, n: int, hop: int, rows: Sequence[int] | None = None, batch_size: int = 256
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Windows `hop` moments apart, one at least of each row; 0 takes the first alone."""
+    chosen = range(len(pack)) if rows is None else rows
     counts = 1 + ((lengths(pack) - n).clip(0) // hop if hop else np.zeros(len(pack), int))
-    places = [(row, hop * k) for row, count in enumerate(counts) for k in range(count)]
+    places = [(row, hop * k) for row in chosen for k in range(counts[row])]
     for first in range(0, len(places), batch_size):
-        rows, starts = zip(*places[first : first + batch_size], strict=True)
-        yield cut(pack, rows, starts, n), torch.tensor(rows)
+        clips, starts = zip(*places[first : first + batch_size], strict=True)
+        yield cut(pack, clips, starts, n), torch.tensor(clips)

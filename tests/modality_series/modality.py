@@ -77,11 +77,16 @@ class Series(Modality):
         return cut(pack, rows, [0] * len(rows), frontend.n_samples)
 
     def windows(
-        self, frontend: Spectra, pack: Pack, hop_s: float, repeat: bool = True
+        self,
+        frontend: Spectra,
+        pack: Pack,
+        hop_s: float,
+        repeat: bool = True,
+        rows: Sequence[int] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         from tests.modality_series.clips import windows
 
-        return windows(pack, frontend.n_samples, round(hop_s * pack.size))
+        return windows(pack, frontend.n_samples, round(hop_s * pack.size), rows)
 
     def behind(self, frontend: Spectra, pack: Pack) -> NDArray[Any]:
         lengths: NDArray[Any] = pack.frame["n_samples"].to_numpy()
