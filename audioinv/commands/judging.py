@@ -14,6 +14,7 @@ from torch import Tensor
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json
 from audioinv.conf.schema import Config
+from audioinv.core.bank import AugmentationBank
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.modality import modality_of
@@ -28,6 +29,7 @@ from audioinv.tasks.folds import find_tasks
 from audioinv.tasks.learn import Learnt
 from audioinv.tasks.protocols import WITHOUT_TASKS, Context
 from audioinv.tasks.settings.features import FeatureConfig
+from audioinv.training.processes import make_fabric
 
 log = logging.getLogger(__name__)
 FEATURES_BY = (
@@ -54,9 +56,23 @@ ROWS_BY = ("modes", "readouts")
 
 def features_of(config: Config) -> TaskFeatures:
     """The features of the run's encoder on the pack."""
-    encoder, bank, pack = load_run(config)
+    encoder, bank, pack = load_on_device(config)
     tell_of_windows(encoder, pack, config.features)
-    return TaskFeatures(encoder, pack, config.features, bank, only_corner(config, bank.space))
+    only = only_corner(config, bank.space)
+    return TaskFeatures(encoder, pack, config.features, bank, only, config.precision)
+
+
+def load_on_device(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, Pack]:
+    """`load_run`, with the encoder on the device that `accelerator` names.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    encoder, bank, pack = load_run(config)
+    fabric = make_fabric(
+        config.accelerator, precision=config.precision, deterministic=config.deterministic
+    )
+    return encoder.to(fabric.device), bank, pack
 
 
 def tell_of_windows(encoder: AmortisedEncoder, pack: Pack, made_of: FeatureConfig) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 from audioinv.base.files import write_json
-from audioinv.commands.judging import made_before, tell_of_windows, values_of
+from audioinv.commands.judging import load_on_device, made_before, tell_of_windows, values_of
 from audioinv.conf.schema import Config
-from audioinv.runs.build import load_run, results_of, run_of
+from audioinv.runs.build import results_of, run_of
 from audioinv.runs.folder import encoder_key
 from audioinv.tasks.measure import measure_pack
 from audioinv.tasks.settings.features import FeatureConfig
@@ -28,7 +28,7 @@ def main(config: Config) -> None:
         made_before(path, config, settings)
         log.info("%s: already done", path)
         return
-    encoder, bank, pack = load_run(config)
+    encoder, bank, pack = load_on_device(config)
     tell_of_windows(encoder, pack, FeatureConfig(hop_s=0.0))
     result = measure_pack(encoder, bank, pack, config.measure, config.seed)
     made = {"encoder": encoder_key(run_of(config)), "settings": settings}

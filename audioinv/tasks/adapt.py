@@ -11,9 +11,7 @@ A mode turns training features into a `Mixture`, a few corners (or one descripto
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -23,20 +21,14 @@ from audioinv.base.randomness import generator, seeded
 from audioinv.core.descriptor import DescriptorSpace, flip
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.tasks import modes
-from audioinv.tasks.evidence import (
-    best_noise,
-    centre_targets,
-    corner_weights,
-    kernel,
-    learn_soft_descriptor,
-)
-from audioinv.tasks.features import FeatureCache, first_windows
-from audioinv.tasks.labelled import Labelled, evidence_rows
+from audioinv.tasks.corners import FeaturesAt, TaskEvidence, only, prepare
+from audioinv.tasks.evidence import corner_weights, learn_from_halves
+from audioinv.tasks.features import FeatureCache, device_of
+from audioinv.tasks.labelled import Labelled
 from audioinv.tasks.readout import Readout, fit_readout
 from audioinv.tasks.scores import score, task_loss
 from audioinv.tasks.settings.adapt import AdaptConfig
 
-FeaturesAt = Callable[[Tensor], Tensor]
 MOST_TRIED = 32
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Inverse L2 of a logistic readout to choose from."""
@@ -87,9 +79,9 @@ def choose(
     if mode == "search:validation":
         return search_by_validation(space, features_at, data, config.readout)
     if mode == "search":
-        return search_by_evidence(space.corners, features_at, data, config, seed)
+        return search_by_evidence(space, features_at, data, config, seed)
     if mode == "soft":
-        return soft(space.corners, features_at, data, config, seed)
+        return soft(space, features_at, data, config, seed)
     raise UserError(f"mode '{mode}' needs the encoder and cannot do with its features")
 
 
@@ -99,24 +91,17 @@ def fit(mixture: Mixture, features_at: FeaturesAt, data: Labelled, config: Adapt
     The L2 of a logistic readout is `config.l2`, or the one that does best on validation rows when
     fitted to training rows; ridge chooses its own by leave-one-out.
     """
-    rows = data.fit_rows
-    features = mixture.features(features_at)
+    prepare(features_at, mixture.descriptors, data.fit_rows)
+    features = mixture.features(only(features_at, data.fit_rows))
     scales = mixture.scales(features.shape[1])
-    logistic = config.readout == "logistic" or data.kind == "multilabel"
-    strength = 1.0
-    if logistic and not config.l2 and data.kind != "regression" and len(data.valid):
+    data, strength = data.alone(), 1.0
+    chosen = config.readout == "logistic" and not config.l2 and data.kind != "regression"
+    if chosen and len(data.valid):
         strength = max(
             STRENGTHS, key=lambda c: validation_score(features, data, "logistic", c, scales)
         )
     return fit_readout(
-        features[rows],
-        data.targets[rows],
-        data.kind,
-        data.classes,
-        config.readout,
-        strength,
-        scales,
-        config.l2,
+        features, data.targets, data.kind, data.classes, config.readout, strength, scales, config.l2
     )
 
 
@@ -134,14 +119,16 @@ def search_by_validation(
     if len(data.valid) == 0:
         raise UserError("search:validation needs validation clips; the task has none, use search")
     known: dict[tuple[float, ...], float] = {}
+    few, alone = only(features_at, data.fit_rows), data.alone()
 
     def value(corner: Tensor) -> float:
         key = tuple(corner.tolist())
         if key not in known:
-            known[key] = validation_score(features_at(corner), data, readout)
+            known[key] = validation_score(few(corner), alone, readout)
         return known[key]
 
     if len(space.corners) <= MOST_TRIED:
+        prepare(features_at, space.corners, data.fit_rows)
         return Mixture.single(max(space.corners, key=value))
     best = space.all_on()
     while True:
@@ -166,35 +153,24 @@ def validation_score(
 
 
 def search_by_evidence(
-    corners: Tensor, features_at: FeaturesAt, data: Labelled, config: AdaptConfig, seed: int
+    space: DescriptorSpace, features_at: FeaturesAt, data: Labelled, config: AdaptConfig, seed: int
 ) -> Mixture:
     """The corner under which the targets have the highest Gaussian-process evidence."""
-    rows = evidence_rows(data, config.max_labels, seed)
-    y = centre_targets(data.targets[rows], data.kind, len(data.classes))
-    few = only(features_at, rows)
-    values = [best_noise(kernel(few(c)).double(), y)[0] for c in corners]
-    return Mixture.single(corners[int(torch.stack(values).argmax())])
+    evidence = TaskEvidence(features_at, data, config.max_labels, seed)
+    corners = evidence.visit(space, config.most_corners)
+    return Mixture.single(corners[int(evidence.of(corners).argmax())])
 
 
 def soft(
-    corners: Tensor, features_at: FeaturesAt, data: Labelled, config: AdaptConfig, seed: int
+    space: DescriptorSpace, features_at: FeaturesAt, data: Labelled, config: AdaptConfig, seed: int
 ) -> Mixture:
     """A product distribution over corners learnt by evidence, cut to its most likely corners."""
-    rows = evidence_rows(data, config.max_labels, seed)
-    y = centre_targets(data.targets[rows], data.kind, len(data.classes))
-    few = only(features_at, rows)
-    kernels = torch.stack([kernel(few(c)) for c in corners])
-    q, _ = learn_soft_descriptor(kernels, corners, y, config.evidence_steps)
+    evidence = TaskEvidence(features_at, data, config.max_labels, seed)
+    corners = evidence.visit(space, config.most_corners)
+    q, _ = learn_from_halves(evidence.halves(corners), corners, evidence.y, config.evidence_steps)
     weights = corner_weights(q, corners)
     top = weights.topk(min(config.top_corners, len(corners))).indices
     return Mixture(corners[top], (weights[top] / weights[top].sum()).float(), q.float())
-
-
-def only(features_at: FeaturesAt, rows: Tensor) -> FeaturesAt:
-    """`features_at` of `rows` (r,) alone; a cache does not compute the others' features for it."""
-    if isinstance(features_at, FeatureCache):
-        return partial(features_at.some, clips=rows)
-    return lambda descriptor: features_at(descriptor)[rows]
 
 
 def learn_jointly(
@@ -213,20 +189,21 @@ def learn_jointly(
     Of a clip's windows it sees the first.
 
     Args:
-        features: of all rows; its front-end maps and `layers` are used.
+        features: of all rows; the front-end maps of training rows and `layers` are used.
     """
     encoder.eval().requires_grad_(False)
-    maps, layers = features.maps[first_windows(features.owner)], features.layers
+    device, layers = device_of(encoder), features.layers
+    maps, targets = features.first_maps(data.train), data.targets[data.train].to(device)
     descriptor = torch.full((encoder.space.size,), 0.5, requires_grad=True)
     with seeded(seed, "paper head"):
         head = torch.nn.LazyLinear(data.n_outputs)
-        head(encoder.run(maps[:1], descriptor.detach(), layers))
-    optimiser = torch.optim.Adam([descriptor, *head.parameters()], lr=config.lr)
+        head(encoder.run(maps[:1].to(device), descriptor.detach(), layers).cpu())
+    optimiser = torch.optim.Adam([descriptor, *head.to(device).parameters()], lr=config.lr)
     for epoch in range(config.epochs):
-        order = torch.randperm(len(data.train), generator=generator(seed, "paper order", epoch))
-        for rows in data.train[order].split(config.batch_size):
-            seen = encoder.run(maps[rows], descriptor, layers)
-            loss = task_loss(head(seen), data.targets[rows], data.kind)
+        order = torch.randperm(len(maps), generator=generator(seed, "paper order", epoch))
+        for rows in order.split(config.batch_size):
+            seen = encoder.run(maps[rows].to(device), descriptor, layers)
+            loss = task_loss(head(seen), targets[rows], data.kind)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

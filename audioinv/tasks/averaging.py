@@ -54,7 +54,7 @@ def mean(parts: Iterable[Tensor]) -> Tensor:
 
 
 class TransformedMaps:
-    """`views(descriptor)` gives the front-end maps of one transformation of all clips at a time.
+    """`views(descriptor)` gives the front-end maps of all clips, a transformation at a time.
 
     Every augmentation that the descriptor turns on acts, with the bank's probability or in the set
     that it draws, and with the parameters of its own draw, in the bank's order. Draws are keyed by
@@ -93,15 +93,15 @@ class TransformedMaps:
         self.only = only
         self.seed = seed
 
-    def __call__(self, descriptor: Tensor) -> Iterator[Tensor]:
-        """Maps (m, C, H, W) of all windows, one transformation after the other, `draws` times."""
+    def __call__(self, descriptor: Tensor) -> Iterator[Iterator[Tensor]]:
+        """For each of `draws` transformations, the maps (b, C, H, W) of all windows in batches."""
         active = self.bank.space.round(descriptor if self.only is None else self.only)
-        for draw in range(self.draws):
-            parts = []
-            for k, (x, *_) in enumerate(self.batches()):
-                keyed = generator(self.seed, "feature averaging", draw, k)
-                parts.append(self.frontend(self._transformed(x, active, keyed)))
-            yield torch.cat(parts)
+        return (self._draw(draw, active) for draw in range(self.draws))
+
+    def _draw(self, draw: int, active: Tensor) -> Iterator[Tensor]:
+        for k, (x, *_) in enumerate(self.batches()):
+            keyed = generator(self.seed, "feature averaging", draw, k)
+            yield self.frontend(self._transformed(x, active, keyed))
 
     @torch.no_grad()
     def _transformed(self, x: Tensor, active: Tensor, keyed: torch.Generator) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
@@ -15,9 +14,10 @@ from audioinv.data.modality import modality_of
 from audioinv.data.pack import Pack
 from audioinv.data.task import Task
 from audioinv.tasks.averaging import TransformedMaps, check_strength
-from audioinv.tasks.features import FeatureCache, maps_of
+from audioinv.tasks.features import Batch, FeatureCache, maps_of
 from audioinv.tasks.folds import target_index, task_parameters
 from audioinv.tasks.settings.features import FeatureConfig
+from audioinv.tasks.storage import Storage
 
 Change = Callable[[Tensor, Tensor], Tensor]
 
@@ -30,6 +30,7 @@ class TaskFeatures:
         settings: what a feature is made of.
         bank: to average over (`settings.views`) and to transform by; None for neither.
         only: the corner (K,) of an encoder that was trained at one; None for one of many.
+        precision: in which the network runs, as of Fabric.
 
     Raises:
         UserError: a hop or a number of views below 0, a strength outside [0, 1], views without a
@@ -43,6 +44,7 @@ class TaskFeatures:
         settings: FeatureConfig,
         bank: AugmentationBank | None = None,
         only: Tensor | None = None,
+        precision: str = "32-true",
     ) -> None:
         check_strength(settings.strength)
         if (settings.hop_s or 0) < 0 or settings.views < 0:
@@ -56,6 +58,8 @@ class TaskFeatures:
         self.settings = settings
         self.given_bank = bank
         self.only = only
+        self.precision = precision
+        self.storage = Storage(settings.memory_gb)
         self.caches: dict[str, tuple[FeatureCache, Tensor | None]] = {}
 
     @property
@@ -89,10 +93,16 @@ class TaskFeatures:
 
         # Where a short clip is repeated to fill the window, none can tell how far it was shifted.
         repeat = params is None
-        maps, owner = self._maps(change, repeat)
         settings = self.settings
-        views = self._views(change, repeat) if settings.views else None
-        cache = FeatureCache(self.encoder, maps, settings.layers, owner, settings.pool, views)
+        cache = FeatureCache(
+            self.encoder,
+            PackMaps(self, change, repeat),
+            settings.layers,
+            pool=settings.pool,
+            views=self._views(change, repeat) if settings.views else None,
+            storage=self.storage,
+            precision=self.precision,
+        )
         if params is None or augmentation is None:
             return cache, None
         return cache, params[:, target_index(task, augmentation)]
@@ -108,21 +118,20 @@ class TaskFeatures:
         augmentation = modality.task_augmentation(task.augmentation, self.pack.size)
         return augmentation, task_parameters(task, augmentation, len(self.pack))
 
-    def _maps(self, change: Change, repeat: bool) -> tuple[Tensor, Tensor]:
-        """Maps (m, C, H, W) of all windows and the clip of each, (m,)."""
-        batches = self._batches(repeat)
-        parts = [(maps_of(self.encoder, change(x, clips)), clips) for x, clips in batches]
-        return torch.cat([maps for maps, _ in parts]), torch.cat([clips for _, clips in parts])
-
-    def _batches(self, repeat: bool) -> Iterator[tuple[Tensor, Tensor]]:
-        windows, settings = modality_of(self.pack.corpus.modality).windows, self.settings
-        return windows(self.encoder.frontend, self.pack, settings.hop_s, repeat, settings.drop_last)
+    def batches(
+        self, repeat: bool, rows: Sequence[int] | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Windows (b, ...) of all clips, or of some, and the clip of each, (b,)."""
+        windows, made_of = modality_of(self.pack.corpus.modality).windows, self.settings
+        return windows(
+            self.encoder.frontend, self.pack, made_of.hop_s, repeat, made_of.drop_last, rows
+        )
 
     def _views(self, change: Change, repeat: bool) -> TransformedMaps:
         """Transformations to average over; an encoder of one corner knows that one only."""
 
         def batches() -> Iterator[tuple[Tensor, Tensor]]:
-            return ((change(x, clips), clips) for x, clips in self._batches(repeat))
+            return ((change(x, clips), clips) for x, clips in self.batches(repeat))
 
         settings = self.settings
         return TransformedMaps(
@@ -133,6 +142,27 @@ class TaskFeatures:
             settings.strength,
             self.only,
         )
+
+
+class PackMaps:
+    """`Maps` of a pack's clips, made anew at each call.
+
+    Args:
+        of: whose clips they are. change: windows (b, ...) and the clip of each -> other windows.
+        repeat: whether short clips may be filled up by repetition.
+    """
+
+    def __init__(self, of: TaskFeatures, change: Change, repeat: bool) -> None:
+        self.of = of
+        self.change = change
+        self.repeat = repeat
+        self.n = len(of.pack)
+
+    def __call__(self, rows: Tensor | None = None) -> Iterator[Batch]:
+        """Batches of all windows of some clips."""
+        chosen = None if rows is None or len(rows) == self.n else rows.tolist()
+        for x, clips in self.of.batches(self.repeat, chosen):
+            yield maps_of(self.of.encoder, self.change(x, clips)), clips
 
 
 def encoder_clips(encoder: AmortisedEncoder, pack: Pack, rows: Sequence[int]) -> Tensor:

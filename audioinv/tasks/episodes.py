@@ -24,6 +24,8 @@ from audioinv.tasks.settings.fewshot import EpisodeConfig
 
 READOUTS = ("centroid", "logistic", "sgd")
 CHUNK = 500
+MOST_KEYS = 1 << 24
+"""Clips that are drawn from at a time: of large classes fewer episodes together."""
 ITERATIONS = 200
 EPOCHS, RATE = 20, 0.1  # of the readout sgd, as released
 
@@ -86,9 +88,10 @@ def draw_episodes(labels: Tensor, classes: Tensor, config: EpisodeConfig, seed: 
     for start in range(0, config.n_tasks, CHUNK):
         n = min(CHUNK, config.n_tasks - start)
         chosen = torch.rand(n, len(members), generator=draw).topk(config.n_way).indices
-        rows = table[chosen]
-        keys = torch.rand(rows.shape, generator=draw).masked_fill(rows < 0, -1)
-        parts.append(rows.gather(2, keys.topk(wanted).indices))
+        for few in chosen.split(max(1, MOST_KEYS // (config.n_way * table.shape[1]))):
+            rows = table[few]
+            keys = torch.rand(rows.shape, generator=draw).masked_fill(rows < 0, -1)
+            parts.append(rows.gather(2, keys.topk(wanted).indices))
     clips = torch.cat(parts)
     return Episodes(clips[..., : config.k_shot], clips[..., config.k_shot :])
 

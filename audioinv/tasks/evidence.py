@@ -12,6 +12,8 @@ up to a constant
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -27,10 +29,15 @@ def centre_targets(targets: Tensor, kind: str, n_classes: int) -> Tensor:
     return y - y.mean(0)
 
 
+def standardised(features: Tensor) -> Tensor:
+    """Features F (n, d) at mean 0 and deviation 1 over the clips."""
+    f = features - features.mean(0)
+    return f / f.std(0).clamp_min(1e-6)
+
+
 def kernel(features: Tensor) -> Tensor:
     """K = F F^T / d (n, n) of standardised features F (n, d)."""
-    f = features - features.mean(0)
-    f = f / f.std(0).clamp_min(1e-6)
+    f = standardised(features)
     return f @ f.T / f.shape[1]
 
 
@@ -53,10 +60,34 @@ def best_noise(k: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 def evidence_on_grid(k: Tensor, y: Tensor) -> Tensor:
     """Log evidence (..., G) of centred targets `y` (n, m) under `k` (..., n, n), by noise."""
-    n, m = y.shape
     values, vectors = torch.linalg.eigh(k)
-    power = (vectors.mT @ y).square().sum(-1)
-    a = values.clamp_min(0)[..., None, :] + LOG_NOISE_GRID.to(k.dtype).exp()[:, None]
+    return _on_grid(values, (vectors.mT @ y).square().sum(-1), y)
+
+
+def evidence_of_features(features: Tensor, y: Tensor) -> Tensor:
+    """The log evidence of centred targets `y` (n, m) under `kernel(features)`, at the best noise.
+
+    Of n clips and d features the smaller of F F^T and F^T F is decomposed: they share all
+    eigenvalues but zeros, and an eigenvector v of F^T F is F v / |F v| of the other.
+    """
+    n, d = features.shape
+    if d >= n:
+        return evidence_on_grid(kernel(features).double(), y).amax()
+    f = standardised(features).double()
+    values, vectors = torch.linalg.eigh(f.T @ f / d)
+    there = values > values[-1] * 1e-12
+    power = (vectors.T @ (f.T @ y)).square().sum(-1)[there] / (values[there] * d)
+    beside = (y.square().sum() - power.sum()).clamp_min(0)  # where the features say nothing
+    zeros = values.new_zeros(n - len(power))
+    rest = torch.cat([beside[None], zeros[1:]])[: len(zeros)]
+    return _on_grid(torch.cat([values[there], zeros]), torch.cat([power, rest]), y).amax()
+
+
+def _on_grid(values: Tensor, power: Tensor, y: Tensor) -> Tensor:
+    """Log evidence (..., G) by the eigenvalues (..., n) and the targets' power (..., n) along the
+    eigenvectors."""
+    n, m = y.shape
+    a = values.clamp_min(0)[..., None, :] + LOG_NOISE_GRID.to(values.dtype).exp()[:, None]
     fit = n * ((power[..., None, :] / a).sum(-1) / (n * m)).log()
     return -0.5 * m * (fit + a.log().sum(-1))
 
@@ -66,6 +97,42 @@ def corner_weights(q: Tensor, corners: Tensor) -> Tensor:
     c = corners.to(q.dtype)
     w = (c * q + (1 - c) * (1 - q)).prod(1)
     return w / w.sum()
+
+
+class Mixed(torch.autograd.Function):
+    """The log evidence over n of targets under sum_c w_c K_c, with its gradients in closed form.
+
+    With A = K + noise I, a = A^-1 Y and s = tr(Y^T a), the derivative to A is
+    m/2 (n a a^T / s - A^-1).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, w: Tensor, log_noise: Tensor, flat: Tensor, places: Tensor, y: Tensor
+    ) -> Tensor:
+        n, m = y.shape
+        a = y.new_zeros(n, n)
+        rows, columns = places
+        mixed = (w.to(flat.dtype) @ flat).to(y.dtype)
+        a[rows, columns] = mixed
+        a[columns, rows] = mixed
+        a.diagonal().add_(log_noise.exp())
+        factor = torch.linalg.cholesky(a)
+        solved = torch.cholesky_solve(y, factor)
+        power = (y * solved).sum()
+        slope = 0.5 * m * (n / power * solved @ solved.T - torch.cholesky_inverse(factor)) / n
+        ctx.save_for_backward(slope, log_noise, flat, places)
+        fit = n * (power / (n * m)).log()
+        return -0.5 * m * (fit + 2 * factor.diagonal().log().sum()) / n
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        slope, log_noise, flat, places = ctx.saved_tensors
+        rows, columns = places
+        twice = 2.0 - (rows == columns).to(slope.dtype)  # what lies off the diagonal counts twice
+        to_w = flat @ (slope[rows, columns] * twice).to(flat.dtype)
+        to_noise = slope.diagonal().sum() * log_noise.exp()
+        return gradients[0] * to_w.to(slope.dtype), gradients[0] * to_noise, None, None, None
 
 
 def learn_soft_descriptor(
@@ -80,21 +147,30 @@ def learn_soft_descriptor(
     Returns:
         q (K,) and the log evidence reached, with the noise rescanned at the end.
     """
-    flat = kernels.flatten(1)
-    n = len(y)
+    places = torch.tril_indices(len(y), len(y))
+    return learn_from_halves(kernels[:, places[0], places[1]], corners, y, steps, lr)
 
-    def mixed(q: Tensor) -> Tensor:
-        return (corner_weights(q, corners).to(flat.dtype) @ flat).view(n, n).double()
+
+def learn_from_halves(
+    flat: Tensor, corners: Tensor, y: Tensor, steps: int = 40, lr: float = 0.3
+) -> tuple[Tensor, float]:
+    """As `learn_soft_descriptor`, from the lower triangles (C, n (n + 1) / 2) of the kernels."""
+    places = torch.tril_indices(len(y), len(y))
+
+    def best(q: Tensor) -> tuple[Tensor, Tensor]:
+        k = y.new_zeros(len(y), len(y))
+        k[places[0], places[1]] = (corner_weights(q, corners).to(flat.dtype) @ flat).to(y.dtype)
+        return best_noise(k, y)  # which reads the lower triangle alone
 
     logits = torch.zeros(corners.shape[1], dtype=y.dtype, requires_grad=True)
-    log_noise = best_noise(mixed(logits.detach().sigmoid()), y)[1].clone().requires_grad_()
+    log_noise = best(logits.detach().sigmoid())[1].clone().requires_grad_()
     optimiser = torch.optim.Adam([logits, log_noise], lr=lr)
     for _ in range(steps):
         optimiser.zero_grad()
-        loss = -log_evidence(mixed(logits.sigmoid()), y, log_noise) / n
-        loss.backward()
+        weights = corner_weights(logits.sigmoid(), corners)
+        (-Mixed.apply(weights, log_noise, flat, places, y)).backward()
         optimiser.step()
         with torch.no_grad():  # below the grid a kernel of single precision is singular
             log_noise.clamp_(min=float(LOG_NOISE_GRID[0]))
     q = logits.detach().sigmoid()
-    return q, float(best_noise(mixed(q), y)[0])
+    return q, float(best(q)[0])

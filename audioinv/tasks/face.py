@@ -227,6 +227,7 @@ def adapt(
     seed: int = 0,
     kind: str | None = None,
     bank: AugmentationBank | None = None,
+    device: str = "auto",
     **settings: Any,
 ) -> AdaptedTask:
     """A task learns its descriptor and readout from a frozen encoder, as `audioinv adapt` does.
@@ -240,12 +241,13 @@ def adapt(
         mode: fixed:CORNER, search, search:validation, soft, paper or surrogate.
         kind: of `labels`: classification, multilabel or regression; None goes by their type.
         bank: to average features over (`views`), and for protocols that transform clips.
+        device: that computes features; "auto" takes a GPU where there is one.
         settings: of `AdaptConfig` and `FeatureConfig`, such as readout="logistic", layers="all".
 
     Raises:
         UserError: an unknown mode or setting, or clips or labels that cannot be learnt from.
     """
-    means = Means(frozen(encoder), modes.check(mode), *_settings(settings), seed, bank)
+    means = Means(frozen(encoder, device), modes.check(mode), *_settings(settings), seed, bank)
     if not isinstance(task, PackTask):
         return _adapt_arrays(means, task, labels, kind)
     if labels is not None or kind is not None:

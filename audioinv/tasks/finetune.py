@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator, seeded
+from audioinv.tasks.features import device_of
 from audioinv.tasks.labelled import Labelled
 from audioinv.tasks.scores import score, task_loss
 from audioinv.tasks.settings.finetune import FinetuneConfig
@@ -50,6 +51,8 @@ def finetune(
     network, d = copy.deepcopy(backbone).requires_grad_(True), int(backbone.dim)  # type: ignore[arg-type]
     with seeded(seed, "finetune head"):
         model = Finetuned(network, d, data.n_outputs)
+    device = device_of(model.backbone)
+    model.to(device)
     groups = [
         {"params": model.backbone.parameters(), "lr": config.lr},
         {"params": model.head.parameters(), "lr": config.head_lr},
@@ -64,7 +67,7 @@ def finetune(
         for rows in data.train[order].split(config.batch_size):
             if len(rows) < 2:  # BatchNorm cannot normalise a single example
                 continue
-            loss = task_loss(model(maps[rows]), data.targets[rows], data.kind)
+            loss = task_loss(model(maps[rows].to(device)), data.targets[rows].to(device), data.kind)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -83,6 +86,7 @@ def validation_value(model: Finetuned, maps: Tensor, data: Labelled) -> float:
 
 @torch.no_grad()
 def predict(model: Finetuned, maps: Tensor, batch_size: int = 256) -> Tensor:
-    """Outputs (n, m) of maps (n, C, H, W)."""
+    """Outputs (n, m), on the CPU, of maps (n, C, H, W)."""
     model.eval()
-    return torch.cat([model(part) for part in maps.split(batch_size)])
+    device = device_of(model)
+    return torch.cat([model(part.to(device)).cpu() for part in maps.split(batch_size)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -80,7 +81,8 @@ def folds(
 def task_targets(pack: Pack, task: Task, drawn: Tensor | None) -> tuple[Tensor, list[str]]:
     """Targets of every clip and the names of the classes.
 
-    Class indices (n,), 0/1 labels (n, classes), or values: (n,), or (n, D) where there are several.
+    Class indices (n,), 0/1 labels (n, classes) of 8 bits each, or values: (n,), or (n, D) where
+    there are several.
     """
     if drawn is not None:
         return drawn, []
@@ -89,12 +91,19 @@ def task_targets(pack: Pack, task: Task, drawn: Tensor | None) -> tuple[Tensor, 
         values = torch.tensor([[float(v) for v in str(row).split(";")] for row in column])
         return values.squeeze(1), []
     if task.kind == "multilabel":
-        sets = [set(str(value).split(";")) - {""} for value in column]
-        classes = sorted(set().union(*sets))
-        return torch.tensor([[float(c in s) for c in classes] for s in sets]), classes
-    classes = sorted(column.astype(str).unique())
-    index = {name: k for k, name in enumerate(classes)}
-    return torch.tensor([index[str(value)] for value in column]), classes
+        return _label_matrix(column.astype(str))
+    codes, classes = pd.factorize(column.astype(str), sort=True)
+    return torch.from_numpy(codes.astype(np.int64)), [str(name) for name in classes]
+
+
+def _label_matrix(column: pd.Series[str]) -> tuple[Tensor, list[str]]:
+    """0/1 labels (n, classes), uint8, of texts "a;b", and the names of the classes."""
+    said = pd.Series(";".join(column).split(";"))
+    owner = np.repeat(np.arange(len(column)), column.str.count(";") + 1)[said != ""]
+    codes, classes = pd.factorize(said[said != ""], sort=True)
+    targets = torch.zeros(len(column), len(classes), dtype=torch.uint8)
+    targets[torch.from_numpy(owner), torch.from_numpy(codes.astype(np.int64))] = 1
+    return targets, [str(name) for name in classes]
 
 
 def _parts(pack: Pack, task: Task) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -112,15 +121,16 @@ def _parts(pack: Pack, task: Task) -> Iterator[tuple[np.ndarray, np.ndarray, np.
 
 def _fold_numbers(values: np.ndarray, task: Task) -> tuple[np.ndarray, int]:
     """Fold of each row: a group value keeps together, values are dealt out in sorted order."""
-    distinct = sorted(set(values.tolist()))
+    distinct = sorted(pd.unique(values).tolist())
     if len(distinct) < 3:
         raise UserError(
             f"task {task.name} needs 3 groups to train, choose and test on, got {distinct}"
         )
     most = MOST_GROUP_FOLDS if task.groups else len(distinct)
     count = min(most, len(distinct))
+    codes, names = pd.factorize(values)
     place = {value: k % count for k, value in enumerate(distinct)}
-    return np.array([place[value] for value in values]), count
+    return np.array([place[name] for name in names])[codes], count
 
 
 def _rows(mask: np.ndarray) -> Tensor:

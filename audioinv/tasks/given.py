@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,28 @@ from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.modality import load_encoder
 from audioinv.tasks.averaging import TransformedMaps
-from audioinv.tasks.features import FeatureCache, maps_of
+from audioinv.tasks.features import Batch, FeatureCache, maps_of
 from audioinv.tasks.settings.features import FeatureConfig
+from audioinv.tasks.storage import Storage
+from audioinv.training.processes import make_fabric
 
 BATCH = 256
 
 
-def frozen(encoder: AmortisedEncoder | str | Path) -> AmortisedEncoder:
-    """A copy in evaluation mode on the CPU, where features are kept; loaded, if it is a folder."""
+def frozen(encoder: AmortisedEncoder | str | Path, device: str = "auto") -> AmortisedEncoder:
+    """A copy in evaluation mode on a device; loaded, if it is a folder.
+
+    Args:
+        device: as of torch; "auto" takes a GPU where there is one. Features are kept on the CPU.
+
+    Raises:
+        UserError: no such device.
+    """
     if not isinstance(encoder, AmortisedEncoder):
-        return load_encoder(encoder).requires_grad_(False)
-    return copy.deepcopy(encoder).cpu().eval().requires_grad_(False)
+        own = load_encoder(encoder)
+    else:
+        own = copy.deepcopy(encoder)
+    return own.to(make_fabric(device).device).eval().requires_grad_(False)
 
 
 def clips_for(encoder: AmortisedEncoder, x: Any) -> Tensor:
@@ -67,13 +79,29 @@ def cache_of(
     Raises:
         UserError: views are asked for and there is no bank.
     """
-    maps_at = partial(maps_of, encoder)
     views = None
     if made_of.views:
         if bank is None:
             raise UserError(f"views={made_of.views} averages over a bank; give bank=BANK")
-        parts = x.split(BATCH)
+        maps_at, parts = partial(maps_of, encoder), x.split(BATCH)
         views = TransformedMaps(
             bank, maps_at, lambda: zip(parts, parts, strict=True), made_of.views, made_of.strength
         )
-    return FeatureCache(encoder, maps_at(x), made_of.layers, None, made_of.pool, views)
+    storage = Storage(made_of.memory_gb)
+    return FeatureCache(
+        encoder, MapsOf(encoder, x), made_of.layers, None, made_of.pool, views, storage
+    )
+
+
+class MapsOf:
+    """`Maps` of clips (n, ...) in memory, of one window each."""
+
+    def __init__(self, encoder: AmortisedEncoder, x: Tensor) -> None:
+        self.encoder = encoder
+        self.x = x
+        self.n = len(x)
+
+    def __call__(self, rows: Tensor | None = None) -> Iterator[Batch]:
+        """Batches of some clips."""
+        for part in (torch.arange(self.n) if rows is None else rows).split(BATCH):
+            yield maps_of(self.encoder, self.x[part]), part

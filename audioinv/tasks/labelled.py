@@ -35,6 +35,12 @@ class Labelled:
         """Rows for the final readout: training and validation together."""
         return torch.cat([self.train, self.valid])
 
+    def alone(self) -> Labelled:
+        """The same over `fit_rows` alone, which are its rows 0, 1, ..."""
+        rows = self.fit_rows
+        train, valid = torch.arange(len(rows)).tensor_split([len(self.train)])
+        return replace(self, targets=self.targets[rows], train=train, valid=valid)
+
 
 def with_few_labels(data: Labelled, n: int, seed: int) -> Labelled:
     """The task with at most `n` training and `n` validation labels a class (regression: 10 n)."""
@@ -56,17 +62,22 @@ def _few(data: Labelled, rows: Tensor, n: int, seed: int, part: str) -> Tensor:
 
 def _rank_in_class(labels: Tensor) -> Tensor:
     """How many earlier rows have the same label, (n,)."""
-    rank = torch.zeros(len(labels), dtype=torch.long)
-    for label in labels.unique():
-        members = (labels == label).nonzero().flatten()
-        rank[members] = torch.arange(len(members))
-    return rank
+    order = labels.argsort(stable=True)
+    _, count = labels.unique(return_counts=True)
+    first = (count.cumsum(0) - count).repeat_interleave(count)
+    return torch.empty_like(order).scatter_(0, order, torch.arange(len(labels)) - first)
 
 
 def evidence_rows(data: Labelled, most: int, seed: int) -> Tensor:
-    """At most `most` of the rows for fitting, as evenly over the classes as they allow."""
-    rows = data.fit_rows
-    order = rows[torch.randperm(len(rows), generator=generator(seed, "evidence"))]
+    """At most `most` of the rows for fitting, as evenly over the classes as they allow.
+
+    All rows are shuffled in one way, so that folds and tasks over the same clips choose mostly the
+    same, whose features are computed once.
+    """
+    allowed = torch.zeros(len(data.targets), dtype=torch.bool)
+    allowed[data.fit_rows] = True
+    order = torch.randperm(len(allowed), generator=generator(seed, "evidence"))
+    order = order[allowed[order]]
     if data.kind != "classification":
         return order[:most]
     return order[_rank_in_class(data.targets[order]).argsort(stable=True)[:most]]

@@ -81,7 +81,7 @@ def described(
     return {
         "task": task.to_json(),
         "mode": mode,
-        **vars(features),
+        **{key: value for key, value in vars(features).items() if key != "memory_gb"},
         "labels_per_class": settings.labels_per_class,
         "readout": settings.readout,
         "l2": settings.l2,

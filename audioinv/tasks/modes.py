@@ -40,13 +40,13 @@ LEARNT = {
             "soft",
             "soft descriptor",
             "soft descriptor of training classes",
-            ("top_corners", "max_labels", "evidence_steps"),
+            ("top_corners", "max_labels", "most_corners", "evidence_steps"),
         ),
         Mode(
             "search",
             "best corner by evidence",
             "corner by evidence on training classes",
-            ("max_labels",),
+            ("max_labels", "most_corners"),
         ),
         Mode("search:validation", "best corner by validation"),
         Mode(

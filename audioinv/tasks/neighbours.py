@@ -8,7 +8,8 @@ from torch import Tensor
 
 from audioinv.base.errors import UserError
 
-CHUNK = 1024
+CHUNK = 1 << 26
+"""Similarities that are held at a time."""
 
 
 def knn_scores(
@@ -18,6 +19,7 @@ def knn_scores(
     n_classes: int,
     k: int = 20,
     temperature: float = 0.07,
+    device: torch.device | str = "cpu",
 ) -> Tensor:
     """Class scores (m, n_classes): each of the k nearest votes with exp(cosine / temperature).
 
@@ -27,6 +29,7 @@ def knn_scores(
 
     Args:
         train: (n, d). targets: class indices (n,). test: (m, d).
+        device: that compares them.
 
     Raises:
         UserError: k below 1 or a temperature that is not positive.
@@ -34,12 +37,13 @@ def knn_scores(
     if k < 1 or temperature <= 0:
         raise UserError(f"knn.k is {k} and knn.temperature {temperature}; give 1 or more, and > 0")
     mean, std = train.mean(0), train.std(0).clamp_min(1e-6)
-    keys = F.normalize((train - mean) / std, dim=1)
-    votes = F.one_hot(targets.long(), n_classes).float()
+    keys = F.normalize((train - mean) / std, dim=1).to(device)
+    classes = targets.long().to(device)
     parts = []
-    for part in test.split(CHUNK):
-        cosine = F.normalize((part - mean) / std, dim=1) @ keys.T
+    for part in test.split(max(1, CHUNK // len(train))):
+        cosine = F.normalize((part - mean) / std, dim=1).to(device) @ keys.T
         near = cosine.topk(min(k, len(train)), dim=1)
         weights = ((near.values - 1) / temperature).exp()  # at most 1: no overflow
-        parts.append((weights[..., None] * votes[near.indices]).sum(1))
+        votes = weights.new_zeros(len(part), n_classes)
+        parts.append(votes.scatter_add_(1, classes[near.indices], weights).cpu())
     return torch.cat(parts)

@@ -74,7 +74,8 @@ def probabilities(readout: Readout, scores: Tensor, name: str) -> Tensor:
     """Probabilities of classes or labels (n, m) that `scores` (n, m) mean; values stay as they are.
 
     Ridge is fitted to -1 and 1, so that (1 + score) / 2 estimates a probability: the nearest point
-    of the simplex is taken. The others give log odds: of two classes one logit, plus and minus.
+    of the simplex is taken, or of [0, 1] for a label. The others give log odds: of two classes one
+    logit, plus and minus.
 
     Args:
         name: of the readout, as in `fit_readout`.
@@ -82,7 +83,7 @@ def probabilities(readout: Readout, scores: Tensor, name: str) -> Tensor:
     if readout.kind == "regression":
         return scores
     if readout.kind == "multilabel":
-        return scores.sigmoid()
+        return ((1 + scores) / 2).clamp(0, 1) if name == "ridge" else scores.sigmoid()
     if name == "ridge":
         return nearest_probabilities((1 + scores) / 2)
     two = int((readout.bias > NEVER / 2).sum()) == 2
@@ -115,9 +116,9 @@ def fit_readout(
 
     Args:
         targets: class indices (n,), 0/1 labels (n, classes), or values (n,) or (n, m), by `kind`.
-        name: "ridge" (strength by leave-one-out; one for all values), "logistic" (L-BFGS, inverse
-            L2 `strength`), or "lda" (Ledoit-Wolf shrinkage). Regression always uses ridge, and
-            multilabel logistic.
+        name: "ridge" (strength by leave-one-out; one for all values, classes or labels), "logistic"
+            (L-BFGS, inverse L2 `strength`; one fit a label), or "lda" (Ledoit-Wolf shrinkage).
+            Regression always uses ridge, and multilabel ridge or logistic.
         scales: (d,) multiplies the standardised features: the metric of the regularisation.
         l2: of regressions: minimises the squared error, its mean over clips and over the m values,
             + l2 ||w||^2 (InvCLR's readout), in closed form, which L-BFGS would find too; 0 chooses
@@ -125,14 +126,16 @@ def fit_readout(
             `strength`; in multilabel, of each label by itself.
 
     Raises:
-        UserError: unknown readout, an l2 below 0 or one for a readout of classes that chooses its
-            own, or training labels of fewer than two classes.
+        UserError: unknown readout, lda of several labels, an l2 below 0 or one for a readout of
+            classes that chooses its own, or training labels of fewer than two classes.
     """
     if name not in READOUTS:
         raise UserError(f"readout is '{name}'; give one of {', '.join(READOUTS)}")
     if not 0 <= l2 < math.inf:
         raise UserError(f"adapt.l2 is {l2}; give 0 or more")
-    if l2 and kind == "classification" and name != "logistic":
+    if kind == "multilabel" and name == "lda":
+        raise UserError("readout lda is of classes; of several labels give ridge or logistic")
+    if l2 and kind != "regression" and name != "logistic":
         raise UserError(
             f"adapt.l2 is {l2} and readout {name} of classes chooses its own; "
             "give adapt.readout=logistic or adapt.l2=0"
@@ -165,6 +168,9 @@ def _fit(
         return weight, bias
     strength = 1 / (2 * l2 * len(x)) if l2 else strength
     if kind == "multilabel":
+        if name == "ridge":
+            weight, bias, _ = fit_ridge(x, 2.0 * y - 1)
+            return weight, bias
         rows = [_fit_label(x, label, strength) for label in y.T]
         return np.stack([weight for weight, _ in rows]), np.array([bias for _, bias in rows])
     seen = np.unique(y)

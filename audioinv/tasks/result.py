@@ -33,7 +33,8 @@ class Result:
     Args:
         protocol: its id, such as "linear-v1". task, kind: as in `data.task.Task`.
         metric: of `value`. mode: by which the descriptor was learnt. seed: of every draw.
-        interval: 95%, of `value`. chance: what guessing scores.
+        interval: 95%, of `value`. draws: of its bootstrap, where they are not 1,000.
+        chance: what guessing scores.
         n_test, n_train: clips tested and learnt from; episodes, and clips of one's support.
         balanced_accuracy, macro_f1, r2, mse, mae: companions of `value`, by kind.
         descriptor: component -> value. layers, readout: of the features, and what reads them.
@@ -57,6 +58,7 @@ class Result:
     mode: str
     seed: int
     interval: tuple[float, float] | None = None
+    draws: int | None = None
     chance: float | None = None
     n_test: int | None = None
     n_train: int | None = None

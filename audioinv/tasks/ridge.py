@@ -30,12 +30,23 @@ def fit_ridge(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, flo
     columns, squares = _orthogonal_columns(x)
     projected = columns.T @ y
     shrunk = 1 / (squares[:, None] + STRENGTHS)  # (j, strengths)
-    kept = np.maximum(1 - 1 / len(x) - columns**2 @ shrunk, 1e-12)  # 1 - h, (n, strengths)
-    residuals = [y - columns @ (projected * s[:, None]) for s in shrunk.T]
-    left_out = [r / k[:, None] for r, k in zip(residuals, kept.T, strict=True)]
-    best = int(np.argmin([np.square(error).mean() for error in left_out]))
-    weight = residuals[best].T @ x / STRENGTHS[best]  # X^T (X X^T + a)^-1 y
+    errors = np.zeros(len(STRENGTHS))
+    for rows in _parts(len(x), y.shape[1] + x.shape[1]):
+        own = columns[rows]
+        kept = np.maximum(1 - 1 / len(x) - own**2 @ shrunk, 1e-12)  # 1 - h, (r, strengths)
+        for k, s in enumerate(shrunk.T):
+            residual = y[rows] - own @ (projected * s[:, None])
+            errors[k] += np.square(residual / kept[:, k, None]).sum()
+    best = int(np.argmin(errors))
+    residual = y - columns @ (projected * shrunk[:, best, None])
+    weight = residual.T @ x / STRENGTHS[best]  # X^T (X X^T + a)^-1 y
     return weight, mean_y - weight @ mean_x, float(STRENGTHS[best])
+
+
+def _parts(n: int, width: int, most: int = 1 << 24) -> list[slice]:
+    """Rows 0 to n in parts of at most so many numbers, of rows of `width`."""
+    step = max(1, most // width)
+    return [slice(start, start + step) for start in range(0, n, step)]
 
 
 def _orthogonal_columns(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from scipy.stats import binomtest
-from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy, multilabel_f1_score
 from torchmetrics.functional.regression import mean_absolute_error, r2_score
 
+from audioinv.tasks.precision import bootstrap_precision, mean_average_precision
 from audioinv.tasks.readout import decide
+
+DRAWS, MANY_CLIPS, DRAWS_OF_MANY = 1000, 5000, 100
 
 
 def score_outputs(
@@ -23,7 +26,8 @@ def score_outputs(
     Classification: accuracy with Wilson's interval (Wilson, 1927), balanced accuracy and the
     accuracy of always guessing the commonest class. Multilabel: mean average precision over the
     labels that are tested on, and macro F1. Regression: R^2 and mean absolute error, each the mean
-    over the values where there are several. Intervals of the last two by 1,000 bootstrap draws.
+    over the values where there are several. Intervals of the last two by 1,000 bootstrap draws, or
+    by 100 above 5,000 clips, which "draws" says.
 
     Args:
         outputs: class scores, label scores or values, (n, m). clips: row in the pack, (n,).
@@ -40,6 +44,7 @@ def score_outputs(
         predicted = outputs.argmax(1)
         values, per_clip = score_classes(predicted, targets), (predicted == targets).float()
     elif kind == "multilabel":
+        targets = targets.float()
         values = _score_labels(outputs, targets)
         per_clip = -(outputs.sigmoid() - targets).square().mean(1)
     else:
@@ -53,7 +58,7 @@ def _score_labels(outputs: Tensor, targets: Tensor) -> dict[str, Any]:
     return {
         "metric": "map",
         "value": mean_average_precision(outputs, targets),
-        "interval": bootstrap(mean_average_precision, outputs, targets),
+        **_interval(bootstrap_precision(outputs, targets, resamples(len(targets)))),
         "chance": float(targets.mean(0)[present].mean()),
         "n_test": len(targets),
         "macro_f1": _macro_f1((outputs > 0).float(), targets),
@@ -66,7 +71,7 @@ def _score_values(outputs: Tensor, targets: Tensor, metric: str) -> dict[str, An
     return {
         "metric": metric,
         "value": measure(outputs, targets),
-        "interval": bootstrap(measure, outputs, targets),
+        **bootstrap(measure, outputs, targets),
         "chance": _mse(targets.mean(0), targets) if metric == "mse" else 0.0,
         "n_test": len(targets),
         "r2": _r2(outputs, targets),
@@ -94,15 +99,24 @@ def wilson(k: int, n: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def bootstrap(
-    metric: Any, predicted: Tensor, targets: Tensor, draws: int = 1000
-) -> tuple[float, float]:
-    """The 2.5% and 97.5% quantiles of `metric` over resampled test clips."""
+def bootstrap(metric: Any, predicted: Tensor, targets: Tensor) -> dict[str, Any]:
+    """`interval`, and `draws` where they are fewer: of `metric` over resampled test clips."""
+    rows = resamples(len(targets))
+    return _interval(torch.tensor([metric(predicted[r], targets[r]) for r in rows]))
+
+
+def resamples(n: int) -> Iterator[Tensor]:
+    """Draws (n,) of n clips with replacement, the same for every method."""
     generator = torch.Generator().manual_seed(0)
-    rows = torch.randint(len(targets), (draws, len(targets)), generator=generator)
-    values = torch.tensor([metric(predicted[r], targets[r]) for r in rows])
-    low, high = torch.quantile(values, torch.tensor([0.025, 0.975])).tolist()
-    return low, high
+    for _ in range(DRAWS if n <= MANY_CLIPS else DRAWS_OF_MANY):
+        yield torch.randint(n, (n,), generator=generator)
+
+
+def _interval(values: Tensor) -> dict[str, Any]:
+    """The 2.5% and 97.5% quantiles of the values of draws (D,), and D where it is not 1,000."""
+    low, high = torch.quantile(values.float(), torch.tensor([0.025, 0.975])).tolist()
+    fewer = {} if len(values) == DRAWS else {"draws": len(values)}
+    return {"interval": (low, high), **fewer}
 
 
 def _balanced_accuracy(predicted: Tensor, targets: Tensor) -> float:
@@ -118,20 +132,6 @@ def _mse(predicted: Tensor, targets: Tensor) -> float:
 
 def _r2(predicted: Tensor, targets: Tensor) -> float:
     return float(r2_score(predicted, targets))
-
-
-def mean_average_precision(scores: Tensor, targets: Tensor) -> float:
-    """Mean over the labels that any of these clips has; the others have no precision.
-
-    0 where these clips have no label at all.
-
-    Args:
-        scores, targets: (n, labels).
-    """
-    present = targets.sum(0) > 0
-    if not present.any():
-        return 0.0
-    return float(average_precision_score(targets[:, present].numpy(), scores[:, present].numpy()))
 
 
 def _macro_f1(predicted: Tensor, targets: Tensor) -> float:

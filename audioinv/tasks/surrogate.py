@@ -25,7 +25,7 @@ from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator, seeded
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.tasks.adapt import AdaptConfig, Mixture
-from audioinv.tasks.features import FeatureCache, first_windows
+from audioinv.tasks.features import FeatureCache, device_of
 from audioinv.tasks.labelled import Labelled, evidence_rows
 from audioinv.tasks.scores import task_loss
 
@@ -96,7 +96,7 @@ def make_surrogate(
             f"give soft or paper where K is above {MOST_COMPONENTS}"
         )
     corners = torch.tensor(list(itertools.product((0.0, 1.0), repeat=size)))
-    maps = features.maps[first_windows(features.owner)[rows]]
+    maps = features.first_maps(rows)
     every = torch.stack([_embed(encoder, maps, corner, features) for corner in corners])
     flat = every.flatten(0, 1)
     chosen = torch.randperm(len(flat), generator=generator(seed, "surrogate"))[:FITTED_ON]
@@ -114,7 +114,8 @@ def make_surrogate(
 def _embed(
     encoder: AmortisedEncoder, maps: Tensor, corner: Tensor, features: FeatureCache
 ) -> Tensor:
-    return torch.cat([encoder.run(part, corner, features.layers) for part in maps.split(128)])
+    device, layers = device_of(encoder), features.layers
+    return torch.cat([encoder.run(x.to(device), corner, layers).cpu() for x in maps.split(128)])
 
 
 def learn_by_surrogate(
@@ -132,10 +133,9 @@ def learn_by_surrogate(
     clip's windows the first counts: all as in mode paper.
 
     Args:
-        features: of all rows; its front-end maps and `layers` are used.
+        features: of all rows; front-end maps of training rows and `layers` are used.
     """
     encoder.eval().requires_grad_(False)
-    maps = features.maps[first_windows(features.owner)]
     rows = evidence_rows(replace(data, valid=data.valid[:0]), config.anchor_clips, seed)
     surrogate = make_surrogate(encoder, features, rows, seed)
     learner = _Learner(encoder.space.size, surrogate.projection.shape[1], data, config, seed)
@@ -144,9 +144,12 @@ def learn_by_surrogate(
         for batch in order.split(config.batch_size):
             learner.step(surrogate(learner.descriptor, batch), rows[batch])
     order = torch.randperm(len(data.train), generator=generator(seed, "true order"))
-    for batch in data.train[order].split(config.batch_size)[: config.true_steps]:
-        seen = encoder.run(maps[batch], learner.descriptor, features.layers)
-        learner.step(surrogate.project(seen), batch)
+    true = data.train[order[: config.true_steps * config.batch_size]]
+    maps = features.first_maps(true)
+    for part in torch.arange(len(true)).split(config.batch_size):
+        x = maps[part].to(device_of(encoder))
+        seen = encoder.run(x, learner.descriptor, features.layers).cpu()
+        learner.step(surrogate.project(seen), true[part])
     learnt = learner.descriptor.detach().clone()
     return Mixture.single(encoder.space.round(learnt) if config.rounding else learnt)
 

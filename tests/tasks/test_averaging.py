@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -52,6 +52,15 @@ def views(strength: float = 1.0, draws: int = 4, only: Tensor | None = None) -> 
     return TransformedMaps(bank(), lambda x: 2 * x, batches, draws, strength, only)
 
 
+def draws_of(views: Iterable[Iterable[Tensor]]) -> list[Tensor]:
+    """Each draw as one tensor."""
+    return [torch.cat(list(batches)) for batches in views]
+
+
+def joined(views: Iterable[Iterable[Tensor]]) -> Tensor:
+    return torch.cat(draws_of(views))
+
+
 def test_a_curve_is_the_means_of_its_beginnings() -> None:
     parts = torch.randn(30, 5, 2, generator=generator(0, "parts"))
     curve = dict(running_means(iter(parts), [30, 1, 10]))
@@ -85,15 +94,15 @@ def test_a_curve_that_cannot_be_is_refused(at: list[int]) -> None:
 
 def test_the_active_set_is_the_descriptor_s_or_the_only_one() -> None:
     both, alone = torch.tensor([1.0, 1.0]), torch.tensor([1.0, 0.0])
-    amounts = torch.cat(list(views()(alone)))
+    amounts = joined(views()(alone))
     assert float(amounts.min()) >= 2 and float(amounts.max()) <= 6  # 2 x (1 to 3), no noise
-    assert float(torch.cat(list(views()(both))).max()) > 20
-    assert torch.equal(torch.cat(list(views(only=alone)(both))), amounts)
-    assert not torch.cat(list(views()(torch.zeros(2)))).any()
+    assert float(joined(views()(both)).max()) > 20
+    assert torch.equal(joined(views(only=alone)(both)), amounts)
+    assert not joined(views()(torch.zeros(2))).any()
 
 
 def test_a_draw_depends_on_neither_how_many_there_are_nor_the_call() -> None:
-    four, again, ten = (list(views(draws=n)(torch.ones(2))) for n in (4, 4, 10))
+    four, again, ten = (draws_of(views(draws=n)(torch.ones(2))) for n in (4, 4, 10))
     assert all(torch.equal(a, b) for a, b in zip(four, again, strict=True))
     assert all(torch.equal(a, b) for a, b in zip(four, ten[:4], strict=True))
     flat = torch.cat(ten).flatten()
@@ -102,16 +111,16 @@ def test_a_draw_depends_on_neither_how_many_there_are_nor_the_call() -> None:
 
 def test_strength_goes_from_nothing_to_the_draw() -> None:
     corner = torch.tensor([1.0, 0.0])
-    whole = torch.cat(list(views()(corner)))
+    whole = joined(views()(corner))
     for strength in (0.0, 0.25, 1.0):
-        found = torch.cat(list(views(strength)(corner)))
+        found = joined(views(strength)(corner))
         torch.testing.assert_close(found, strength * whole)
 
 
 def test_a_level_with_identity_infinity_goes_as_an_amplitude() -> None:
     """Half the strength adds half the amplitude: 6 dB less."""
     corner = torch.tensor([0.0, 1.0])
-    whole, half = (torch.cat(list(views(s)(corner))) for s in (1.0, 0.5))
+    whole, half = (joined(views(s)(corner)) for s in (1.0, 0.5))
     torch.testing.assert_close(half, whole / 2)
     rows = torch.tensor([[10.0], [math.inf]])
     assert Noise().at_strength(rows, 0.5).flatten().tolist() == pytest.approx([16.0206, math.inf])

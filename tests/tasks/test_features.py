@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -30,6 +31,17 @@ def make(conditioning: str = "hyper") -> AmortisedEncoder:
 
 def maps(n: int = 6, name: str = "maps") -> Tensor:
     return torch.randn(n, 1, 12, 10, generator=generator(0, name))
+
+
+@contextmanager
+def count_of_clips() -> Iterator[list[int]]:
+    """How many maps each call of a backbone sees."""
+    seen: list[int] = []
+    hook = nn.modules.module.register_module_forward_pre_hook(
+        lambda module, x: seen.append(len(x[0])) if isinstance(module, Backbone) else None
+    )
+    with hook:
+        yield seen
 
 
 @pytest.mark.parametrize("pool", ["mean", "max"])
@@ -69,25 +81,22 @@ def test_the_cache_pools_the_windows_of_the_plain_encoder(pool: str) -> None:
 
 def test_every_descriptor_is_computed_once_and_a_plain_encoder_only_once() -> None:
     for conditioning, expected in (("hyper", 2), ("none", 1)):
-        counts: list[int] = []
-        cache = FeatureCache(make(conditioning), maps(), progress=counts.append)
-        for descriptor in (SPACE.all_on(), SPACE.parse("a"), SPACE.all_on()):
-            cache(descriptor)
-        assert len(counts) == expected
+        cache, seen = FeatureCache(make(conditioning), maps()), count_of_clips()
+        with seen as counts:
+            for descriptor in (SPACE.all_on(), SPACE.parse("a"), SPACE.all_on()):
+                cache(descriptor)
+        assert counts == [6] * expected
 
 
 @pytest.mark.parametrize("known", [False, True])
 def test_some_clips_are_those_of_all_in_the_order_asked_for(known: bool) -> None:
     """With the windows of the others left out, unless all are known already."""
-    encoder, clips, seen = make(), torch.tensor([2, 0, 2]), []
+    encoder, clips = make(), torch.tensor([2, 0, 2])
     cache = FeatureCache(encoder, maps(), owner=OWNER)
     expected = FeatureCache(encoder, maps(), owner=OWNER)(SPACE.parse("a"))[clips]
     if known:
         cache(SPACE.parse("a"))
-    hook = nn.modules.module.register_module_forward_pre_hook(
-        lambda module, x: seen.append(len(x[0])) if isinstance(module, Backbone) else None
-    )
-    with hook:
+    with count_of_clips() as seen:
         for _ in range(2):
             torch.testing.assert_close(cache.some(SPACE.parse("a"), clips), expected)
     assert seen == ([] if known else [5]), "clips 0 and 2 have 3 + 2 windows, run once"
@@ -96,10 +105,10 @@ def test_some_clips_are_those_of_all_in_the_order_asked_for(known: bool) -> None
 def test_views_are_averaged_over_draws() -> None:
     encoder, asked = make(), []
 
-    def views(descriptor: Tensor) -> Iterator[Tensor]:
+    def views(descriptor: Tensor) -> Iterator[tuple[Tensor, ...]]:
         asked.append(descriptor.tolist())
         for draw in range(3):
-            yield maps(name=f"draw {draw}")
+            yield maps(name=f"draw {draw}").split(4)
 
     cache = FeatureCache(encoder, maps(), owner=OWNER, views=views)
     descriptor = SPACE.parse("b")
@@ -112,8 +121,8 @@ def test_views_are_averaged_over_draws() -> None:
 def test_a_curve_over_views_ends_at_their_mean() -> None:
     encoder = make()
 
-    def views(descriptor: Tensor) -> Iterator[Tensor]:
-        return (maps(name=f"draw {k}") for k in range(3))
+    def views(descriptor: Tensor) -> Iterator[list[Tensor]]:
+        return ([maps(name=f"draw {k}")] for k in range(3))
 
     cache = FeatureCache(encoder, maps(), owner=OWNER, views=views)
     curve = cache.curve(torch.ones(2), [1, 3])
@@ -127,7 +136,7 @@ def test_a_curve_over_views_ends_at_their_mean() -> None:
 def test_views_of_a_plain_encoder_still_depend_on_the_descriptor() -> None:
     """Its weights do not, but what acts on the clips does."""
     encoder = make("none")
-    cache = FeatureCache(encoder, maps(), views=lambda d: iter([maps() * d.sum(), maps()]))
+    cache = FeatureCache(encoder, maps(), views=lambda d: [[maps() * d.sum()], [maps()]])
     assert not torch.equal(cache(SPACE.all_on()), cache(SPACE.parse("a")))
 
 

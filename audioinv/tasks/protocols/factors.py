@@ -108,7 +108,8 @@ def changed_clips(context: Context, name: str) -> tuple[Tensor, Tensor]:
     for start in range(0, len(pack), 256):
         clips = range(start, min(start + 256, len(pack)))
         x = encoder_clips(context.encoder, pack, clips)
-        parts.append(maps_of(context.encoder, augmentation.apply(x, params[start : clips.stop])))
+        changed = augmentation.apply(x, params[start : clips.stop])
+        parts.append(maps_of(context.encoder, changed).cpu())
     return torch.cat(parts), params
 
 

@@ -6,12 +6,13 @@ import time
 from dataclasses import replace
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
 from audioinv.data.task import Task
 from audioinv.tasks.adapted import Adapted
-from audioinv.tasks.features import FeatureCache, first_windows
+from audioinv.tasks.features import FeatureCache
 from audioinv.tasks.finetune import Finetuned, finetune, predict
 from audioinv.tasks.labelled import Labelled
 from audioinv.tasks.learn import Learnt
@@ -72,9 +73,10 @@ def tuned_outputs(
     test: Tensor,
 ) -> Tensor:
     """Outputs (n, m) on test rows of the fold's network after fine-tuning."""
-    maps = cache.maps[first_windows(cache.owner)]
+    known = data.fit_rows
+    maps = cache.first_maps(torch.cat([known, test]))
     corner = fold.mixture.descriptors[fold.mixture.weights.argmax()]
     network = context.encoder.at(corner).backbone
-    model = finetune(network, maps, data, settings, context.seed)
+    model = finetune(network, maps[: len(known)], data.alone(), settings, context.seed)
     models.append(model)
-    return predict(model, maps[test])
+    return predict(model, maps[len(known) :])

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from audioinv.data.task import Task
 from audioinv.tasks.adapted import Adapted
-from audioinv.tasks.features import FeatureCache
+from audioinv.tasks.corners import only, prepare
+from audioinv.tasks.features import FeatureCache, device_of
 from audioinv.tasks.labelled import Labelled
 from audioinv.tasks.learn import Learnt
 from audioinv.tasks.neighbours import knn_scores
@@ -38,12 +40,14 @@ def votes(
     knn: KnnConfig, fold: Adapted, cache: FeatureCache, data: Labelled, test: Tensor
 ) -> Tensor:
     """Class scores (n, classes) of test rows by their neighbours among the others."""
-    features, known = fold.mixture.features(cache), data.fit_rows
+    known = data.fit_rows
+    prepare(cache, fold.mixture.descriptors, torch.cat([known, test]))
     return knn_scores(
-        features[known],
+        fold.mixture.features(only(cache, known)),
         data.targets[known],
-        features[test],
+        fold.mixture.features(only(cache, test)),
         len(data.classes),
         knn.k,
         knn.temperature,
+        device_of(cache.encoder),
     )

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from audioinv.data.task import Task
-from audioinv.tasks.adapt import only
 from audioinv.tasks.adapted import Adapted
+from audioinv.tasks.corners import only, prepare
 from audioinv.tasks.features import FeatureCache
 from audioinv.tasks.folds import folds
 from audioinv.tasks.labelled import Labelled
@@ -55,6 +55,7 @@ def id_of(kind: str) -> str:
 
 def readout_outputs(fold: Adapted, cache: FeatureCache, data: Labelled, test: Tensor) -> Tensor:
     """Outputs (n, m) of the readout on test rows."""
+    prepare(cache, fold.mixture.descriptors, test)
     return fold.readout.scores(fold.mixture.features(only(cache, test)))
 
 

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator
-from audioinv.data.modality import modality_of
 from audioinv.data.rows import sample_rows
 from audioinv.data.task import Task
 from audioinv.tasks.adapted import Adapted
@@ -95,16 +94,11 @@ class TransformedClips:
         """Front-end maps (m, C, H, W) of all windows, and the place in `rows` of each, (m,)."""
         context, bank = self.context, self.context.bank
         params = bank.at_strength(self._params(series), strength)
-        windows = modality_of(context.pack.corpus.modality).windows
-        frontend, made_of = context.encoder.frontend, context.features.settings
         maps, owner = [], []
-        for x, clips in windows(frontend, context.pack, made_of.hop_s, True, made_of.drop_last):
-            mine = torch.isin(clips, self.rows)
-            if not mine.any():
-                continue
-            place = torch.searchsorted(self.rows, clips[mine])
-            changed = bank.apply(x[mine], {name: p[place] for name, p in params.items()})
-            maps.append(maps_of(context.encoder, changed))
+        for x, clips in context.features.batches(True, self.rows.tolist()):
+            place = torch.searchsorted(self.rows, clips)
+            changed = bank.apply(x, {name: p[place] for name, p in params.items()})
+            maps.append(maps_of(context.encoder, changed).cpu())
             owner.append(place)
         return torch.cat(maps), torch.cat(owner)
 

@@ -12,13 +12,16 @@ class AdaptConfig:
     Args:
         modes: how tasks learn their descriptor, one result each: fixed:CORNER, search,
             search:validation, soft, paper or surrogate.
-        readout: ridge, logistic or lda.
+        readout: ridge, logistic or lda; of several labels a clip, ridge or logistic.
         l2: of the ridge of regressions and of logistic readouts, as `fit_readout` says; 0 chooses
             one, by leave-one-out or on validation rows.
         labels_per_class: labels that training and validation each keep of a class (of a regression:
             in all, times ten); 0 keeps all. Drawn by the run's seed.
         top_corners: how many corners the soft mode keeps for its readout.
         max_labels: labels that the evidence sees; more are subsampled, stratified.
+        most_corners: of search and soft: the most corners that are computed. Where there are more,
+            they are found by flipping one component after the other, from all-on. 0 means all of
+            up to 128, which is K = 7, and 60 of more.
         evidence_steps: of Adam, in soft mode.
         epochs, batch_size, lr: of the paper and surrogate modes.
         rounding: make the i of these two modes a corner at the end.
@@ -32,6 +35,7 @@ class AdaptConfig:
     labels_per_class: int = 0
     top_corners: int = 8
     max_labels: int = 500
+    most_corners: int = 0
     evidence_steps: int = 40
     epochs: int = 100
     batch_size: int = 16

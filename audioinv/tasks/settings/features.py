@@ -19,6 +19,7 @@ class FeatureConfig:
             under the descriptor in use; 0 takes the clip as it is.
         strength: of the augmentations that are averaged over, from 0 to 1, where 1 is that of
             pre-training (`core.averaging`).
+        memory_gb: features beyond so many 10^9 bytes lie in temporary files, in TMPDIR.
     """
 
     layers: str = "last"
@@ -27,3 +28,4 @@ class FeatureConfig:
     pool: str = "mean"
     views: int = 0
     strength: float = 1.0
+    memory_gb: float = 4.0
