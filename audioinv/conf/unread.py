@@ -65,7 +65,7 @@ def _has_hidden(config: Values) -> bool:
 
 
 CONDITIONS = (
-    _of_conditionings(r"conditioning\.(bases|embedding|rank|gain)", "hyper"),
+    _of_conditionings(r"conditioning\.(bases|embedding|rank|gain|stem)", "hyper"),
     _of_conditionings(r"conditioning\.signed", "hyper", "prompt"),
     _of_conditionings(r"conditioning\.scale", "hyper", "norm", "prompt"),
     Condition(
