@@ -48,6 +48,9 @@ class PretrainConfig:
         corners: "space" draws among the space's allowed corners; "leave_one_out" among all-on and
             those with one component off; "all" (plain SimCLR's all-on) or any corner in the
             notation of `DescriptorSpace.parse` trains that one only.
+        twins: fraction of a batch, up to 0.5, that where a component is off are second copies of
+            other clips of it, with other shared parameters (`AugmentationBank.with_twins`), and so
+            negatives that differ in what is off alone; needs bank.inactive=shared. 0 is off.
         predict: a second loss on the views' parameters: "none", "differences" (AugSelf), "applied"
             (MT-SLVR) or "embeddings" (EquiMod). predict_weight: of that loss.
         predict_temperature: of EquiMod's loss.
@@ -95,6 +98,7 @@ class PretrainConfig:
     projector_batch_norm: bool = True
     dropout: float = 0.0
     corners: str = "space"
+    twins: float = 0.0
     predict: str = "none"
     predict_weight: float = 1.0
     predict_temperature: float = 0.2
@@ -152,6 +156,11 @@ def check_objective(config: PretrainConfig, total: int) -> None:
     if config.objective not in OBJECTIVES:
         raise UserError(
             f"pretrain.objective is '{config.objective}'; give one of {', '.join(OBJECTIVES)}"
+        )
+    if config.descriptors == "per_process" and config.twins:
+        raise UserError(
+            f"pretrain.twins is {config.twins}; a clip and its twin may be of two processes, which "
+            "descriptors=per_process keeps apart: give descriptors=same"
         )
     mixing = config.sync_batch_norm or config.objective == "moco_v2"
     if config.descriptors == "per_process" and mixing:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator, seeded
-from audioinv.core.bank import ClipSource
+from audioinv.core.bank import ClipSource, shown_rows
 from audioinv.core.bases import keep_apart, release
 from audioinv.core.objective import Losses, Objective, Shown
 from audioinv.core.precision import wide
@@ -104,7 +104,15 @@ class Run:
         """This process's clips of a batch: that of a step, where nothing is accumulated."""
         # Drawn for the clips of all processes: the same however many share them. (0 was a rank.)
         batch = batch_indices(len(clips), self.total, self.seed, number)
-        return clips.batch(batch, generator(self.seed, "crops", number, 0), self.own)
+        corner = self.corner(number // self.config.accumulate)
+        twins = self.method.bank.twins_of(self.total, corner)
+        own = shown_rows(self.total, twins)[self.own] if twins else self.own
+        return clips.batch(batch, generator(self.seed, "crops", number, 0), own)
+
+    def corner(self, number: int) -> Tensor:
+        """The descriptor (K,) of a step."""
+        rank = self.fabric.global_rank
+        return draw_corner(self.method.bank, self.config, self.seed, number, rank)
 
     def together(self, x: Tensor) -> Tensor:
         """What a process contrasts (B, d): all processes' examples, or its own."""
@@ -134,8 +142,7 @@ class Step:
         self.done = number + 1
         self.total, self.own = run.total, run.own
         self.lr = set_learning_rate(run.optimiser, run.config, number)
-        rank = run.fabric.global_rank
-        self.corner = draw_corner(run.method.bank, run.config, run.seed, number, rank)
+        self.corner = run.corner(number)
         self.part, self.loss, self.skipped = 0, 0.0, False
         self.found: list[Losses] = []
         self.norm: Tensor | None = None
