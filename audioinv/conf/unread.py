@@ -108,6 +108,7 @@ CONDITIONS = (
         "a pretrain.projector with pretrain.projector_layers above 1",
         _has_hidden,
     ),
+    _chosen(r"pretrain\.corner_weights", "pretrain.corners", "space", "leave_one_out"),
     _chosen(r"pretrain\.twins", "bank.inactive", "shared"),
     _not(r"pretrain\.predict_weight", "pretrain.predict", "none"),
     _chosen(r"pretrain\.predict_temperature", "pretrain.predict", "embeddings"),

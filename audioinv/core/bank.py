@@ -102,9 +102,9 @@ class AugmentationBank:
 
         The last rows of the batch then are the clips of its first rows once more: twins. Both views
         of a twin act as those of the clip it repeats in all that is on, and have parameters of
-        their own in all that is off and shared. As a contrast takes twins for negatives, the same
-        sound at another pitch is one: what is off must be told. All-on has no twins, which would
-        differ in nothing.
+        their own in all that is off and shared. A contrast takes them for negatives, which only
+        what is off tells from the clips they repeat. All-on has no twins: they would differ in
+        nothing, as a twin does whose draw happens to be that of its clip (of a flip, half of them).
 
         Args:
             fraction: 0 to .5; 0 is off.

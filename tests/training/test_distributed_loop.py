@@ -54,6 +54,7 @@ CASES: dict[str, dict[str, Any]] = {
     "moco_v2": {"objective": "moco_v2", "queue_size": 16},
     "moco_v3": {"objective": "moco_v3", "projector_layers": 3, "lr": 3e-4},
     "simclr, twins": {"twins": 0.25},
+    "simclr, groups": {"groups": 2, "projector": "per_descriptor", "optimiser": "adamw"},
     "moco_v2, twins": {"twins": 0.5, "objective": "moco_v2", "queue_size": 16},
 }  # fmt: skip
 

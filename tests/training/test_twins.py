@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def test_a_step_reads_clips_twice_but_at_all_on(tmp_path: Path) -> None:
 OBJECTIVES: list[dict[str, Any]] = [
     {},
     {"accumulate": 2, "read_ahead": 2},
+    {"groups": 2},
     {"objective": "moco_v2", "queue_size": 16, "momentum": 0.8},
     {"objective": "moco_v3", "momentum": 0.8},
 ]
@@ -73,6 +75,16 @@ def test_a_run_with_twins_resumes_bit_for_bit(tmp_path: Path, changed: dict[str,
     ends = [checkpoints(tmp_path / n / "checkpoints")[-1].read_bytes() for n in ("whole", "run")]
     assert ends[0] == ends[1]
     assert not equal(train(tmp_path / "none", settings(steps=6, **changed), bank=shared()), whole)
+
+
+def test_the_twins_of_a_group_are_of_its_clips(tmp_path: Path) -> None:
+    clips, usual = Recorded(), Recorded()
+    config = settings(twins=0.5, groups=2, log_every=1)
+    train(tmp_path / "twins", config, bank=shared(), clips=clips)
+    train(tmp_path / "usual", replace(config, twins=0.0), bank=shared(), clips=usual)
+    corners = [corner for row in logged(tmp_path / "twins") for corner in row["descriptor"]]
+    for x, y, corner in zip(clips.read, usual.read, corners, strict=True):
+        assert torch.equal(x, y if min(corner) == 1 else y[[0, 1, 0, 1]])
 
 
 def test_where_all_is_on_twins_are_off(tmp_path: Path) -> None:
