@@ -28,9 +28,9 @@ NARROW = {
 SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {"name": "none"},
     "norm": {"name": "norm"},
-    "low rank, 8 bases of 2": {"name": "hyper", "bases": 8, "rank": 2, "gain": 3.0},
-    "low rank, 8 bases of 8": {"name": "hyper", "bases": 8, "rank": 8},
-    "8 full bases": {"name": "hyper", "bases": 8},
+    "low rank, 8 bases of 2": {"name": "hyper", "bases": 8, "rank": 2, "gain": 3.0, "stem": True},
+    "low rank, 8 bases of 8": {"name": "hyper", "bases": 8, "rank": 8, "stem": True},
+    "8 full bases": {"name": "hyper", "bases": 8, "stem": True},
 }
 LIGHT = ("norm", "low rank, 8 bases of 2")
 

@@ -245,6 +245,7 @@ SIMCLR_AUDIO = {
     "pretrain.projector_batch_norm": False,
     "bank.min_active": 2,
     "conditioning.bases": 32,
+    "conditioning.stem": False,
     "conditioning.embedding": 16,
     "adapt.modes": ["paper", "fixed:all"],
 }

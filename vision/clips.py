@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audioinv.core.bank import ALL
+from audioinv.core.bank import ALL, Rows
 from audioinv.data.pack import Pack
 
 
@@ -35,7 +35,7 @@ class TrainingImages:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, indices: Tensor, generator: torch.Generator, own: slice = ALL) -> Tensor:
+    def batch(self, indices: Tensor, generator: torch.Generator, own: Rows = ALL) -> Tensor:
         """Images (B, 3, size, size) at `indices[own]` of `rows`; nothing is drawn."""
         return pixels(self.pack, self.rows[indices[own].numpy()].tolist())
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from audioinv.audio.io import FULL_SCALE
-from audioinv.core.bank import ALL
+from audioinv.core.bank import ALL, Rows
 from audioinv.data.media import Samples
 from audioinv.data.pack import Pack
 
@@ -80,7 +80,7 @@ class RandomCrops:
     def __len__(self) -> int:
         return int(self.ends[-1]) if len(self.ends) else 0
 
-    def batch(self, indices: Tensor, generator: torch.Generator, own: slice = ALL) -> Tensor:
+    def batch(self, indices: Tensor, generator: torch.Generator, own: Rows = ALL) -> Tensor:
         """Waveforms (B, n_samples) of the entries `indices[own]`."""
         chosen = self.rows[np.searchsorted(self.ends, indices[own].numpy(), side="right")]
         position = torch.rand(len(indices), generator=generator)[own].double().numpy()

@@ -105,6 +105,7 @@ class ConditioningConfig:
         hidden: of norm: units of its MLP.
         mlps: of prompt: how many are averaged.
         start: of hyper and prompt: scaled, or paper for that of the released code.
+        stem: of hyper: modulate the first layer too; false, as in the paper, shares it.
     """
 
     name: str = "hyper"
@@ -117,6 +118,7 @@ class ConditioningConfig:
     hidden: int = 64
     mlps: int = 1
     start: str = "scaled"
+    stem: bool = False  # as in runs of before this key; hyper and hyper_light say true
 
 
 @dataclass

@@ -65,7 +65,7 @@ def _has_hidden(config: Values) -> bool:
 
 
 CONDITIONS = (
-    _of_conditionings(r"conditioning\.(bases|embedding|rank|gain)", "hyper"),
+    _of_conditionings(r"conditioning\.(bases|embedding|rank|gain|stem)", "hyper"),
     _of_conditionings(r"conditioning\.signed", "hyper", "prompt"),
     _of_conditionings(r"conditioning\.scale", "hyper", "norm", "prompt"),
     Condition(
@@ -108,6 +108,8 @@ CONDITIONS = (
         "a pretrain.projector with pretrain.projector_layers above 1",
         _has_hidden,
     ),
+    _chosen(r"pretrain\.corner_weights", "pretrain.corners", "space", "leave_one_out"),
+    _chosen(r"pretrain\.twins", "bank.inactive", "shared"),
     _not(r"pretrain\.predict_weight", "pretrain.predict", "none"),
     _chosen(r"pretrain\.predict_temperature", "pretrain.predict", "embeddings"),
     _chosen(r"frontend\.mel_(scale|norm)", "frontend.name", "log_mel", "log_mel_stft"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -19,7 +20,8 @@ EVERY = "every"
 ACTING = ("independent", "shared_uniform")
 ORDERS = ("bank", "random")
 
-
+Rows = slice | Tensor
+"""Which rows of a batch: a slice, or their numbers (B,), where some are shown twice."""
 Views = tuple[Tensor, ...]
 """View 1 and view 2 of a batch; a loss may want the batch as it was beside them."""
 ViewParameters = tuple[dict[str, Tensor], dict[str, Tensor]]
@@ -92,6 +94,39 @@ class AugmentationBank:
         for label, own in self.probabilities.items():
             _check_probabilities(space, label, own)
 
+    twins = 0.0
+    """Of a batch's rows, the fraction that are twins; see `with_twins`."""
+
+    def with_twins(self, fraction: float) -> Self:
+        """A bank that shows a fraction of the clips of a batch twice where a component is off.
+
+        The last rows of the batch then are the clips of its first rows once more: twins. Both views
+        of a twin act as those of the clip it repeats in all that is on, and have parameters of
+        their own in all that is off and shared. A contrast takes them for negatives, which only
+        what is off tells from the clips they repeat. All-on has no twins: they would differ in
+        nothing, as a twin does whose draw happens to be that of its clip (of a flip, half of them).
+
+        Args:
+            fraction: 0 to .5; 0 is off.
+
+        Raises:
+            UserError: a fraction out of range, or a bank in which nothing that is off differs.
+        """
+        if not 0 <= fraction <= 0.5:
+            raise UserError(f"twins is {fraction}; give a fraction of a batch from 0, off, to 0.5")
+        if fraction and self.inactive != "shared":
+            raise UserError(
+                f"twins is {fraction} and the bank's inactive is {self.inactive}: twins would "
+                "differ in nothing; give inactive=shared, or twins=0"
+            )
+        bank = copy.copy(self)
+        bank.twins = fraction
+        return bank
+
+    def twins_of(self, n: int, corner: Tensor) -> int:
+        """How many of `n` rows are twins at a corner (K,)."""
+        return min(round(self.twins * n), n // 2) if bool((corner < 0.5).any()) else 0
+
     def sample(self, n: int, descriptor: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Parameters of one view of `n` examples under `descriptor`, (K,) or (n, K).
 
@@ -131,6 +166,11 @@ class AugmentationBank:
                 common = augmentation.sample(n, generator)
                 first[name] = torch.where(active[name], first[name], common)
                 second[name] = torch.where(active[name], second[name], common)
+        if twins := self.twins_of(n, descriptor):
+            rows, active = shown_rows(n, twins), self.active(n, descriptor)
+            for view in (first, second):
+                for name, drawn in view.items():
+                    view[name] = torch.where(active[name], drawn[rows], drawn)
         return first, second
 
     def at_strength(self, params: dict[str, Tensor], strength: float) -> dict[str, Tensor]:
@@ -140,11 +180,12 @@ class AugmentationBank:
             for name, rows in params.items()
         }
 
-    def sample_order(self, n: int, generator: torch.Generator) -> Tensor | None:
+    def sample_order(self, n: int, generator: torch.Generator, descriptor: Tensor) -> Tensor | None:
         """The place (n, A) of every augmentation on each of `n` examples; None is the bank's."""
         if self.order == "bank":
             return None
-        return torch.rand(n, len(self.augmentations), generator=generator).argsort(1)
+        places = torch.rand(n, len(self.augmentations), generator=generator).argsort(1)
+        return places[shown_rows(n, self.twins_of(n, descriptor))]
 
     def plain(self, x: Tensor) -> Tensor:
         """`x` (B, ...) as a view in which nothing acts."""
@@ -204,7 +245,7 @@ class AugmentationBank:
                 gradient: view 1 keeps its graph, even where gradients are turned off.
         """
         drawn = self.sample_pair(total or len(x), descriptor, generator)
-        places = self.sample_order(total or len(x), generator)
+        places = self.sample_order(total or len(x), generator, descriptor)
         order = None if places is None else places[own]
         first, second = ({name: p[own] for name, p in view.items()} for view in drawn)
         first |= {name: first[name].to(x.device).requires_grad_() for name in tracked}
@@ -297,15 +338,22 @@ def apply_to_rows(augmentation: Augmentation, x: Tensor, params: Tensor, rows: T
     return x.index_copy(0, on_device, changed)
 
 
+def shown_rows(n: int, twins: int) -> Tensor:
+    """Which of `n` clips each of `n` rows shows, (n,): its own, but the last ones the first."""
+    rows = torch.arange(n)
+    rows[n - twins :] = torch.arange(twins)
+    return rows
+
+
 class ClipSource(Protocol):
     """Training examples: how many, and a batch of them by index."""
 
     def __len__(self) -> int: ...
 
-    def batch(self, indices: Tensor, generator: torch.Generator, own: slice = ALL) -> Tensor:
+    def batch(self, indices: Tensor, generator: torch.Generator, own: Rows = ALL) -> Tensor:
         """The examples (B, ...) at `indices[own]`; `generator` decides crops.
 
         It is drawn from for all of `indices`, so that a clip's crop does not depend on how many
-        processes share a batch.
+        processes share a batch. A row that `own` has twice is the same crop twice.
         """
         ...

@@ -172,10 +172,11 @@ class MoCoV2(Contrastive):
         return (query, key), {}
 
     def loss(self, projections: Projections, corner: Tensor) -> Tensor:
-        """InfoNCE against the queue of this corner."""
+        """InfoNCE against the queue of this corner, and against a twin, which it has not yet."""
         query, self.newest = projections
         queue = self.queue.keys[self.queue.index(corner)]
-        return moco_v2(query, self.newest, queue, self.temperature)
+        twins = self.bank.twins_of(len(query), corner)
+        return moco_v2(query, self.newest, queue, self.temperature, twins)
 
     def follow(self, corner: Tensor, progress: float) -> None:
         """Moves the copy, and puts the keys of all processes into the corner's queue."""

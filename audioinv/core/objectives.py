@@ -54,7 +54,9 @@ def _in_chunks(z: Tensor, positive: Tensor, temperature: float, chunk: int) -> T
     return torch.stack(parts).sum() / len(z)
 
 
-def moco_v2(query: Tensor, key: Tensor, queue: Tensor, temperature: float = 0.2) -> Tensor:
+def moco_v2(
+    query: Tensor, key: Tensor, queue: Tensor, temperature: float = 0.2, twins: int = 0
+) -> Tensor:
     """InfoNCE of MoCo (He et al., CVPR 2020, eq. 1; v2: Chen et al., 2020, eq. 1).
 
     Every query has one positive, the key of its own row, and the queue's rows as negatives.
@@ -63,6 +65,8 @@ def moco_v2(query: Tensor, key: Tensor, queue: Tensor, temperature: float = 0.2)
         query, key: projections (B, d) of two views.
         queue: keys (Q, d) of earlier batches, of length 1, as `Queue` keeps them.
         temperature: tau > 0.
+        twins: the last so many rows are of the clips of the first so many, shown otherwise. A query
+            of either has the key of the other as one more negative.
 
     Returns:
         The mean loss over the B queries, a scalar.
@@ -77,7 +81,17 @@ def moco_v2(query: Tensor, key: Tensor, queue: Tensor, temperature: float = 0.2)
         )
     q, k = F.normalize(query, dim=1), F.normalize(key, dim=1)
     similarity = torch.cat([(q * k).sum(1, keepdim=True), q @ queue.T], dim=1) / temperature
+    if twins:
+        other = (q * k[_swapped(len(q), twins)]).sum(1, keepdim=True) / temperature
+        other[twins : len(q) - twins] = float("-inf")  # which have no twin
+        similarity = torch.cat([similarity, other], dim=1)
     return F.cross_entropy(similarity, similarity.new_zeros(len(q), dtype=torch.long))
+
+
+def _swapped(n: int, twins: int) -> Tensor:
+    """The numbers of `n` rows, (n,), the first `twins` and the last in each other's place."""
+    rows = torch.arange(n)
+    return torch.cat([rows[n - twins :], rows[twins : n - twins], rows[:twins]])
 
 
 def moco_v3(q1: Tensor, q2: Tensor, k1: Tensor, k2: Tensor, temperature: float = 0.2) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from audioinv.base.errors import UserError
 from audioinv.core import augmenting
 from audioinv.core.augmentation import Augmentation, Parameter, check_range
-from audioinv.core.bank import ALL, AugmentationBank
+from audioinv.core.bank import ALL, AugmentationBank, Rows
 from audioinv.data.pack import Pack
 
 KEEP = -1000.0
@@ -202,7 +202,7 @@ class TrainingVectors:
     def __len__(self) -> int:
         return len(self.values)
 
-    def batch(self, indices: Tensor, generator: torch.Generator, own: slice = ALL) -> Tensor:
+    def batch(self, indices: Tensor, generator: torch.Generator, own: Rows = ALL) -> Tensor:
         """Factors (B, F) at `indices[own]` of `rows`; nothing is drawn."""
         return self.values[indices[own]]
 

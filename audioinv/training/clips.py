@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
-from audioinv.core.bank import ALL, AugmentationBank, ClipSource
+from audioinv.core.bank import ALL, AugmentationBank, ClipSource, Rows
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.modality import modality_of
 from audioinv.data.pack import Pack
@@ -24,7 +24,7 @@ class TensorClips:
     def __len__(self) -> int:
         return len(self.x)
 
-    def batch(self, indices: Tensor, generator: torch.Generator, own: slice = ALL) -> Tensor:
+    def batch(self, indices: Tensor, generator: torch.Generator, own: Rows = ALL) -> Tensor:
         """The clips (B, ...) at `indices[own]`."""
         return self.x[indices[own]]
 

@@ -48,6 +48,13 @@ class PretrainConfig:
         corners: "space" draws among the space's allowed corners; "leave_one_out" among all-on and
             those with one component off; "all" (plain SimCLR's all-on) or any corner in the
             notation of `DescriptorSpace.parse` trains that one only.
+        corner_weights: "uniform", or "ends" for every number of active components as often as any
+            other: a corner with m of K counts 1 / C(K, m), so those at the ends come more often.
+        groups: of equal size that a batch is cut into, each with a corner of its own, which is
+            contrasted and normalised by itself; needs objective=simclr or moco_v3.
+        twins: fraction of a batch, up to 0.5, that where a component is off are second copies of
+            other clips of it, with other shared parameters (`AugmentationBank.with_twins`), and so
+            negatives that differ in what is off alone; needs bank.inactive=shared. 0 is off.
         predict: a second loss on the views' parameters: "none", "differences" (AugSelf), "applied"
             (MT-SLVR) or "embeddings" (EquiMod). predict_weight: of that loss.
         predict_temperature: of EquiMod's loss.
@@ -95,6 +102,9 @@ class PretrainConfig:
     projector_batch_norm: bool = True
     dropout: float = 0.0
     corners: str = "space"
+    corner_weights: str = "uniform"
+    groups: int = 1
+    twins: float = 0.0
     predict: str = "none"
     predict_weight: float = 1.0
     predict_temperature: float = 0.2
@@ -116,12 +126,13 @@ class PretrainConfig:
 
 
 OBJECTIVES = ("simclr", "moco_v2", "moco_v3")
+CORNER_WEIGHTS = ("uniform", "ends")
 
 
 def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
     """Raises a UserError for settings that cannot work."""
     lowest = {"steps": 0, "batch_size": 2, "warmup_steps": 0, "skip_limit": 1, "read_ahead": 0}
-    lowest |= {"calibration_clips": 0, "accumulate": 1, "loss_chunk": 0}
+    lowest |= {"calibration_clips": 0, "accumulate": 1, "loss_chunk": 0, "groups": 1}
     every = {"checkpoint_every": 1, "keep_checkpoints": 1, "log_every": 1}
     for name, least in {**lowest, **every}.items():
         if getattr(config, name) < least:
@@ -144,7 +155,32 @@ def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
         )
     if config.descriptors not in ("same", "per_process"):
         raise UserError(f"pretrain.descriptors is '{config.descriptors}'; give same or per_process")
+    check_corners(config)
     check_objective(config, total)
+
+
+def check_corners(config: PretrainConfig) -> None:
+    """Raises a UserError for a choice of corners that cannot work."""
+    if config.corner_weights not in CORNER_WEIGHTS:
+        raise UserError(
+            f"pretrain.corner_weights is '{config.corner_weights}'; "
+            f"give {' or '.join(CORNER_WEIGHTS)}"
+        )
+    if config.batch_size % config.groups or config.batch_size < 2 * config.groups:
+        raise UserError(
+            f"pretrain.groups is {config.groups} and cannot cut a batch of {config.batch_size} into"
+            " equal groups of 2 or more; give a divisor, at most half of it"
+        )
+    if config.groups > 1 and config.objective == "moco_v2":
+        raise UserError(
+            f"pretrain.groups is {config.groups}; a step of moco_v2 fills the queue of one corner: "
+            "give groups=1, or another objective"
+        )
+    if config.descriptors == "per_process" and config.twins:
+        raise UserError(
+            f"pretrain.twins is {config.twins}; a clip and its twin may be of two processes, which "
+            "descriptors=per_process keeps apart: give descriptors=same"
+        )
 
 
 def check_objective(config: PretrainConfig, total: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lightning.fabric.loggers import TensorBoardLogger
@@ -28,21 +28,23 @@ class MetricsLog:
         step: int,
         loss: float,
         lr: float,
-        descriptor: Tensor,
+        corners: Sequence[Tensor],
         seconds: float,
         further: Mapping[str, Tensor],
     ) -> None:
         """Appends one line and one TensorBoard point; what is not finite is left out.
 
         Args:
+            corners: (K,) of every group; where there is one, the line has it alone.
             further: losses, unweighted, and whatever else is a number.
         """
         values = {"loss": loss, **{k: v.item() for k, v in further.items()}, "lr": lr}
         known = {name: value for name, value in values.items() if math.isfinite(value)}
+        told = [[int(v) for v in corner.tolist()] for corner in corners]
         row = {
             "step": step,
             **known,
-            "descriptor": [int(v) for v in descriptor.tolist()],
+            "descriptor": told if len(told) > 1 else told[0],
             "seconds": round(seconds, 4),
         }
         with open(self.path, "a", encoding="utf-8") as file:

@@ -52,7 +52,7 @@ def pretrain(
         Stopped: `stop` said so.
     """
     check(config, len(clips), fabric.world_size)
-    method = make_objective(encoder, bank, config, seed, objective)
+    method = make_objective(encoder, bank.with_twins(config.twins), config, seed, objective)
     config = of_this_batch(config, fabric.world_size)
     average = Average(encoder, config.ema) if config.ema else None
     training = Run(run, method, config, fabric, seed, watch, average)

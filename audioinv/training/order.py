@@ -24,13 +24,27 @@ def trained_corners(space: DescriptorSpace, corners: str) -> Tensor:
 
 
 def draw_corner(
-    bank: AugmentationBank, config: PretrainConfig, seed: int, step: int, rank: int = 0
+    bank: AugmentationBank,
+    config: PretrainConfig,
+    seed: int,
+    step: int,
+    rank: int = 0,
+    group: int = 0,
 ) -> Tensor:
-    """The descriptor (K,) of a step: the same on every process, or one for each."""
+    """The descriptor (K,) of a step's group: the same on every process, or one for each."""
     corners = trained_corners(bank.space, config.corners)
-    key = [step] if config.descriptors == "same" or rank == 0 else [step, rank]
+    apart = rank if config.descriptors == "per_process" else 0
+    key = (step, apart, group) if group else (step, apart) if apart else (step,)
     draw = generator(seed, "descriptor", *key)
-    return corners[int(torch.randint(len(corners), (), generator=draw))]
+    if config.corner_weights == "uniform":
+        return corners[int(torch.randint(len(corners), (), generator=draw))]
+    return corners[int(torch.multinomial(even_weights(corners), 1, generator=draw))]
+
+
+def even_weights(corners: Tensor) -> Tensor:
+    """Weights (C,) of corners (C, K) by which every number of active components is as likely."""
+    active = corners.sum(1)
+    return 1 / (active == active[:, None]).sum(1).double()
 
 
 def batch_indices(n: int, total: int, seed: int, step: int) -> Tensor:

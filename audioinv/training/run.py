@@ -14,7 +14,7 @@ from torch import Tensor
 
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator, seeded
-from audioinv.core.bank import ClipSource
+from audioinv.core.bank import ClipSource, Rows, shown_rows
 from audioinv.core.bases import keep_apart, release
 from audioinv.core.objective import Losses, Objective, Shown
 from audioinv.core.precision import wide
@@ -73,8 +73,9 @@ class Run:
     ) -> None:
         self.folder, self.method, self.config = folder, method, config
         self.fabric, self.seed, self.watch = fabric, seed, watch
-        self.total = config.batch_size * fabric.world_size
-        self.own = own_rows(config.batch_size, fabric)
+        self.parts = config.accumulate * config.groups
+        self.total = config.batch_size // config.groups * fabric.world_size
+        self.own = own_rows(config.batch_size // config.groups, fabric)
         method.together = self.together
         if config.sync_batch_norm:
             synchronise_norms(method)
@@ -94,17 +95,27 @@ class Run:
 
     def steps(self, clips: ClipSource) -> Iterator[Step]:
         """The steps that are still to do; their batches are read ahead, if that is asked for."""
-        parts = self.config.accumulate
-        numbers = range(self.start * parts, self.config.steps * parts)
+        numbers = range(self.start * self.parts, self.config.steps * self.parts)
         batches = ahead(partial(self.read, clips), numbers, self.config.read_ahead)
         for number in range(self.start, self.config.steps):
             yield Step(self, number, batches)
 
     def read(self, clips: ClipSource, number: int) -> Tensor:
-        """This process's clips of a batch: that of a step, where nothing is accumulated."""
+        """This process's clips of a part: of a step's batch, where nothing is accumulated."""
         # Drawn for the clips of all processes: the same however many share them. (0 was a rank.)
-        batch = batch_indices(len(clips), self.total, self.seed, number)
-        return clips.batch(batch, generator(self.seed, "crops", number, 0), self.own)
+        whole, group = divmod(number, self.config.groups)
+        batch = batch_indices(len(clips), self.total * self.config.groups, self.seed, whole)
+        twins = self.method.bank.twins_of(self.total, self.corner(number))
+        own: Rows = self.own
+        if twins or group:
+            own = group * self.total + shown_rows(self.total, twins)[own]
+        return clips.batch(batch, generator(self.seed, "crops", whole, 0), own)
+
+    def corner(self, number: int) -> Tensor:
+        """The descriptor (K,) of a part; those of a step that are of one group share it."""
+        step, rank = number // self.parts, self.fabric.global_rank
+        group = number % self.config.groups
+        return draw_corner(self.method.bank, self.config, self.seed, step, rank, group)
 
     def together(self, x: Tensor) -> Tensor:
         """What a process contrasts (B, d): all processes' examples, or its own."""
@@ -123,9 +134,10 @@ class Step:
     """One step of a run, in the order of its methods.
 
     Attributes:
-        number: from 0. done: steps that are done when it ends. corner: the descriptor (K,).
-        part: which of its accumulated batches it is at. loss: the mean over them.
-        total, own: clips of the joined batch, and which of them this process has.
+        number: from 0. done: steps that are done when it ends.
+        part: which of its accumulated batches, or group of one, it is at. loss: the mean over them.
+        corner: the descriptor (K,) of that part.
+        total, own: clips of the part, of all processes, and which of them this process has.
     """
 
     def __init__(self, run: Run, number: int, batches: Iterator[Tensor]) -> None:
@@ -134,29 +146,29 @@ class Step:
         self.done = number + 1
         self.total, self.own = run.total, run.own
         self.lr = set_learning_rate(run.optimiser, run.config, number)
-        rank = run.fabric.global_rank
-        self.corner = draw_corner(run.method.bank, run.config, run.seed, number, rank)
         self.part, self.loss, self.skipped = 0, 0.0, False
+        self.corner = run.corner(self.part_number)
         self.found: list[Losses] = []
         self.norm: Tensor | None = None
 
     @property
-    def batch_number(self) -> int:
-        """From 0 over all steps: `number`, where nothing is accumulated."""
-        return self.number * self.run.config.accumulate + self.part
+    def part_number(self) -> int:
+        """From 0 over all steps: `number`, where a step has one part."""
+        return self.number * self.run.parts + self.part
 
     def parts(self) -> Iterator[int]:
-        """The step's batches in turn; none behind one that is not finite."""
-        for part in range(self.run.config.accumulate):
+        """The step's batches, or their groups, in turn; none behind one that is not finite."""
+        for part in range(self.run.parts):
             self.part = part
+            self.corner = self.run.corner(self.part_number)
             if self.skipped:
                 next(self.batches)
             else:
                 yield part
 
     def generator(self, purpose: str, *key: int) -> torch.Generator:
-        """The generator of one purpose at this batch, equal on all processes."""
-        return generator(self.run.seed, purpose, self.batch_number, *key)
+        """The generator of one purpose at this part, equal on all processes."""
+        return generator(self.run.seed, purpose, self.part_number, *key)
 
     def batch(self) -> Tensor:
         """This process's clips, on its device."""
@@ -179,7 +191,7 @@ class Step:
         run = self.run
         if self.part == 0:
             run.finite.remember()
-        with seeded(run.seed, "network", self.batch_number, run.fabric.global_rank):  # of dropout
+        with seeded(run.seed, "network", self.part_number, run.fabric.global_rank):  # of dropout
             losses = run.model(shown, self.corner)
         if not isinstance(losses, dict) or not losses:
             raise UserError(
@@ -194,7 +206,7 @@ class Step:
         Raises:
             UserError: the loss is not finite, and skipping is not allowed or did not help.
         """
-        run, parts = self.run, self.run.config.accumulate
+        run, parts = self.run, self.run.parts
         total = run.method.total(losses)
         loss = float(total.detach())
         self.loss += loss / parts
@@ -255,4 +267,6 @@ class Step:
             further["gradient_norm"] = self.run.finite.gradient_norm() if known is None else known
         if self.run.log:
             seconds = time.perf_counter() - self.began
-            self.run.log.write(self.done, self.loss, self.lr, self.corner, seconds, further)
+            groups = range(self.run.config.groups)
+            corners = [self.run.corner(self.number * self.run.parts + group) for group in groups]
+            self.run.log.write(self.done, self.loss, self.lr, corners, seconds, further)

@@ -90,6 +90,8 @@ def test_batches_of_long_clips_do_not_depend_on_how_many_share_them(tmp_path: Pa
     whole = crops.batch(order, generator(1))
     parts = [crops.batch(order, generator(1), slice(6 * r, 6 * r + 6)) for r in range(2)]
     assert torch.equal(torch.cat(parts), whole)
+    rows = torch.tensor([7, 0, 7])  # with a twin
+    assert torch.equal(crops.batch(order, generator(1), rows), whole[rows])
 
 
 def pretrain(pack: Pack, run: Path, **settings: Any) -> None:

@@ -108,6 +108,20 @@ def test_a_run_goes_on_with_other_settings_if_asked_to(
     assert [json.loads(row)["step"] for row in rows] == [1, 2, 3]
 
 
+def test_a_run_of_before_the_stem_was_conditioned(
+    packed: Any, refuse: Refuse, tmp_path: Path
+) -> None:
+    """Its config.yaml does not say `stem`: it shared it, and goes on where that is said."""
+    settings = [*packed.settings(tmp_path), "pretrain.steps=1"]
+    assert main(["pretrain", *settings, "conditioning.stem=false"]) == 0
+    config = tmp_path / "config.yaml"
+    assert "  stem: false\n" in config.read_text()
+    config.write_text(config.read_text().replace("  stem: false\n", ""))
+    assert "conditioning.stem: False -> True" in refuse(["pretrain", *settings])
+    assert main(["pretrain", *settings, "conditioning.stem=false"]) == 0
+    assert main(["embed", "--out", str(tmp_path / "e.parquet"), *settings]) == 0
+
+
 def test_two_runs_in_one_folder(packed: Any, refuse: Refuse, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with locked(run):

@@ -59,6 +59,8 @@ UNREAD = [
     (["pretrain.penalty_draws=3"], "penalty_draws=3", "pretrain.penalty other than 0"),
     (["method=simclr", "pretrain.penalty_on=[fade]"], "penalty_on=[fade]", "other than 0"),
     (["pretrain.skip_limit=3"], "skip_limit=3", "not_finite=skip"),
+    (["conditioning=norm", "conditioning.stem=true"], "stem=true", "name=hyper"),
+    (["pretrain.twins=0.5"], "twins=0.5", "bank.inactive=shared"),
     (["modality=image", "method=moco", "conditioning=norm", "conditioning.rank=1"], "rank=1", ""),
 ]  # fmt: skip
 
@@ -75,6 +77,9 @@ def test_what_nothing_reads_is_refused(words: list[str], key: str, reader: str) 
     "words",
     [
         ["conditioning.rank=4", "conditioning.gain=2", "conditioning.bases=3"],
+        ["conditioning.stem=false"],
+        ["pretrain.twins=0.5", "bank.inactive=shared"],
+        ["conditioning=hyper_paper", "conditioning.stem=true"],
         ["conditioning=norm", "conditioning.hidden=8", "conditioning.scale=1"],
         ["conditioning=norm", "conditioning.rank=0"],  # the default, said aloud
         ["conditioning=none", "backbone=resnet10_narrow"],

@@ -11,7 +11,7 @@ from torch import Tensor
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator
 from audioinv.core.augmentation import Augmentation, Parameter
-from audioinv.core.bank import AugmentationBank
+from audioinv.core.bank import AugmentationBank, shown_rows
 from audioinv.core.descriptor import DescriptorSpace
 
 
@@ -263,3 +263,58 @@ def test_mistakes_in_what_acts_are_named(options: dict, message: str) -> None:
     space = DescriptorSpace.single(["small", "large"], 0)
     with pytest.raises(UserError, match=message):
         AugmentationBank(augmentations, space, **options)
+
+
+@pytest.mark.parametrize("order", ["bank", "random"])
+def test_twins_differ_in_what_is_off_and_only_there(order: str) -> None:
+    names = ["small", "large"]
+    space = DescriptorSpace.single(names, 0)
+    plain = AugmentationBank([Add(n, 1, 2) for n in names], space, "shared", order=order)
+    corner, x = torch.tensor([1.0, 0.0]), torch.randn(8, 3, generator=generator(0, "x"))
+    bank = plain.with_twins(0.25)
+    assert bank.twins_of(8, corner) == 2 and shown_rows(8, 2).tolist() == [0, 1, 2, 3, 4, 5, 0, 1]
+    shown = x[shown_rows(8, 2)]
+    views, params = bank.views(shown, corner, generator(3, "t"))
+    _, before = plain.views(x, corner, generator(3, "t"))
+    for view, usual in zip(params, before, strict=True):
+        assert torch.equal(view["small"][6:], view["small"][:2])
+        assert bool((view["large"][6:] != view["large"][:2]).all())
+        assert torch.equal(view["large"], usual["large"])
+        assert torch.equal(view["small"][:6], usual["small"][:6]), "others are as ever"
+    assert torch.equal(params[0]["large"], params[1]["large"])
+    assert bool((params[0]["small"] != params[1]["small"]).all())
+    apart = params[0]["large"][6:] - params[0]["large"][:2]
+    for view in views:
+        torch.testing.assert_close(view[6:] - view[:2], apart.expand(-1, 3))
+    halves = [bank.views(shown[own], corner, generator(3, "t"), (), 8, own)[0]
+              for own in (slice(4), slice(4, 8))]  # fmt: skip
+    assert all(torch.equal(torch.cat([a, b]), v) for a, b, v in zip(*halves, views, strict=True))
+
+
+def test_without_twins_and_at_all_on_nothing_changes() -> None:
+    """At all-on a twin would differ in nothing, and be no negative."""
+    x, plain = torch.randn(8, 3, generator=generator(0, "x")), bank("shared")
+    for fraction, corner in ((0.5, torch.ones(2)), (0.0, torch.tensor([1.0, 0.0]))):
+        twinned = plain.with_twins(fraction)
+        assert twinned.twins_of(8, corner) == 0 and shown_rows(8, 0).tolist() == list(range(8))
+        drawn = [b.views(x, corner, generator(0, "t"))[0] for b in (plain, twinned)]
+        assert all(torch.equal(a, b) for a, b in zip(*drawn, strict=True))
+
+
+@pytest.mark.parametrize(("n", "fraction", "twins"), [(7, 0.5, 3), (10, 0.3, 3), (100, 0.29, 29)])
+def test_every_twin_has_its_clip_in_the_batch(n: int, fraction: float, twins: int) -> None:
+    assert bank("shared").with_twins(fraction).twins_of(n, torch.zeros(2)) == twins
+
+
+@pytest.mark.parametrize(
+    ("inactive", "fraction", "told"),
+    [
+        ("identity", 0.5, r"inactive is identity.*inactive=shared, or twins=0"),
+        ("shared", 0.6, r"0\.6.*from 0, off, to 0\.5"),
+        ("shared", -0.1, r"-0\.1.*0\.5"),
+        ("shared", float("nan"), "nan"),
+    ],
+)
+def test_twins_that_cannot_be_are_refused(inactive: str, fraction: float, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        bank(inactive).with_twins(fraction)

@@ -60,6 +60,31 @@ def test_stem_and_norms_are_not_generated() -> None:
     assert not any("bn" in name for name in names)
 
 
+@pytest.mark.parametrize("rank", [0, 2])
+def test_with_the_stem_every_kernel_and_matrix_is_generated(rank: int) -> None:
+    net, shared, every = backbone(), hyper(bases=5, rank=rank), hyper(bases=5, rank=rank, stem=True)
+    kernels = {m.weight for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+    assert every.names == [name for name, p in net.named_parameters() if p in kernels]
+    stem = [name for name in every.names if name.startswith("trunk.conv1.")]
+    assert len(stem) == 3 and [n for n in every.names if n not in stem] == shared.names
+    i = torch.tensor([1.0, 0.0, 0.3, 0.0])
+    for name in stem:
+        expected = naive_added(every, name, i)
+        torch.testing.assert_close(every(i)[name], expected, atol=1e-5, rtol=1e-4)
+    grown = sum(p.numel() for p in every.parameters()) - sum(p.numel() for p in shared.parameters())
+    own = [net.get_parameter(name) for name in stem]
+    each = sum(rank * (len(w) + w[0].numel()) if rank else w.numel() for w in own)
+    assert grown == 5 * each + 3 * 16 * K + 3 * 5 * 17, "bases, embeddings, hidden layers"
+
+
+def test_names_that_are_skipped_go_before_the_stem() -> None:
+    """Also what an encoder.json of before may say: nothing skipped."""
+    assert hyper(skip=[]).names == hyper(stem=True).names
+    some = hyper(stem=True, skip=["trunk.layer"]).names
+    assert some == ["trunk.conv1.0.weight", "trunk.conv1.3.weight", "trunk.conv1.6.weight",
+                    "linear.weight"]  # fmt: skip
+
+
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize(("rank", "gain"), [(0, 1.0), (3, 1.0), (3, 6.0)])
 def test_modulation_starts_at_the_asked_scale_of_the_base(

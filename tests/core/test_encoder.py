@@ -67,8 +67,10 @@ CONDITIONINGS = [
     {"name": "hyper", "bases": 8},  # in groups
     {"name": "hyper", "bases": 8, "rank": 2, "gain": 3.0},  # the others in one pass
     {"name": "hyper", "bases": 3, "rank": 2, "signed": True},
+    {"name": "hyper", "bases": 3, "rank": 2, "signed": True, "stem": True},
     {"name": "norm"},
     {"name": "none"},
+    {"name": "hyper", "bases": 3, "stem": True},
 ]
 
 
@@ -88,7 +90,7 @@ def test_one_descriptor_per_example_equals_one_by_one(
     torch.testing.assert_close(encoder(x, descriptors[0], layers), plain, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("conditioning", CONDITIONINGS[1:4], ids=str)
+@pytest.mark.parametrize("conditioning", CONDITIONINGS[1:5], ids=str)
 def test_one_pass_gives_the_gradients_of_one_by_one(conditioning: dict[str, Any]) -> None:
     """Of every parameter, and of the descriptors themselves."""
     encoder, x = make(**conditioning), maps()
@@ -102,6 +104,37 @@ def test_one_pass_gives_the_gradients_of_one_by_one(conditioning: dict[str, Any]
         torch.autograd.grad(together, sought), torch.autograd.grad(alone, sought), strict=True
     ):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+class Unusual(torch.nn.Module):
+    """A first layer of another kind before an ordinary one."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.conv1 = torch.nn.Conv2d(2, 6, 3, **options)
+        self.conv2 = torch.nn.Conv2d(6, 4, 3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv2(torch.relu(self.conv1(x))).mean((2, 3))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"groups": 2}, {"padding": 1, "padding_mode": "circular"}, {"dilation": 2, "padding": 1},
+     {"stride": 3, "padding": "valid"}],
+)  # fmt: skip
+def test_any_first_layer_is_modulated_for_each_example(options: dict[str, Any]) -> None:
+    """In one pass where the layer is known well enough, else in groups; equal to one by one."""
+    with seeded(0, "encoder"):
+        conditioning = {"name": "hyper", "bases": 3, "rank": 2, "stem": True}
+        front = PlainFrontend((2, 12, 12))
+        encoder = AmortisedEncoder(front, Unusual(**options), conditioning, SPACE).eval()
+    x = torch.randn(3, 2, 12, 12, generator=generator(0, "maps"))
+    descriptors = torch.tensor([[1.0, 1, 1], [0, 1, 0], [1, 1, 1]])
+    alone = [encoder.at(i)(one)[0] for one, i in zip(x.split(1), descriptors, strict=True)]
+    torch.testing.assert_close(encoder(x, descriptors), torch.stack(alone), atol=1e-5, rtol=1e-5)
+    kernels = [encoder.at(i).backbone.network.conv1.weight for i in descriptors]
+    assert torch.equal(kernels[0], kernels[2]) and not torch.equal(kernels[0], kernels[1])
 
 
 def test_training_mode_normalises_over_what_is_run_together() -> None:

@@ -93,6 +93,19 @@ def test_moco_v2_equals_the_loop(n: int, size: int, temperature: float) -> None:
     )
 
 
+@pytest.mark.parametrize(("n", "twins"), [(4, 2), (5, 2), (6, 1)])
+def test_a_twin_is_one_more_negative_of_moco_v2(n: int, twins: int) -> None:
+    g = torch.Generator().manual_seed(n)
+    query, key = torch.randn(2, n, 6, generator=g, dtype=torch.float64)
+    queue = torch.nn.functional.normalize(torch.randn(8, 6, generator=g, dtype=torch.float64))
+    of = {b: n - twins + b for b in range(twins)} | {n - twins + b: b for b in range(twins)}
+    loops = [
+        naive_info_nce(query[b], key[b], [*queue, *([key[of[b]]] if b in of else [])], 0.3)
+        for b in range(n)
+    ]
+    assert float(moco_v2(query, key, queue, 0.3, twins)) == pytest.approx(sum(loops) / n, rel=1e-12)
+
+
 @pytest.mark.parametrize("temperature", [0.07, 0.5, 2.0])
 @pytest.mark.parametrize("n", [2, 5])
 def test_moco_v3_equals_the_loop(n: int, temperature: float) -> None:

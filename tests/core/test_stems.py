@@ -50,6 +50,23 @@ def test_a_saved_encoder_names_its_stem_and_is_built_with_it(tmp_path: Path, ste
     assert loaded.backbone.trunk.conv1.kernel_size == ((3, 3) if stem == "cifar" else (7, 7))
 
 
+@pytest.mark.parametrize("stem", [False, True])
+def test_an_encoder_of_before_loads_with_the_stem_that_it_shared(
+    tmp_path: Path, stem: bool
+) -> None:
+    """Its encoder.json does not say `stem`; one that does has a first layer for each corner."""
+    backbone = {"name": "resnet18", "width": 0.125, "options": {"layers": [1, 1, 1, 1]}}
+    conditioning = {"name": "hyper", "bases": 2, **({"stem": True} if stem else {})}
+    encoder = AmortisedEncoder(PlainFrontend(SIZE), backbone, conditioning, SPACE).eval()
+    encoder.save(tmp_path)
+    assert ("stem" in json.loads((tmp_path / "encoder.json").read_text())["conditioning"]) is stem
+    loaded = AmortisedEncoder.load(tmp_path, lambda config: PlainFrontend(SIZE))
+    x, corners = torch.ones(2, 3, 32, 32), (SPACE.all_on(), SPACE.parse("-a"))
+    assert all(torch.equal(loaded(x, i), encoder(x, i)) for i in corners)
+    kernels = [loaded._at(i).backbone.trunk.conv1.weight for i in corners]
+    assert torch.equal(*kernels) is not stem
+
+
 def test_an_unknown_stem_and_a_stem_for_a_vit_are_explained() -> None:
     with pytest.raises(UserError, match=r"stem.*'tiny'.*stock, no_pool, cifar"):
         Backbone("resnet18", (3, 32, 32), stem="tiny")

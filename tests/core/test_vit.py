@@ -146,6 +146,23 @@ def test_hyper_modulates_matrices_and_neither_tokens_nor_positions() -> None:
     assert not [n for n in names if "token" in n or "pos_embed" in n or "patch_embed" in n]
 
 
+@pytest.mark.parametrize("rank", [0, 2])
+def test_with_the_stem_patches_are_made_under_each_descriptor(rank: int) -> None:
+    """By strided convolutions, whose kernels every example has of its own."""
+    backbone = {"name": "vit_tiny_patch16_224", "pool": "token", "dim": 6, "options": TINY}
+    options = {"name": "hyper", "bases": 3, "rank": rank, "stem": True}
+    with seeded(0, "encoder"):
+        net = AmortisedEncoder(PlainFrontend(SIZE), backbone, options, SPACE).eval()
+    names: Any = net.conditioning
+    assert "trunk.patch_embed.proj.weight" in names.names
+    assert not [n for n in names.names if "token" in n or "pos_embed" in n]
+    descriptors = torch.tensor([[1.0, 1, 1], [0, 1, 0], [0.3, 0, 0.7], [0, 1, 0]])
+    alone = [net.at(i)(one)[0] for one, i in zip(maps().split(1), descriptors, strict=True)]
+    close(net(maps(), descriptors), torch.stack(alone))
+    patches = [net.at(i).backbone.trunk.patch_embed(maps()) for i in descriptors[:2]]
+    assert (patches[0] - patches[1]).norm() > 0.1 * patches[0].norm()
+
+
 @pytest.mark.parametrize("conditioning", ["prompt", "hyper", "norm"])
 @pytest.mark.parametrize("pool", ["token", "global"])
 @pytest.mark.parametrize("layers", ["last", "all"])

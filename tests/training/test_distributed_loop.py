@@ -53,6 +53,9 @@ CASES: dict[str, dict[str, Any]] = {
     "simclr, predicting embeddings": {"predict": "embeddings"},
     "moco_v2": {"objective": "moco_v2", "queue_size": 16},
     "moco_v3": {"objective": "moco_v3", "projector_layers": 3, "lr": 3e-4},
+    "simclr, twins": {"twins": 0.25},
+    "simclr, groups": {"groups": 2, "projector": "per_descriptor", "optimiser": "adamw"},
+    "moco_v2, twins": {"twins": 0.5, "objective": "moco_v2", "queue_size": 16},
 }  # fmt: skip
 
 
@@ -92,7 +95,10 @@ def in_float64() -> Iterator[None]:
 def train(fabric: Fabric, folder: Path, cases: list[str]) -> None:
     """Runs every case, 8 clips a step over all processes; rank r writes CASE_r.pt."""
     space = DescriptorSpace.single(["gain", "other"])
-    bank = AugmentationBank([Gain("gain"), Gain("other")], space)
+    banks = {
+        inactive: AugmentationBank([Gain("gain"), Gain("other")], space, inactive)
+        for inactive in ("identity", "shared")
+    }
     options = {"layers": [1, 1, 1, 1], "stem_type": "deep", "stem_width": 4}
     backbone = {"name": "resnet18", "width": 0.125, "dim": 12, "options": options}
     for case in cases:
@@ -104,7 +110,8 @@ def train(fabric: Fabric, folder: Path, cases: list[str]) -> None:
             )
         with in_float64(), recorded() as (models, gradients):
             pretrain(
-                encoder, bank, Clips(), config, folder / case, fabric, SEED,
+                encoder, banks["shared" if config.twins else "identity"], Clips(), config,
+                folder / case, fabric, SEED,
                 lambda *_: gradients.append(gradients_of(models[-1])),
             )  # fmt: skip
         state = {"gradients": gradients, "model": models[-1].state_dict()}

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from scipy.stats import chisquare
 from torch import nn
 
 from audioinv.base.errors import UserError
+from audioinv.core.bank import AugmentationBank
 from audioinv.core.bases import Bases
+from audioinv.core.descriptor import DescriptorSpace
 from audioinv.training.optimiser import learning_rate, make_optimiser
 from audioinv.training.order import batch_indices, draw_corner
 from audioinv.training.processes import own_rows
 from audioinv.training.state import checkpoints
 from tests.core.small_pretraining import (
+    Gain,
     N,
     logged,
     make_bank,
@@ -202,6 +208,19 @@ def test_an_epoch_sees_no_clip_twice(n: int, batch: int, world: int) -> None:
         for seed in (0, 1)
     )
     assert again.tolist() == epochs[0] != other.tolist()
+
+
+@pytest.mark.parametrize(("corners", "sizes"), [("space", [1, 2, 3, 4]), ("leave_one_out", [3, 4])])
+def test_the_ends_come_as_often_as_the_middle(corners: str, sizes: list[int]) -> None:
+    """Every number of active components does; the corners that have it share that."""
+    bank = AugmentationBank([Gain(name) for name in "abcd"], DescriptorSpace.single(list("abcd")))
+    config = settings(corners=corners, corner_weights="ends")
+    drawn = Counter(tuple(draw_corner(bank, config, 0, step).tolist()) for step in range(2000))
+    count = Counter({size: sum(n for c, n in drawn.items() if sum(c) == size) for size in sizes})
+    assert count.total() == 2000 and chisquare(list(count.values())).pvalue > 1e-3
+    for size in sizes:
+        alike = [drawn[c] for c in product((0.0, 1.0), repeat=4) if sum(c) == size]
+        assert len(alike) == 1 or chisquare(alike).pvalue > 1e-3
 
 
 def test_processes_share_a_corner_or_draw_their_own() -> None:

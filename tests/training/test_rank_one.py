@@ -31,7 +31,7 @@ class Conditioned(nn.Module):
         super().__init__()
         with seeded(0, "network"):
             self.net = Backbone("resnet18", (1, 32, 24), width=0.125, dim=8, options=OPTIONS)
-            self.conditioning = HyperConditioning(self.net, K, bases=32, embedding=16)
+            self.conditioning = HyperConditioning(self.net, K, 32, 16, stem=True)
         self.double()
 
     def forward(self, x: Tensor, descriptor: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ def written_out(
     dtype: torch.dtype = torch.float64,
     clip: Callable[[list[nn.Parameter]], float] = lambda parameters: 0.0,
 ) -> tuple[AmortisedEncoder, list[float]]:
-    """SimCLR with accumulated batches, every gradient in memory of its own and none as factors.
+    """SimCLR with accumulated batches, or groups of them, each gradient in memory of its own.
 
     Returns:
         the encoder, and what `clip` gave at each step.
@@ -63,15 +63,17 @@ def written_out(
     parameters = list(model.parameters())
     for step in range(config.steps):
         set_learning_rate(optimiser, config, step)
-        corner = draw_corner(bank, config, 0, step)
         gradients = [torch.zeros_like(p) for p in parameters]
-        for batch in range(step * config.accumulate, (step + 1) * config.accumulate):
-            x = clips.batch(batch_indices(N, 8, 0, batch), generator(0, "crops", batch, 0))
+        parts = config.accumulate * config.groups
+        for part in range(step * parts, (step + 1) * parts):
+            batch, group = divmod(part, config.groups)
+            whole = clips.batch(batch_indices(N, 8, 0, batch), generator(0, "crops", batch, 0))
+            x, i = whole.chunk(config.groups)[group], draw_corner(bank, config, 0, step, 0, group)
             with torch.no_grad():
-                views, _ = bank.views(x, corner, generator(0, "views", batch, 0))
-            i = corner.to(dtype)
+                views, _ = bank.views(x, i, generator(0, "views", part, 0))
+            i = i.to(dtype)
             z = projector(encoder(torch.cat(views).to(dtype), i), i)
-            loss = nt_xent(*z.chunk(2), config.temperature) / config.accumulate
+            loss = nt_xent(*z.chunk(2), config.temperature) / parts
             found = torch.autograd.grad(loss, parameters)
             gradients = [old + new for old, new in zip(gradients, found, strict=True)]
         for parameter, gradient in zip(parameters, gradients, strict=True):
@@ -87,12 +89,12 @@ def close(a: nn.Module, b: nn.Module, atol: float = 1e-9) -> bool:
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
-@pytest.mark.parametrize("accumulate", [1, 4])
-def test_a_step_takes_the_mean_gradient_of_its_batches(
-    tmp_path: Path, optimiser: str, accumulate: int
+@pytest.mark.parametrize(("accumulate", "groups"), [(1, 1), (4, 1), (1, 2), (2, 4)])
+def test_a_step_takes_the_mean_gradient_of_its_batches_and_groups(
+    tmp_path: Path, optimiser: str, accumulate: int, groups: int
 ) -> None:
     """Of AdamW the loop keeps some gradients as factors, which share memory with others."""
-    config = settings(optimiser=optimiser, accumulate=accumulate, steps=5)
+    config = settings(optimiser=optimiser, accumulate=accumulate, groups=groups, steps=5)
     encoder = train_64(tmp_path, config)
     assert close(encoder, written_out(config)[0])
     assert not close(encoder, train_64(tmp_path / "off", settings(optimiser=optimiser, steps=4)))
@@ -103,6 +105,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"ema": 0.9},
     {"accumulate": 2, "ema": 0.99, "clip_gradient": 0.5, "lr_per_256": True, "loss_chunk": 5},
     {"accumulate": 2, "objective": "moco_v3", "ema": 0.9, "read_ahead": 2},
+    {"groups": 2, "projector": "per_descriptor", "corner_weights": "ends", "read_ahead": 2},
 ]
 
 
@@ -119,6 +122,26 @@ def test_they_resume_bit_for_bit(tmp_path: Path, changed: dict[str, Any]) -> Non
     rows = [[[row[f] for f in fields] for row in logged(tmp_path / r)] for r in ("whole", "run")]
     assert rows[0] == rows[1]
     assert equal(train(tmp_path / "run", config, make_encoder(98)), whole)  # a finished one too
+
+
+def test_groups_share_a_batch_and_have_a_corner_each(tmp_path: Path) -> None:
+    config, read, asked = settings(groups=2, log_every=1), [], []
+
+    class Recorded(Clips):
+        def batch(self, indices: Tensor, *others: Any) -> Tensor:
+            asked.append(indices)
+            read.append(super().batch(indices, *others))
+            return read[-1]
+
+    train(tmp_path, config, clips=Recorded())
+    for step, row in enumerate(logged(tmp_path)):
+        corners = [draw_corner(make_bank(), config, 0, step, group=g).tolist() for g in range(2)]
+        assert row["descriptor"] == corners
+        batch = batch_indices(N, 8, 0, step)
+        whole = Clips().batch(batch, generator(0, "crops", step, 0))
+        assert torch.equal(torch.cat(read[2 * step : 2 * step + 2]), whole)
+        assert torch.equal(asked[2 * step], batch) and torch.equal(asked[2 * step + 1], batch)
+    assert any(row["descriptor"][0] != row["descriptor"][1] for row in logged(tmp_path))
 
 
 def test_a_batch_that_is_not_finite_costs_its_whole_step(tmp_path: Path) -> None:
@@ -257,6 +280,11 @@ def test_a_loss_in_chunks_trains_the_same(tmp_path: Path, predict: str) -> None:
         ({"clip_gradient": -1.0}, r"clip_gradient is -1\.0; give a norm above 0, or 0"),
         ({"clip_gradient": math.nan}, r"clip_gradient is nan"),
         ({"clip_gradient": math.inf}, r"clip_gradient is inf"),
+        ({"groups": 0}, r"groups is 0; give 1 or more"),
+        ({"groups": 3}, r"groups is 3.*batch of 8.*divisor"),
+        ({"groups": 8}, r"groups is 8.*2 or more"),
+        ({"groups": 2, "objective": "moco_v2", "queue_size": 16}, r"groups is 2.*groups=1"),
+        ({"corner_weights": "even"}, r"corner_weights is 'even'; give uniform or ends"),
         ({"ema": 1.0}, r"ema is 1\.0; give a decay below 1, or 0"),
         ({"ema": math.nan}, r"ema is nan"),
         ({"loss_chunk": -1}, r"loss_chunk is -1; give 0 or more"),

@@ -57,8 +57,10 @@ CONDITIONINGS: dict[str, type[nn.Module]] = {
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "hyper": {"name": "hyper", "bases": 8, "signed": True},
-    "hyper_light": {"name": "hyper", "bases": 8, "rank": 2, "gain": 3.0, "signed": True},
+    "hyper": {"name": "hyper", "bases": 8, "signed": True, "stem": True},
+    "hyper_light": {
+        "name": "hyper", "bases": 8, "rank": 2, "gain": 3.0, "signed": True, "stem": True
+    },
     "hyper_paper": {
         "name": "hyper", "bases": 32, "embedding": 16, "signed": False, "start": "paper"
     },

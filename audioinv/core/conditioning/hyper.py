@@ -20,9 +20,12 @@ from audioinv.base.errors import UserError
 from audioinv.core.bases import Bases, combine
 from audioinv.core.conditioning.per_example import Hook, PerExample, low_rank, takes_low_rank
 
+STEM = ("trunk.conv1.", "trunk.stem.", "trunk.patch_embed.")
+"""Prefixes of parameter names: the first layers of timm's ResNets, ConvNeXts and ViTs."""
+
 
 class HyperConditioning(nn.Module):
-    """Adds a combination of bases to every weight matrix or kernel but the stem's.
+    """Adds a combination of bases to every weight matrix or kernel.
 
     Args:
         backbone: its weights with two or more dimensions are modulated; tokens and position
@@ -40,7 +43,9 @@ class HyperConditioning(nn.Module):
             a step on eight bases of rank 2 goes down a third as far as one on eight full bases. A
             gain of 6 makes up for it (recipes/fsdd/ssl1/NOTEBOOK.md).
         start: "scaled" as `scale` says, or "paper" as `_draw_as_published` does, for full bases.
-        skip: prefixes of parameter names that are never modulated.
+        stem: modulate the first layer of timm's networks too. False, as in the paper, shares it
+            among all descriptors: what it drops is lost to each of them.
+        skip: prefixes of parameter names that are not modulated; None takes what `stem` says.
 
     Raises:
         UserError: a number out of range, an unknown start, or nothing to modulate.
@@ -59,7 +64,8 @@ class HyperConditioning(nn.Module):
         signed: bool = False,
         gain: float = 1.0,
         start: str = "scaled",
-        skip: Sequence[str] = ("trunk.conv1.", "trunk.stem.", "trunk.patch_embed."),
+        stem: bool = False,
+        skip: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         if bases < 1 or embedding < 1 or rank < 0 or scale < 0 or not 0 < gain < math.inf:
@@ -71,6 +77,8 @@ class HyperConditioning(nn.Module):
                 f"hyper conditioning has start='{start}' and rank={rank}; "
                 "give scaled, or paper with rank=0"
             )
+        if skip is None:
+            skip = () if stem else STEM
         weights = _modulated(backbone, tuple(skip))
         self.signed = signed
         self.names = list(weights)
