@@ -28,13 +28,13 @@ from audioinv.commands.feature_files import check_ending, features_file, has_key
 from audioinv.commands.judging import tell_of_windows
 from audioinv.commands.using import Used, device_of, used
 from audioinv.conf.schema import Config
-from audioinv.core.embedding import BATCH, Rows, followed, sources_of, stream
+from audioinv.core.embedding import Rows, followed, sources_of, stream
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.pack import Pack, open_pack
 from audioinv.data.parallel import SERIAL, Engine, map_all
 from audioinv.runs.build import need
 
-PIECE_CLIPS = 16 * BATCH  # a worker holds the features of so many
+PIECE_CLIPS = 4096  # a worker holds the features of so many
 log = logging.getLogger(__name__)
 
 

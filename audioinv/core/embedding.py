@@ -22,7 +22,6 @@ from audioinv.base.errors import UserError
 
 POOLS = ("mean", "max")
 LEVELS = ("last", "all")
-BATCH = 256
 Stretch = tuple[Tensor, float, float]
 log = logging.getLogger(__name__)
 
@@ -267,6 +266,12 @@ def rows_of(
         yield Rows(features, clips, nowhere, nowhere)
 
 
+def batch_for(encoder: nn.Module) -> int:
+    """How many windows run together: little memory on a processor, much work on a GPU."""
+    on_cpu = next(encoder.parameters(), torch.empty(0)).device.type == "cpu"
+    return 32 if on_cpu else 256
+
+
 def stream(
     encoder: Any,
     sources: Sources,
@@ -274,7 +279,7 @@ def stream(
     pool: str = "mean",
     levels: str | None = None,
     frames: bool = False,
-    batch_size: int = BATCH,
+    batch_size: int | None = None,
     clips: Sequence[int] | None = None,
 ) -> Iterator[Rows]:
     """What `AmortisedEncoder.embed` gives, as soon as it is there: no more than a batch is held.
@@ -285,7 +290,7 @@ def stream(
     mixture = mixture_of(encoder, descriptor)
     networks = [encoder.at(each).backbone for each in mixture.descriptors]
     levels = levels or str(getattr(descriptor, "levels", "last"))
-    batches = sources.batches(batch_size, clips)
+    batches = sources.batches(batch_size or batch_for(encoder), clips)
     parts = features_of(encoder.frontend, networks, mixture.weights, batches, levels)
     return rows_of(parts, pool, frames)
 

@@ -20,7 +20,7 @@ from audioinv.core.backbone import network_of
 from audioinv.core.conditioning import build_conditioning, preset
 from audioinv.core.conditioning.per_example import hooked
 from audioinv.core.descriptor import DescriptorSpace
-from audioinv.core.embedding import BATCH, Frames, followed, sources_of, stream, together
+from audioinv.core.embedding import Frames, followed, sources_of, stream, together
 from audioinv.core.statistics import (
     NormStatistics,
     batch_norms,
@@ -190,7 +190,7 @@ class AmortisedEncoder(nn.Module):
         pool: str = "mean",
         levels: str | None = None,
         frames: bool = False,
-        batch_size: int = BATCH,
+        batch_size: int | None = None,
         progress: Callable[[int, int], None] = lambda done, all: None,
     ) -> Tensor | Frames:
         """Features (n, d) of clips of any length, on the CPU, a row a clip.
@@ -219,7 +219,8 @@ class AmortisedEncoder(nn.Module):
             pool: mean or max over a clip's windows.
             levels: last, or all stages of the network; None takes last, or those of the task.
             frames: give the features of every window, with start and end in seconds, as `Frames`.
-            batch_size: windows that run together. progress: called with (clips done, clips).
+            batch_size: windows that run together; None is 32 on a processor and
+                256 on a GPU. progress: called with (clips done, clips).
 
         Raises:
             UserError: what cannot be read, with its name; no such descriptor, level or pool; shapes

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from audioinv.core.embedding import BATCH, Rows, Sources, features_of, rows_of
+from audioinv.core.embedding import Rows, Sources, batch_for, features_of, rows_of
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.tasks.adapt import Mixture
 from audioinv.tasks.adapted import Adapted
@@ -45,7 +45,7 @@ def outputs_of(
     made_of: FeatureConfig,
     readout: str,
     frames: bool = False,
-    batch_size: int = BATCH,
+    batch_size: int | None = None,
 ) -> Iterator[Rows]:
     """Outputs (k, m) in the place of features, as soon as they are there.
 
@@ -56,7 +56,7 @@ def outputs_of(
     descriptors = distinct(folds)
     networks = [encoder.at(each).backbone for each in descriptors]
     readouts = Readouts(folds, descriptors, readout)
-    ones, batches = torch.ones(len(networks)), sources.batches(batch_size)
+    ones, batches = torch.ones(len(networks)), sources.batches(batch_size or batch_for(encoder))
     parts = features_of(encoder.frontend, networks, ones, batches, made_of.layers)
     for rows in rows_of(parts, made_of.pool, frames):
         yield rows._replace(features=readouts(rows.features.chunk(len(networks), 1)))

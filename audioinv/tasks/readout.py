@@ -14,9 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
 from audioinv.base.errors import UserError
@@ -144,6 +141,8 @@ def fit_readout(
     if scales is not None:
         std = std / scales
     x = ((features - mean) / std).double().numpy()
+    from sklearn.exceptions import ConvergenceWarning  # heavy: whoever only applies one need not
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         weight, bias = _fit(x, targets.numpy(), kind, name, strength, len(classes), l2)
@@ -162,6 +161,8 @@ def _fit(
 ) -> tuple[np.ndarray, np.ndarray]:
     if kind == "regression":
         if l2:
+            from sklearn.linear_model import Ridge
+
             model = Ridge(l2 * y.size).fit(x, y.reshape(len(y), -1))
             return np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
         weight, bias, _ = fit_ridge(x, y.reshape(len(y), -1))
@@ -196,11 +197,15 @@ def _fit_label(x: np.ndarray, y: np.ndarray, strength: float) -> tuple[np.ndarra
 
 def _classifier(name: str, strength: float) -> Any:
     if name == "lda":
+        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
         return LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
     return _logistic(strength)
 
 
-def _logistic(strength: float) -> LogisticRegression:
+def _logistic(strength: float) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
     return LogisticRegression(C=strength, max_iter=200)
 
 

@@ -7,10 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from scipy.stats import binomtest
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_accuracy, multilabel_f1_score
-from torchmetrics.functional.regression import mean_absolute_error, r2_score
 
 from audioinv.tasks.precision import bootstrap_precision, mean_average_precision
 from audioinv.tasks.readout import decide
@@ -76,7 +73,7 @@ def _score_values(outputs: Tensor, targets: Tensor, metric: str) -> dict[str, An
         "n_test": len(targets),
         "r2": _r2(outputs, targets),
         "mse": _mse(outputs, targets),
-        "mae": float(mean_absolute_error(outputs, targets)),
+        "mae": float((outputs - targets).abs().mean()),
     }
 
 
@@ -95,6 +92,8 @@ def score_classes(predicted: Tensor, targets: Tensor) -> dict[str, Any]:
 
 def wilson(k: int, n: int) -> tuple[float, float]:
     """Wilson's 95% interval of a proportion, seen `k` times in `n` trials."""
+    from scipy.stats import binomtest
+
     interval = binomtest(k, n).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -121,6 +120,8 @@ def _interval(values: Tensor) -> dict[str, Any]:
 
 def _balanced_accuracy(predicted: Tensor, targets: Tensor) -> float:
     """Mean recall of the tested classes; torchmetrics also averages those only predicted."""
+    from torchmetrics.functional.classification import multiclass_accuracy  # heavy: scores alone
+
     classes = max(int(targets.max()), int(predicted.max()), 1) + 1
     recalls = multiclass_accuracy(predicted, targets, num_classes=classes, average="none")
     return float(recalls[targets.unique()].mean())
@@ -131,10 +132,14 @@ def _mse(predicted: Tensor, targets: Tensor) -> float:
 
 
 def _r2(predicted: Tensor, targets: Tensor) -> float:
+    from torchmetrics.functional.regression import r2_score
+
     return float(r2_score(predicted, targets))
 
 
 def _macro_f1(predicted: Tensor, targets: Tensor) -> float:
+    from torchmetrics.functional.classification import multilabel_f1_score
+
     return float(
         multilabel_f1_score(predicted, targets.long(), num_labels=targets.shape[1], average="macro")
     )

@@ -12,17 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.distributed as dist
-from lightning.fabric import Fabric
-from lightning.fabric.strategies import DDPStrategy
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
 from audioinv.core.bases import kept_as_factors
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 LOST = re.compile(
     r"gloo|nccl|connection (closed|reset|refused)|broken pipe|timed out|socket|tcpstore", re.I
@@ -54,6 +54,11 @@ def make_fabric(
     Raises:
         UserError: settings that Fabric refuses, or the other processes do not come.
     """
+    # Lightning takes 275 MB, which whoever only embeds need not have.
+    from lightning.fabric import Fabric
+    from lightning.fabric.strategies import DDPStrategy
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
     if precision in HALF:
         raise UserError(
             f"precision is {precision}: weights in half lose small steps, and spectra do not fit; "

@@ -68,7 +68,7 @@ def long_clips(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     rate = ["--sample_rate", str(RATE), "--nj", "1"]
     assert main(["pack", manifest, "--out", str(folder / "pack"), *rate]) == 0
     settings = [PAPER, "method=random", *NARROW, f"pack={folder / 'pack'}", "accelerator=cpu"]
-    settings += [f"run={folder / 'random_s0'}", "features.views=0", "tasks=[label]"]
+    settings += [f"run={folder / 'random_s0'}", "pretrain.calibration_clips=0", "tasks=[label]"]
     assert main(["pretrain", *settings]) == 0
     return settings
 
