@@ -19,6 +19,13 @@ from audioinv.base.randomness import generator, seeded
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.conditioning import PRESETS
 from audioinv.core.encoder import AmortisedEncoder
+from audioinv.tasks.finetune import finetune, predict
+from audioinv.tasks.given import cache_of
+from audioinv.tasks.labelled import Labelled
+from audioinv.tasks.learn import learn
+from audioinv.tasks.settings.adapt import AdaptConfig
+from audioinv.tasks.settings.features import FeatureConfig
+from audioinv.tasks.settings.finetune import FinetuneConfig
 from audioinv.training import fused_adam
 from audioinv.training.calibrate import calibrate
 from audioinv.training.loop import pretrain
@@ -313,6 +320,35 @@ def test_a_trained_encoder_is_used_on_its_device_under_descriptors_from_the_cpu(
             torch.testing.assert_close(real(there(x, i)), here(sounds(), i), atol=1e-5, rtol=1e-4)
         plain = there.at(corner)(x)
         torch.testing.assert_close(real(plain), here.at(corner)(sounds()), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["fixed:all", "search", "soft", "paper", "surrogate"])
+@pytest.mark.usefixtures("twins")
+def test_a_task_learns_on_the_encoders_device_from_clips_on_the_cpu(mode: str) -> None:
+    here, there = (make("hyper_light", names=["fade", "time_shift"])[0].eval() for _ in range(2))
+    calibrate(here, Sounds(), 16)
+    rows, x = torch.arange(24), sounds(24)
+    data = Labelled(rows % 2, "classification", ["a", "b"], rows[:16], rows[16:])
+    settings = AdaptConfig(epochs=1, batch_size=8, anchor_clips=8, true_steps=1)
+
+    def learnt(encoder: AmortisedEncoder) -> tuple[Tensor, Tensor, Tensor]:
+        encoder.requires_grad_(False)
+        cache = cache_of(encoder, x, FeatureConfig())
+        folds, _ = learn(encoder, cache, [data], mode, settings)
+        scores = folds[0].readout.scores(folds[0].mixture.features(cache))
+        corner = folds[0].mixture.descriptors[0]
+        tuned = finetune(
+            encoder.at(corner).backbone, cache.first_maps(rows), data, FinetuneConfig(epochs=1)
+        )
+        return folds[0].mixture.reported, scores, predict(tuned, cache.first_maps(rows))
+
+    expected = learnt(here)
+    with pretending():
+        calibrate(move(there), Sounds(), 16)
+        found = learnt(there)
+    for one, two in zip(found, expected, strict=True):
+        assert one.device == torch.device("cpu")
+        torch.testing.assert_close(one, two, atol=1e-2, rtol=1e-2)
 
 
 # One graph

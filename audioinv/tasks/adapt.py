@@ -164,13 +164,18 @@ def search_by_evidence(
 def soft(
     space: DescriptorSpace, features_at: FeaturesAt, data: Labelled, config: AdaptConfig, seed: int
 ) -> Mixture:
-    """A product distribution over corners learnt by evidence, cut to its most likely corners."""
+    """A product distribution over corners learnt by evidence, cut to its most likely corners.
+
+    Where some corners alone were visited, what is reported is their mean under it: of a component
+    that is alike in all of them q says nothing.
+    """
     evidence = TaskEvidence(features_at, data, config.max_labels, seed)
     corners = evidence.visit(space, config.most_corners)
     q, _ = learn_from_halves(evidence.halves(corners), corners, evidence.y, config.evidence_steps)
     weights = corner_weights(q, corners)
     top = weights.topk(min(config.top_corners, len(corners))).indices
-    return Mixture(corners[top], (weights[top] / weights[top].sum()).float(), q.float())
+    said = q if len(corners) == len(space.corners) else weights @ corners.to(weights.dtype)
+    return Mixture(corners[top], (weights[top] / weights[top].sum()).float(), said.float())
 
 
 def learn_jointly(

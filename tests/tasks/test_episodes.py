@@ -59,6 +59,16 @@ def test_an_episode_is_what_it_says(n_way: int, k_shot: int, n_query: int, seed:
         assert len(set(own)) == n_way and set(own) <= set(classes.tolist())
 
 
+def test_large_classes_are_drawn_from_in_parts_that_change_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = FewShotConfig(n_way=3, k_shot=2, n_tasks=700)
+    whole = draw_episodes(LABELS, torch.arange(12), config, 0)
+    monkeypatch.setattr("audioinv.tasks.episodes.MOST_KEYS", 200)
+    parts = draw_episodes(LABELS, torch.arange(12), config, 0)
+    assert torch.equal(parts.support, whole.support) and torch.equal(parts.query, whole.query)
+
+
 def test_every_class_and_clip_comes_up_equally_often() -> None:
     config = FewShotConfig(n_way=3, n_tasks=6000)
     episodes = draw_episodes(LABELS, torch.arange(12), config, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from audioinv.core.backbone import Backbone
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.tasks.features import FeatureCache, embed, first_windows, maps_of, pool_windows
+from audioinv.tasks.storage import Storage
 from tests.core.plain_frontend import PlainFrontend
 
 SIZE = (1, 12, 10)
@@ -147,3 +149,47 @@ def test_batches_change_nothing() -> None:
         torch.testing.assert_close(embed(network, x, batch_size=size), network(x))
         assert torch.equal(maps_of(encoder, x, size), x)
     assert embed(network, x, "all").shape[1] > 5
+
+
+@pytest.mark.parametrize("pool", ["mean", "max"])
+@pytest.mark.parametrize("gb", [0.0, 4.0])
+def test_several_corners_come_from_one_pass_and_may_lie_in_files(pool: str, gb: float) -> None:
+    """A clip's windows may fall into two batches."""
+    encoder, x = make(), maps()
+    passes: list[Any] = []
+
+    class Streamed:
+        n = 3
+
+        def __call__(self, rows: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+            passes.append(None if rows is None else rows.tolist())
+            for part in torch.arange(6).split(4):
+                part = part if rows is None else part[torch.isin(OWNER[part], rows)]
+                yield x[part], OWNER[part]
+
+    storage = Storage(gb)
+    cache = FeatureCache(encoder, Streamed(), pool=pool, storage=storage)
+    corners = [SPACE.all_on(), SPACE.parse("a"), SPACE.parse("b")]
+    cache.prepare(corners, torch.tensor([2, 1]))
+    assert passes == [[1, 2]]
+    cache.prepare(corners)
+    assert passes == [[1, 2], [0]]
+    for corner in corners:
+        expected = FeatureCache(encoder, x, owner=OWNER, pool=pool)(corner)
+        torch.testing.assert_close(cache(corner), expected)
+    assert len(passes) == 2 and bool(storage.mapped) == (gb == 0)
+    assert torch.equal(cache.owner, OWNER)
+
+
+def test_first_maps_are_those_of_the_first_windows_in_the_order_asked_for() -> None:
+    cache = FeatureCache(make(), maps(), owner=OWNER, storage=Storage(0))
+    assert torch.equal(cache.first_maps(torch.tensor([2, 0])), maps()[[4, 0]])
+    assert torch.equal(cache.first_maps(torch.arange(3)), maps()[[0, 3, 4]])
+
+
+def test_half_precision_is_near() -> None:
+    encoder, x = make(), maps()
+    whole = FeatureCache(encoder, x)(SPACE.all_on())
+    half = FeatureCache(encoder, x, precision="bf16-mixed")(SPACE.all_on())
+    assert half.dtype == torch.float32 and not torch.equal(half, whole)
+    torch.testing.assert_close(half, whole, atol=0.05, rtol=0.05)

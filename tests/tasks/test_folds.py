@@ -20,7 +20,14 @@ from audioinv.data.manifest import Corpus, Manifest, read_manifest, write_manife
 from audioinv.data.pack import Pack, build_pack
 from audioinv.data.rows import training_rows
 from audioinv.data.task import Task
-from audioinv.tasks.folds import MOST_GROUP_FOLDS, find_tasks, folds, target_index, task_parameters
+from audioinv.tasks.folds import (
+    MOST_GROUP_FOLDS,
+    _label_matrix,
+    find_tasks,
+    folds,
+    target_index,
+    task_parameters,
+)
 from audioinv.tasks.labelled import Labelled
 
 RATE, N = 8000, 56
@@ -235,3 +242,11 @@ def test_training_rows_leave_the_test_split_out(split_pack: Pack, fold_pack: Pac
     assert not values(split_pack, "split", training_rows(split_pack)) & {"test"}
     assert set(training_rows(split_pack)) | set(of_packs.test_rows(split_pack)) == set(range(N))
     assert training_rows(fold_pack) == of_packs.test_rows(fold_pack) == list(range(N))
+
+
+def test_labels_of_texts_are_those_of_a_loop() -> None:
+    texts = pd.Series(["b;a", "", "c", "a;;b", "a", ";"])
+    said = [set(text.split(";")) - {""} for text in texts]
+    targets, classes = _label_matrix(texts)
+    assert classes == ["a", "b", "c"] and targets.dtype == torch.uint8
+    assert targets.tolist() == [[int(name in s) for name in classes] for s in said]

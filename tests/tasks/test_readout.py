@@ -9,7 +9,7 @@ from torch import Tensor
 
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator
-from audioinv.tasks.readout import Readout, fit_readout
+from audioinv.tasks.readout import Readout, fit_readout, probabilities
 from audioinv.tasks.ridge import STRENGTHS
 
 REFERENCES = {
@@ -159,6 +159,28 @@ def test_each_of_many_labels_is_a_logistic_regression() -> None:
     for k in range(3):
         model = REFERENCES["logistic"]().fit(train, labels[:80, k].numpy())
         assert predicted[:, k].tolist() == model.predict(test).tolist()
+
+
+def test_labels_by_ridge_share_one_strength() -> None:
+    """Fitted to -1 and 1; a label is said where the score is above 0."""
+    x, y = problem(4)
+    labels = torch.stack([y == 0, y >= 2, y == 9], dim=1).to(torch.uint8)
+    readout = fit_readout(x[:80], labels[:80], "multilabel", names(3), "ridge")
+    seen, signs = standardised(x[:80], x[:80]), 2.0 * labels[:80].numpy() - 1
+    alpha = RidgeCV(STRENGTHS).fit(seen, signs).alpha_
+    expected = Ridge(alpha).fit(seen, signs).predict(standardised(x[80:], x[:80]))
+    np.testing.assert_allclose(readout.scores(x[80:]), expected, rtol=1e-4, atol=1e-3)
+    assert readout.predict(x[80:]).tolist() == (expected > 0).tolist()
+    likely = probabilities(readout, readout.scores(x[80:]), "ridge")
+    np.testing.assert_allclose(likely, ((1 + expected) / 2).clip(0, 1), atol=1e-3)
+
+
+def test_what_several_labels_cannot_be_read_by_is_refused() -> None:
+    x, y = problem(3)
+    with pytest.raises(UserError, match=r"lda.*ridge or logistic"):
+        fit_readout(x, y[:, None] == 1, "multilabel", names(1), "lda")
+    with pytest.raises(UserError, match=r"adapt\.l2.*0\.1.*logistic"):
+        fit_readout(x, y[:, None] == 1, "multilabel", names(1), "ridge", l2=0.1)
 
 
 def test_a_logistic_readout_at_a_given_l2_minimises_what_is_said() -> None:
