@@ -104,7 +104,7 @@ class Sounding(Pack):
 
     def samples(self, index: int) -> Samples:
         """Clip `index`."""
-        n = int(self.frame["n_samples"].iat[index])
+        n = int(self.frame["n_samples"].to_numpy()[index])
         noise = np.random.default_rng(index).integers(-3000, 3000, min(n, RATE), dtype=np.int16)
         tone = 9000 * np.sin(np.arange(len(noise)) * (0.2 + 0.15 * (index % CLASSES)))
         return np.resize(noise + tone.astype(np.int16), n)
@@ -130,7 +130,7 @@ def pack_of(point: Point) -> Pack:
 
 def encoder_of(point: Point) -> AmortisedEncoder:
     """Of one window of a second."""
-    front = AUDIO.frontend("log_mel", sample_rate=RATE, clip_s=1.0, n_bins=64)
+    front: Any = AUDIO.frontend("log_mel", sample_rate=RATE, clip_s=1.0, n_bins=64)
     options = {"layers": [1, 1, 1, 1], "stem_type": "deep", "stem_width": 8}
     with seeded(0, "scale"):
         network = build_backbone("resnet18", front.output_size, width=0.25, options=options)

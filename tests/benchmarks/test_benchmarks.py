@@ -86,6 +86,7 @@ def test_figures_of_other_benchmarks_are_kept(tmp_path: Path) -> None:
     assert "`count` on one abacus, 1 thread, today; Python 3, torch 2." in page
 
 
+@pytest.mark.slow
 def test_one_comparison_can_be_measured_anew(tmp_path: Path) -> None:
     arguments = ["augmentations", "--miniature", "--rounds", "1", "--out", str(tmp_path), "--only"]
     figures = []
@@ -97,6 +98,7 @@ def test_one_comparison_can_be_measured_anew(tmp_path: Path) -> None:
     assert figures[2]["time mask"] == figures[1]["time mask"]
 
 
+@pytest.mark.slow
 def test_comparisons_that_a_benchmark_no_longer_makes_are_dropped(tmp_path: Path) -> None:
     old = {"name": "by abacus", "work": {}, "rounds": 1, "load": 0, "clock": "sun", "ms": {}}
     machine = {"hardware": "one abacus", "threads": 1, "python": "3", "versions": {}}

@@ -194,6 +194,7 @@ def test_predictions_go_to_standard_output(
     assert list(table)[:4] == ["path", "start_s", "end_s", "prediction"] and len(table) == 2
 
 
+@pytest.mark.slow
 def test_the_network_of_a_task_gives_its_probabilities(
     finished: Any, files: list[Path], tmp_path: Path
 ) -> None:
@@ -227,6 +228,7 @@ def test_features_of_a_task_are_those_of_its_mixture(
     close(encoder.embed(files[:3], task), found)
 
 
+@pytest.mark.slow
 def test_fine_tuned_weights_are_kept_and_exported(
     finished: Any, files: list[Path], tmp_path: Path
 ) -> None:

@@ -53,6 +53,7 @@ def test_protocols_on_adapted_descriptors(finished: Any, protocol: str) -> None:
         assert row["n_test"] == 12
 
 
+@pytest.mark.slow
 def test_a_label_names_the_rows_of_a_run(
     finished: Any, refuse: Refuse, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -222,6 +223,7 @@ def test_encoders_are_joined(finished: Any, refuse: Refuse, tmp_path: Path) -> N
         torch.testing.assert_close(encoder.at(descriptor)(x), expected)
 
 
+@pytest.mark.slow
 def test_windows_and_averaging_are_options_of_every_row(finished: Any, tmp_path: Path) -> None:
     values = {}
     for name, more in {
@@ -256,6 +258,7 @@ def test_fine_tuning_refuses_averaged_features(finished: Any, refuse: Refuse) ->
     assert "leave features.views at 0" in line
 
 
+@pytest.mark.slow
 def test_results_of_another_encoder_are_not_taken_for_ones_own(
     finished: Any, tmp_path: Path, refuse: Refuse
 ) -> None:

@@ -82,6 +82,7 @@ def spreads(corners: Tensor, seed: int, **options: Any) -> tuple[list[float], An
     return found, net
 
 
+@pytest.mark.slow
 def test_kernels_start_as_in_the_released_code() -> None:
     """It was read there as .005 to .15, K = 2; the larger of two kernels varies the less."""
     corners = torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])

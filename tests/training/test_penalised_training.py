@@ -129,6 +129,7 @@ def test_a_resumed_run_with_penalty_ends_with_the_same_weights(tmp_path: Path) -
     assert equal(train(tmp_path / "run", config), whole)
 
 
+@pytest.mark.slow
 def test_the_penalty_lowers_what_it_penalises(tmp_path: Path) -> None:
     """On clips that were not trained on."""
     bank = make_bank()
