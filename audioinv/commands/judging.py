@@ -26,10 +26,10 @@ from audioinv.tasks import modes
 from audioinv.tasks.adapted import load_adapted
 from audioinv.tasks.clips import TaskFeatures
 from audioinv.tasks.folds import find_tasks
+from audioinv.tasks.given import device_named
 from audioinv.tasks.learn import Learnt
 from audioinv.tasks.protocols import WITHOUT_TASKS, Context
 from audioinv.tasks.settings.features import FeatureConfig
-from audioinv.training.processes import make_fabric
 
 log = logging.getLogger(__name__)
 FEATURES_BY = (
@@ -69,10 +69,7 @@ def load_on_device(config: Config) -> tuple[AmortisedEncoder, AugmentationBank, 
         UserError: there is no such device.
     """
     encoder, bank, pack = load_run(config)
-    fabric = make_fabric(
-        config.accelerator, precision=config.precision, deterministic=config.deterministic
-    )
-    return encoder.to(fabric.device), bank, pack
+    return encoder.to(device_named(config.accelerator)), bank, pack
 
 
 def tell_of_windows(encoder: AmortisedEncoder, pack: Pack, made_of: FeatureConfig) -> None:

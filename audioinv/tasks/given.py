@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning.fabric import Fabric
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from audioinv.base.errors import UserError
@@ -20,16 +22,15 @@ from audioinv.tasks.averaging import TransformedMaps
 from audioinv.tasks.features import Batch, FeatureCache, maps_of
 from audioinv.tasks.settings.features import FeatureConfig
 from audioinv.tasks.storage import Storage
-from audioinv.training.processes import make_fabric
 
 BATCH = 256
 
 
 def frozen(encoder: AmortisedEncoder | str | Path, device: str = "auto") -> AmortisedEncoder:
-    """A copy in evaluation mode on a device; loaded, if it is a folder.
+    """A copy in evaluation mode on a device; loaded, if it is a folder. Features are kept on the CPU.
 
     Args:
-        device: as of torch; "auto" takes a GPU where there is one. Features are kept on the CPU.
+        device: as of `device_named`; "auto" takes a GPU where there is one.
 
     Raises:
         UserError: no such device.
@@ -38,7 +39,19 @@ def frozen(encoder: AmortisedEncoder | str | Path, device: str = "auto") -> Amor
         own = load_encoder(encoder)
     else:
         own = copy.deepcopy(encoder)
-    return own.to(make_fabric(device).device).eval().requires_grad_(False)
+    return own.to(device_named(device)).eval().requires_grad_(False)
+
+
+def device_named(name: str) -> torch.device:
+    """The device that an accelerator of Fabric's names: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        return Fabric(accelerator=name, devices=1).device
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        raise UserError(f"device is '{name}'; give auto, cpu, cuda or mps: {error}") from error
 
 
 def clips_for(encoder: AmortisedEncoder, x: Any) -> Tensor:
