@@ -27,7 +27,7 @@ BATCH = 256
 
 
 def frozen(encoder: AmortisedEncoder | str | Path, device: str = "auto") -> AmortisedEncoder:
-    """A copy in evaluation mode on a device; loaded, if it is a folder. Features are kept on the CPU.
+    """A copy in evaluation mode on a device; loaded, if it is a folder. Features stay on the CPU.
 
     Args:
         device: as of `device_named`; "auto" takes a GPU where there is one.
