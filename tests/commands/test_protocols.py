@@ -107,6 +107,7 @@ def test_few_shot_rows(finished: Any, tmp_path: Path) -> None:
     assert scores["score"].shape == (50,)
 
 
+@pytest.mark.slow
 def test_published_few_shot_rows_are_of_raw_features(finished: Any, tmp_path: Path) -> None:
     """Of the last layer, unstandardised, read out by SGD: judged here once more by scikit-learn."""
     few = [word.replace("fewshot.", "fewshot_published.") for word in FEW]

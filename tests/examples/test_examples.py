@@ -14,6 +14,7 @@ EXAMPLES = sorted((REPOSITORY / "examples").glob("*.py"))
 LONGEST = 60
 
 
+@pytest.mark.slow
 def test_the_example_of_adapting_runs(tmp_path: Path) -> None:
     here = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

@@ -64,6 +64,7 @@ def world(series_registered: None, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
+@pytest.mark.slow
 def test_a_pack_holds_the_recordings(world: Path) -> None:
     pack = open_pack(world / "pack")
     assert pack.size == 64 and len(pack) == 60
@@ -72,6 +73,7 @@ def test_a_pack_holds_the_recordings(world: Path) -> None:
     np.testing.assert_allclose(pack.samples(7).reshape(-1, CHANNELS).T, mean, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_task_is_scored_and_the_page_tells_it(world: Path) -> None:
     page = (world / "exp/report.html").read_text()
     for task in ("rhythm", "site", "moved"):
@@ -82,12 +84,14 @@ def test_every_task_is_scored_and_the_page_tells_it(world: Path) -> None:
     assert "rhythm" in (world / "RESULTS.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_page_without_pictures_has_no_section_of_them(world: Path) -> None:
     assert json.loads((world / "exp/examples/examples.json").read_text()) == []
     page = (world / "exp/report.html").read_text()
     assert 'id="augmentations"' not in page and "<audio" not in page
 
 
+@pytest.mark.slow
 def test_an_encoder_tells_its_modality_and_is_exported(world: Path) -> None:
     told = json.loads((world / AMORTISED / "encoder/encoder.json").read_text())
     assert told["modality"] == "series" and told["frontend"]["series_rate"] == 64
@@ -116,6 +120,7 @@ def test_a_bad_file_is_named(tmp_path: Path) -> None:
     assert "20 values not finite" in str(problem)
 
 
+@pytest.mark.slow
 def test_windows_cover_a_recording(world: Path) -> None:
     pack, frontend = open_pack(world / "pack"), Spectra(64, 2.0)
     parts = list(SERIES.windows(frontend, pack, 0.5))
@@ -125,6 +130,7 @@ def test_windows_cover_a_recording(world: Path) -> None:
     assert torch.equal(x[::3], SERIES.clips(frontend, pack, range(60)))
 
 
+@pytest.mark.slow
 def test_a_recording_is_embedded_from_its_file_and_from_a_pack(
     series_registered: None, world: Path
 ) -> None:

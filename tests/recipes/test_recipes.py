@@ -92,6 +92,7 @@ def test_every_config_composes(name: str) -> None:
     assert set(debug.adapt.modes) >= ({"fixed:all", "soft"} if amortised else {"fixed:all"})
 
 
+@pytest.mark.slow
 def test_every_method_of_the_image_recipes_composes() -> None:
     stage = ("--stage", "pretrain", "--stop_stage", "pretrain")
     words = {w for name in IMAGES[:-1] for line in commands(name, *stage) for w in line}

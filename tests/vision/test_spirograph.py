@@ -80,6 +80,7 @@ def test_a_clip_in_two_splits_is_found(tmp_path: Path) -> None:
     assert [problem.kind for problem in validate(manifest)] == ["leakage"]
 
 
+@pytest.mark.slow
 def test_the_pack_holds_the_factors(world: Path) -> None:
     pack = open_pack(world / "pack")
     assert len(pack) == 92 and pack.size == 16
@@ -87,6 +88,7 @@ def test_the_pack_holds_the_factors(world: Path) -> None:
     assert pack.samples(3).tolist() == pytest.approx([row[name] for name in FACTORS])
 
 
+@pytest.mark.slow
 def test_the_front_end_draws_and_its_statistics_are_those_of_the_images(world: Path) -> None:
     pack = open_pack(world / "pack")
     encoder = load_encoder(world / "exp" / "simclr_s0" / "encoder")
@@ -101,6 +103,7 @@ def test_the_front_end_draws_and_its_statistics_are_those_of_the_images(world: P
     assert small(x).shape == (72, 3, 8, 8)
 
 
+@pytest.mark.slow
 def test_what_the_earlier_generator_made_is_refused(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,6 +124,7 @@ def test_what_the_earlier_generator_made_is_refused(
     assert "frontend.drawing: 1 -> 2" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_statistics_of_the_earlier_generator_are_computed_anew(world: Path, tmp_path: Path) -> None:
     known = json.loads((world / "exp" / "statistics.json").read_text())
     del known["frontend"]["drawing"]
@@ -131,6 +135,7 @@ def test_statistics_of_the_earlier_generator_are_computed_anew(world: Path, tmp_
     assert again["mean"] == known["mean"] and again["frontend"]["drawing"] == 2
 
 
+@pytest.mark.slow
 def test_every_target_is_scored_by_its_squared_error(world: Path) -> None:
     tasks = world / "exp" / "simclr_s0" / "tasks"
     rows = {p.parts[-4]: json.loads(p.read_text()) for p in tasks.rglob("result.json")}
@@ -144,6 +149,7 @@ def test_every_target_is_scored_by_its_squared_error(world: Path) -> None:
     assert rows["all_four"]["chance"] == pytest.approx(float(variance.mean()), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_report_shows_drawings_before_and_after(world: Path) -> None:
     page = (world / "exp" / "report.html").read_text()
     assert page.count("data:image/png") == 4 and "MSE, 10⁻³" in page
@@ -151,6 +157,7 @@ def test_the_report_shows_drawings_before_and_after(world: Path) -> None:
     assert example.exists()
 
 
+@pytest.mark.slow
 def test_what_cannot_work_is_explained(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
