@@ -20,7 +20,6 @@ from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator
 from audioinv.data import shards
 from audioinv.data.shards import Shards, open_shards
-from vision.media import Images
 
 wds = pytest.importorskip(
     "webdataset", reason="webdataset is not installed: pip install 'audioinv[webdataset]'"
@@ -258,5 +257,6 @@ def test_images_come_the_same_way(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8)
     with wds.TarWriter(str(tmp_path / "a.tar")) as sink:
         sink.write({"__key__": "a", "png": image, "cls": 3})
-    clips = open_shards(str(tmp_path / "a.tar"), Images(8), "image")
+    media = pytest.importorskip("vision.media", reason="the half of images was left out")
+    clips = open_shards(str(tmp_path / "a.tar"), media.Images(8), "image")
     np.testing.assert_array_equal(clips.samples(0), image.transpose(2, 0, 1).ravel())
