@@ -79,7 +79,7 @@ def test_robustness_at_strength_0_is_the_linear_protocol(finished: Any, tmp_path
 
 def test_transformed_clips_are_the_banks(finished: Any) -> None:
     """At strength 1 a series alone is its augmentation at the drawn parameters, clip by clip."""
-    world = context(finished)
+    world = context(finished, "features.hop_s=0")  # as `encoder_clips` gives them
     task = find_tasks(world.pack, ["label"])[0]
     rows = tuple(judged_clips(world, task, 5))
     assert len(rows) == 5 and set(rows) <= set(judged_clips(world, task, 500))
