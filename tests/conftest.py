@@ -26,6 +26,11 @@ def counted() -> Counter[str]:
     return COUNTED
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest test goes first: of several workers one would be alone with it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_devices.py")
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     for kind, number in sorted(COUNTED.items()):
         terminalreporter.write_line(f"{kind}: {number}")

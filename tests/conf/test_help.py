@@ -18,6 +18,7 @@ from audioinv.data.modality import known_modalities, registered
 REPOSITORY = Path(__file__).parents[2]
 HEAVY = ("torch", "kornia", "lightning", "timm", "pandas", "matplotlib", "sklearn", "torchvision")
 HEAVY += ("scipy", "pyarrow", "torchaudio", "librosa", "ray", "audiomentations")
+MODALITIES = [modality.name for modality in known_modalities()]
 CORPORA = ("fsdd", "folder", "sonograph", "cifar10", "spirograph", "celeba")
 WORDS = [
     "",
@@ -27,8 +28,8 @@ WORDS = [
         for name in ("prepare", "download", "validate", "pack", "report", "table", "modalities")
     ),
     *(f"{name} {corpus} --help" for name in ("prepare", "download") for corpus in CORPORA),
-    "pretrain modality=image method=moco --help",
-    "adapt modality=spirograph --help",
+    *(["pretrain modality=image method=moco --help"] if "image" in MODALITIES else []),
+    *(["adapt modality=spirograph --help"] if "spirograph" in MODALITIES else []),
     "pretrain --stpes 3",
     "pretrain pretrain.stpes=3",
     "pretrain pretrain.steps=many",
@@ -72,9 +73,6 @@ assert light < 0.1, light
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-MODALITIES = [modality.name for modality in known_modalities()]
 
 
 @pytest.mark.parametrize("words", ["adapt --help", "pretrain pretrain.stpes=3", "prepare --help"])
@@ -140,6 +138,7 @@ def test_defaults_are_the_composed_ones(capsys: pytest.CaptureFixture[str]) -> N
 def test_defaults_are_those_of_the_modality_and_method(
     capsys: pytest.CaptureFixture[str], first: bool
 ) -> None:
+    pytest.importorskip("vision", reason="the half of images was left out")
     words = ["modality=image", "method=moco"]
     text = help_of(capsys, "pretrain", *(["--help", *words] if first else [*words, "--help"]))
     for word in (
