@@ -11,7 +11,7 @@ from audioinv.core.embedding import Rows, Sources, batch_for, features_of, rows_
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.tasks.adapt import Mixture
 from audioinv.tasks.adapted import Adapted
-from audioinv.tasks.readout import NEVER, Readout, nearest_probabilities
+from audioinv.tasks.readout import Readout, told
 from audioinv.tasks.settings.features import FeatureConfig
 
 
@@ -43,15 +43,15 @@ def outputs_of(
     folds: Sequence[Adapted],
     sources: Sources,
     made_of: FeatureConfig,
-    readout: str,
+    readout: str | None,
     frames: bool = False,
     batch_size: int | None = None,
 ) -> Iterator[Rows]:
     """Outputs (k, m) in the place of features, as soon as they are there.
 
     Args:
-        made_of: settings of the features. readout: its name. frames: of every window by itself;
-            otherwise of whole clips.
+        made_of: settings of the features. readout: its name; None gives scores and no
+            probabilities. frames: of every window by itself; otherwise of whole clips.
     """
     descriptors = distinct(folds)
     networks = [encoder.at(each).backbone for each in descriptors]
@@ -66,8 +66,8 @@ class Head(nn.Module):
     """A readout as a module: features (n, d) -> probabilities (n, m), or values (n, m).
 
     Args:
-        readout: fitted. name: of it, as in `fit_readout`; `readout.probabilities` says what the
-            scores of each mean.
+        readout: fitted. name: of it, as in `fit_readout`, by which its scores are probabilities
+            (`readout.told`); None leaves them scores.
     """
 
     mean: Tensor
@@ -75,23 +75,17 @@ class Head(nn.Module):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, readout: Readout, name: str) -> None:
+    def __init__(self, readout: Readout, name: str | None) -> None:
         super().__init__()
         for key, value in readout.tensors().items():
             self.register_buffer(key, value.clone())
-        two = int((readout.bias > NEVER / 2).sum()) == 2
-        self.kind, self.by_ridge, self.scale = readout.kind, name == "ridge", 0.5 if two else 1.0
+        self.kind = "regression" if name is None else readout.kind
+        self.by_ridge, self.two = name == "ridge", readout.has_two
 
     def forward(self, features: Tensor) -> Tensor:
         """As said above."""
         scores = ((features - self.mean) / self.std) @ self.weight.T + self.bias
-        if self.kind == "regression":
-            return scores
-        if self.kind == "multilabel":
-            return scores.sigmoid()
-        if self.by_ridge:
-            return nearest_probabilities((1 + scores) / 2)
-        return (scores * self.scale).softmax(1)
+        return told(scores, self.kind, self.by_ridge, self.two)
 
 
 class Readouts(nn.Module):
@@ -99,10 +93,10 @@ class Readouts(nn.Module):
 
     Args:
         folds: that have learnt. descriptors: (D, K), in the order of the features. name: of the
-            readout.
+            readout, as of `Head`.
     """
 
-    def __init__(self, folds: Sequence[Adapted], descriptors: Tensor, name: str) -> None:
+    def __init__(self, folds: Sequence[Adapted], descriptors: Tensor, name: str | None) -> None:
         super().__init__()
         self.heads = nn.ModuleList(Head(fold.readout, name) for fold in folds)
         self.places = [positions(fold.mixture, descriptors).tolist() for fold in folds]

@@ -25,7 +25,7 @@ from audioinv.data.task import PackTask, Task
 from audioinv.tasks import modes
 from audioinv.tasks.adapt import Mixture
 from audioinv.tasks.adapted import Adapted, save_adapted
-from audioinv.tasks.applied import TaskNetwork, mean_mixture, outputs_of
+from audioinv.tasks.applied import Head, TaskNetwork, mean_mixture, outputs_of
 from audioinv.tasks.clips import TaskFeatures
 from audioinv.tasks.given import cache_of, clips_for, frozen
 from audioinv.tasks.labelled import Labelled
@@ -33,7 +33,6 @@ from audioinv.tasks.labels import Labels, read_labels
 from audioinv.tasks.learn import described, learn, learn_task
 from audioinv.tasks.protocols import JUDGES, Context, protocol_of
 from audioinv.tasks.protocols.linear import id_of
-from audioinv.tasks.readout import probabilities
 from audioinv.tasks.result import Result
 from audioinv.tasks.scores import score, score_outputs
 from audioinv.tasks.settings.adapt import AdaptConfig
@@ -127,12 +126,17 @@ class AdaptedTask(Means):
         Args:
             x, sample_rate: as of `Encoder.embed`. frames: of every window instead.
         """
+        return self._stream(x, sample_rate, self.settings.readout, frames)
+
+    def _stream(
+        self, x: Any, sample_rate: int | None, readout: str | None, frames: bool = False
+    ) -> tuple[Sequence[str], Iterator[Rows]]:
         self._refuse_views()
         made_of = self.made_of
         sources = sources_of(
             self.encoder.frontend, x, sample_rate, made_of.hop_s, made_of.drop_last
         )
-        own = made_of, self.settings.readout, frames
+        own = made_of, readout, frames
         return sources.names, outputs_of(self.encoder, self.folds, sources, *own)
 
     def outputs(self, x: Any, sample_rate: int | None = None) -> Tensor:
@@ -145,18 +149,24 @@ class AdaptedTask(Means):
         Raises:
             UserError: what cannot be read.
         """
+        return self._outputs(x, sample_rate, self.settings.readout)
+
+    def judged(self, x: Any) -> Tensor:
+        """Outputs (n, m) as `scores` judges them: of labels, which are ranked, before they become
+        probabilities, of which many may be 0 or 1."""
+        ranked = self.task.kind == "multilabel"
+        return self._outputs(x, None, None if ranked else self.settings.readout)
+
+    def _outputs(self, x: Any, sample_rate: int | None, readout: str | None) -> Tensor:
         if self.made_of.views:
-            return self._averaged_outputs(x)
-        names, rows = self.stream(x, sample_rate)
+            return self._averaged_outputs(x, readout)
+        names, rows = self._stream(x, sample_rate, readout)
         return together(rows, names).features
 
-    def _averaged_outputs(self, x: Any) -> Tensor:
+    def _averaged_outputs(self, x: Any, readout: str | None) -> Tensor:
         """Of features that are averaged over views of clips (n, ...)."""
         cache = cache_of(self.encoder, clips_for(self.encoder, x), self.made_of, self.bank)
-        parts = []
-        for fold in self.folds:
-            scores = fold.readout.scores(fold.mixture.features(cache))
-            parts.append(probabilities(fold.readout, scores, self.settings.readout))
+        parts = [Head(fold.readout, readout)(fold.mixture.features(cache)) for fold in self.folds]
         return torch.stack(parts).mean(0)
 
     def _windows(self) -> dict[str, Any]:
@@ -199,7 +209,7 @@ class AdaptedTask(Means):
         """
         if x is None:
             return evaluate(self).value
-        outputs = self.outputs(x)
+        outputs = self.judged(x)
         return score(outputs, self._targets(y, len(outputs)), self.task.kind)
 
     def _targets(self, y: Any, n: int) -> Tensor:
@@ -326,10 +336,8 @@ def evaluate(
 
 
 def _evaluate_arrays(adapted: AdaptedTask, x: Any, y: Any) -> Result:
-    outputs, info = adapted.outputs(x), adapted.info
+    outputs, info = adapted.judged(x), adapted.info
     task, targets = adapted.task, adapted._targets(y, len(outputs))
-    if task.kind == "multilabel":
-        outputs = outputs.logit(1e-7)
     found = score_outputs(outputs, targets, task.kind, torch.arange(len(outputs)), task.metric)
     kept = {key: info[key] for key in ("descriptor", "n_train", "layers", "readout", "seconds")}
     return Result(

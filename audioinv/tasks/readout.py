@@ -55,6 +55,11 @@ class Readout:
         """Class indices (n,), 0/1 labels (n, classes), or values (n,) or (n, outputs)."""
         return decide(self.scores(features), self.kind)
 
+    @property
+    def has_two(self) -> bool:
+        """Whether it tells two classes apart: their scores are one number, plus and minus."""
+        return int((self.bias > NEVER / 2).sum()) == 2
+
     def tensors(self) -> dict[str, Tensor]:
         """What to store, beside kind and classes."""
         return {"mean": self.mean, "std": self.std, "weight": self.weight, "bias": self.bias}
@@ -67,23 +72,23 @@ class Readout:
         )
 
 
-def probabilities(readout: Readout, scores: Tensor, name: str) -> Tensor:
-    """Probabilities of classes or labels (n, m) that `scores` (n, m) mean; values stay as they are.
+def told(scores: Tensor, kind: str, by_ridge: bool = False, two: bool = False) -> Tensor:
+    """What scores (n, m) of a readout or a head say of classes or labels, as probabilities (n, m).
 
     Ridge is fitted to -1 and 1, so that (1 + score) / 2 estimates a probability: the nearest point
     of the simplex is taken, or of [0, 1] for a label. The others give log odds: of two classes one
-    logit, plus and minus.
+    logit, plus and minus. Values stay as they are.
 
     Args:
-        name: of the readout, as in `fit_readout`.
+        kind: of the task. two: whether the scores of classes are one logit, plus and minus.
     """
-    if readout.kind == "regression":
+    if kind == "regression":
         return scores
-    if readout.kind == "multilabel":
-        return ((1 + scores) / 2).clamp(0, 1) if name == "ridge" else scores.sigmoid()
-    if name == "ridge":
-        return nearest_probabilities((1 + scores) / 2)
-    two = int((readout.bias > NEVER / 2).sum()) == 2
+    if by_ridge:
+        halves = (1 + scores) / 2
+        return halves.clamp(0, 1) if kind == "multilabel" else nearest_probabilities(halves)
+    if kind == "multilabel":
+        return scores.sigmoid()
     return (scores / 2 if two else scores).softmax(1)
 
 

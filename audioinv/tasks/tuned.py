@@ -18,6 +18,7 @@ from audioinv.core.backbone import network_of
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.modality import build_frontend
 from audioinv.tasks.finetune import Finetuned
+from audioinv.tasks.readout import told
 
 NAME = "finetuned"
 
@@ -42,13 +43,7 @@ class FinetunedNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Outputs (B, m)."""
         maps = self.frontend(x)
-        return torch.stack([self.told(fold(maps)) for fold in self.folds]).mean(0)
-
-    def told(self, outputs: Tensor) -> Tensor:
-        """Class scores or logits as probabilities; values as they are."""
-        if self.kind == "classification":
-            return outputs.softmax(1)
-        return outputs.sigmoid() if self.kind == "multilabel" else outputs
+        return torch.stack([told(fold(maps), self.kind) for fold in self.folds]).mean(0)
 
 
 def save_finetuned(

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator
-from audioinv.tasks.readout import Readout, fit_readout, probabilities
+from audioinv.tasks.applied import Head
+from audioinv.tasks.readout import Readout, fit_readout, told
 from audioinv.tasks.ridge import STRENGTHS
 
 REFERENCES = {
@@ -171,7 +172,7 @@ def test_labels_by_ridge_share_one_strength() -> None:
     expected = Ridge(alpha).fit(seen, signs).predict(standardised(x[80:], x[:80]))
     np.testing.assert_allclose(readout.scores(x[80:]), expected, rtol=1e-4, atol=1e-3)
     assert readout.predict(x[80:]).tolist() == (expected > 0).tolist()
-    likely = probabilities(readout, readout.scores(x[80:]), "ridge")
+    likely = told(readout.scores(x[80:]), "multilabel", by_ridge=True)
     np.testing.assert_allclose(likely, ((1 + expected) / 2).clip(0, 1), atol=1e-3)
 
 
@@ -226,3 +227,16 @@ def test_what_cannot_be_fitted_is_explained() -> None:
         fit_readout(x, y, "classification", names(3), "forest")
     with pytest.raises(UserError, match="fewer than two classes"):
         fit_readout(x, torch.zeros(120), "classification", names(3))
+
+
+@pytest.mark.parametrize("name", ["ridge", "logistic"])
+@pytest.mark.parametrize("kind", ["multilabel", "classification", "regression"])
+def test_a_head_says_what_the_readouts_scores_mean(name: str, kind: str) -> None:
+    x, y = problem(3)
+    targets = {"multilabel": y[:, None] == torch.arange(3), "classification": y}
+    wanted = targets.get(kind, x[:, 0])
+    readout = fit_readout(x, wanted, kind, names(0 if kind == "regression" else 3), name)
+    scores = readout.scores(x)
+    expected = told(scores, kind, by_ridge=name == "ridge" and kind != "regression")
+    torch.testing.assert_close(Head(readout, name)(x), expected)
+    torch.testing.assert_close(Head(readout, None)(x), scores)
