@@ -55,11 +55,13 @@ def outputs_of(
     """
     descriptors = distinct(folds)
     networks = [encoder.at(each).backbone for each in descriptors]
-    readouts = Readouts(folds, descriptors, readout)
+    # In single precision a row's last digit depends on the batch that it is multiplied in.
+    readouts = Readouts(folds, descriptors, readout).double()
     ones, batches = torch.ones(len(networks)), sources.batches(batch_size or batch_for(encoder))
     parts = features_of(encoder.frontend, networks, ones, batches, made_of.layers)
     for rows in rows_of(parts, made_of.pool, frames):
-        yield rows._replace(features=readouts(rows.features.chunk(len(networks), 1)))
+        outputs = readouts(rows.features.double().chunk(len(networks), 1))
+        yield rows._replace(features=outputs.float())
 
 
 class Head(nn.Module):
