@@ -26,13 +26,14 @@ from audioinv.base.lock import locked
 from audioinv.base.progress import counted
 from audioinv.commands.feature_files import check_ending, features_file, has_key
 from audioinv.commands.judging import tell_of_windows
-from audioinv.commands.using import Used, device_of, used
+from audioinv.commands.using import Used, used
 from audioinv.conf.schema import Config
 from audioinv.core.embedding import Rows, followed, sources_of, stream
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.pack import Pack, open_pack
 from audioinv.data.parallel import SERIAL, Engine, map_all
 from audioinv.runs.build import need
+from audioinv.tasks.given import device_named
 
 PIECE_CLIPS = 4096  # a worker holds the features of so many
 log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ def main(
     words = wanted.encoder, wanted.task, wanted.mode
     what = used(config, descriptor, *words)
     if wanted.paths:
-        embed_files(what, wanted, out, device_of(config.accelerator))
+        embed_files(what, wanted, out, device_named(config.accelerator))
     else:
         pack = str(need(config.pack, "pack", "packs/fsdd, or files").absolute())
         embed_pack(_Source(what, pack, wanted.windows), out, engine)

@@ -61,15 +61,16 @@ def main(
 
     from audioinv.base.files import atomic_path
     from audioinv.base.progress import counted
-    from audioinv.commands.using import adapted_in, device_of
+    from audioinv.commands.using import adapted_in
     from audioinv.conf.schema import Config
     from audioinv.core.backbone import TRUSTED_MODULES
     from audioinv.core.embedding import followed
+    from audioinv.tasks.given import device_named
     from audioinv.tasks.ready import load_task
 
     TRUSTED_MODULES.update(trusted or [])
     adapted = load_task(adapted_in(Config(run=str(run)), run / "encoder", task, mode))
-    adapted.encoder.to(device_of("auto"))
+    adapted.encoder.to(device_named("auto"))
     given: Any = paths[0] if len(paths) == 1 else paths
     names, rows = adapted.stream(given, frames=windows)
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from audioinv.base.errors import UserError
 from audioinv.base.files import ENCODER_FILES, key_of
 from audioinv.conf.schema import Config
@@ -102,10 +100,3 @@ def adapted_in(config: Config, encoder: Path, task: str, mode: str) -> Path:
             "--task and --mode, or run audioinv adapt first"
         )
     return folder
-
-
-def device_of(accelerator: str) -> torch.device:
-    """The device that `accelerator=` means here: auto takes a GPU if there is one."""
-    if accelerator in ("auto", "gpu"):
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(accelerator)

@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
+from audioinv.base.tensors import device_of
+from audioinv.core.backbone import LAYERS
 
 POOLS = ("mean", "max")
-LEVELS = ("last", "all")
 Stretch = tuple[Tensor, float, float]
 log = logging.getLogger(__name__)
 
@@ -186,10 +187,9 @@ def features_of(
     Raises:
         UserError: windows that the front end cannot take.
     """
-    if levels not in LEVELS:
-        raise UserError(f"levels is '{levels}'; give {' or '.join(LEVELS)}")
-    example = torch.empty(0)
-    device = next((p.device for network in networks for p in network.parameters()), example.device)
+    if levels not in LAYERS:
+        raise UserError(f"levels is '{levels}'; give {' or '.join(LAYERS)}")
+    device = device_of(networks[0])
     told = False
     for part in batches:
         maps = _maps(frontend, part.x.to(device))
@@ -268,8 +268,7 @@ def rows_of(
 
 def batch_for(encoder: nn.Module) -> int:
     """How many windows run together: little memory on a processor, much work on a GPU."""
-    on_cpu = next(encoder.parameters(), torch.empty(0)).device.type == "cpu"
-    return 32 if on_cpu else 256
+    return 32 if device_of(encoder).type == "cpu" else 256
 
 
 def stream(

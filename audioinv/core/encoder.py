@@ -15,7 +15,7 @@ from torch.func import functional_call
 
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, write_json
-from audioinv.base.tensors import save_tensors
+from audioinv.base.tensors import device_of, save_tensors
 from audioinv.core.backbone import network_of
 from audioinv.core.conditioning import build_conditioning, preset
 from audioinv.core.conditioning.per_example import hooked
@@ -161,7 +161,7 @@ class AmortisedEncoder(nn.Module):
 
     @torch.no_grad()
     def _at(self, descriptor: Tensor) -> PlainEncoder:
-        descriptor = descriptor.to(next(self.parameters(), descriptor).device)
+        descriptor = descriptor.to(device_of(self))
         backbone = copy.deepcopy(self.backbone).requires_grad_(False)
         for name, weight in self.weights(descriptor).items():
             backbone.get_parameter(name).copy_(weight)
@@ -248,7 +248,7 @@ class AmortisedEncoder(nn.Module):
         self.eval()
         if not batch_norms(self.backbone):
             return
-        device = next(self.parameters()).device
+        device = device_of(self)
         maps = [self.frontend(part.to(device)) for part in clips]
         known = kept_corners(self.space.size) if self.is_conditioned else self.space.all_on()[None]
         statistics = NormStatistics(self.backbone, known).to(device)
@@ -262,7 +262,7 @@ class AmortisedEncoder(nn.Module):
         if batch_norms(self.backbone):
             statistics = NormStatistics(self.backbone, self.space.all_on()[None])
             statistics.take(0, *running(self.backbone))
-            self.statistics = statistics.to(next(self.parameters()).device)
+            self.statistics = statistics.to(device_of(self))
 
     def recalibrated(self, clips: Tensor | Iterable[Tensor]) -> AmortisedEncoder:
         """A copy whose normalisation statistics are of your clips: (n, ...), or batches of them.

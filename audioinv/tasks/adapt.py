@@ -18,12 +18,13 @@ from torch import Tensor
 
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator, seeded
+from audioinv.base.tensors import device_of
 from audioinv.core.descriptor import DescriptorSpace, flip
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.tasks import modes
 from audioinv.tasks.corners import FeaturesAt, TaskEvidence, only, prepare
 from audioinv.tasks.evidence import corner_weights, learn_from_halves
-from audioinv.tasks.features import FeatureCache, device_of
+from audioinv.tasks.features import FeatureCache
 from audioinv.tasks.labelled import Labelled
 from audioinv.tasks.readout import Readout, fit_readout
 from audioinv.tasks.scores import score, task_loss

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import chain
 from typing import Protocol
 
 import torch
@@ -17,22 +16,17 @@ from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
 from audioinv.base.progress import counted
+from audioinv.base.tensors import device_of
+from audioinv.core.embedding import POOLS
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.tasks.averaging import mean, running_means
 from audioinv.tasks.settings.features import FeatureConfig as FeatureConfig
 from audioinv.tasks.storage import Storage
 
-POOLS = ("mean", "max")
 Key = tuple[float, ...]
 Batch = tuple[Tensor, Tensor]
 """Maps (b, C, H, W) of windows, and the clip of each, (b,)."""
 Views = Callable[[Tensor], Iterable[Iterable[Tensor]]]
-
-
-def device_of(module: nn.Module) -> torch.device:
-    """Where its tensors are; the CPU of one without any."""
-    first = next(chain(module.parameters(), module.buffers()), None)
-    return torch.device("cpu") if first is None else first.device
 
 
 def autocast(device: torch.device, precision: str = "32-true") -> AbstractContextManager[object]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator, seeded
-from audioinv.tasks.features import device_of
+from audioinv.base.tensors import device_of
 from audioinv.tasks.labelled import Labelled
 from audioinv.tasks.scores import score, task_loss
 from audioinv.tasks.settings.finetune import FinetuneConfig

@@ -41,19 +41,20 @@ def frozen(encoder: AmortisedEncoder | str | Path, device: str = "auto") -> Amor
 
 
 def device_named(name: str) -> torch.device:
-    """The device of a name: "auto" (a GPU where there is one), "cpu", "cuda" or "mps".
+    """The device of a name: "auto" (a GPU where there is one), "gpu", "cpu", "cuda" or "mps".
 
     Raises:
         UserError: there is none.
     """
     # Without Fabric, which takes 275 MB: whoever only embeds need not have it.
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    there["cpu"] = True
-    wanted = next(k for k, found in there.items() if found) if name == "auto" else name
-    if not there.get(wanted, False):
-        found = ", ".join(k for k, is_there in there.items() if is_there)
+    kinds = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    there = [*(kind for kind, found in kinds.items() if found), "cpu"]
+    gpu = there[0] if len(there) > 1 else None
+    wanted = {"auto": there[0], "gpu": gpu}.get(name, name)
+    if wanted not in there:
         raise UserError(
-            f"device is '{name}'; give one of auto, cpu, cuda or mps that is there: {found}"
+            f"device is '{name}'; give one of auto, cpu, cuda or mps that is there: "
+            f"{', '.join(there)}"
         )
     return torch.device(wanted)
 

@@ -23,9 +23,10 @@ from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator, seeded
+from audioinv.base.tensors import device_of
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.tasks.adapt import AdaptConfig, Mixture
-from audioinv.tasks.features import FeatureCache, device_of
+from audioinv.tasks.features import FeatureCache
 from audioinv.tasks.labelled import Labelled, evidence_rows
 from audioinv.tasks.scores import task_loss
 

@@ -8,12 +8,12 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, remove_abandoned, write_json
 from audioinv.base.lock import locked
+from audioinv.base.tensors import device_of
 from audioinv.base.version import __version__
 from audioinv.core.bank import AugmentationBank, ClipSource
 from audioinv.core.encoder import AmortisedEncoder
@@ -86,7 +86,7 @@ def pretrain(
             (begin or _keep({"seed": seed, "precision": precision, **described}))(run)
         if _finished(run):
             return _load(encoder, run)
-        at_first = next(encoder.parameters(), torch.empty(0)).device
+        at_first = device_of(encoder)
         if trained:
             some = may_leave_out(encoder, config, own)
             fabric = make_fabric(device, devices, nodes, precision, deterministic, timeout_s, some)

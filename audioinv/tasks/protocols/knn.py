@@ -8,10 +8,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from audioinv.base.tensors import device_of
 from audioinv.data.task import Task
 from audioinv.tasks.adapted import Adapted
 from audioinv.tasks.corners import only, prepare
-from audioinv.tasks.features import FeatureCache, device_of
+from audioinv.tasks.features import FeatureCache
 from audioinv.tasks.labelled import Labelled
 from audioinv.tasks.learn import Learnt
 from audioinv.tasks.neighbours import knn_scores
