@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -27,6 +27,7 @@ from audioinv.training.processes import (
     pinned,
     process_group,
 )
+from tests.core.small_pretraining import make_bank
 
 BATCH, STEPS = 6, 5
 
@@ -106,7 +107,7 @@ def train_momentum(fabric: Fabric, out: Path, objective: str) -> None:
     space = DescriptorSpace.single(["a", "b"])
     with seeded(0, "network"):
         encoder: Any = Small()
-        none, bank = Projector(space, 4, kind="none"), cast(Any, None)
+        none, bank = Projector(space, 4, kind="none"), make_bank()
         queue = Queue(space.corners, 4 * BATCH, 4, generator(0, "queue"))
         contrast: Any = (
             MoCoV2(bank, encoder, none, queue, 0.5, 0.7)

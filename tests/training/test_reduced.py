@@ -52,7 +52,8 @@ def steps(fabric: Fabric, folder: Path) -> None:
         ddp.register_comm_hook(reduced, count)
         bases = [p.detach().clone() for p in run.method.parameters() if isinstance(p, Bases)]
         for step in run.steps(Clips()):
-            step.descend(step.losses(step.views(step.batch())))
+            step.backward(step.losses(step.views(step.batch())))
+            step.descend()
         ours = [p.numel() for p in run.trained if not isinstance(p, Bases)]
         found[objective] = {"reduced": sum(reduced), "ours": 2 * sum(ours), "bases": bases}
     torch.save(found, folder / f"{fabric.global_rank}.pt")
