@@ -31,6 +31,7 @@ def old(finished: Any, tmp_path: Path) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_they_are_refused_with_the_remedy_and_work_after_it(
     finished: Any, old: Path, refuse: Refuse
 ) -> None:

@@ -45,6 +45,7 @@ def test_events_keep_their_time(sounds: ModuleType) -> None:
     assert (centre - 8800).abs().max() < 320  # 20 ms
 
 
+@pytest.mark.slow  # librosa compiles itself for 15 s
 @pytest.mark.parametrize("semitones", [-12.0, -5.0, 4.0, 9.0])
 def test_sounds_like_librosa(semitones: float, sounds: ModuleType) -> None:
     x = sounds.harmonic(220.0, 16000, 16000) * torch.linspace(1, 0.2, 16000)

@@ -45,6 +45,7 @@ def test_a_rate_next_to_one_changes_next_to_nothing_at_the_edges_too(sounds: Mod
     torch.testing.assert_close(y, x, atol=1e-3, rtol=0)
 
 
+@pytest.mark.slow  # librosa compiles itself for 15 s
 @pytest.mark.parametrize("rate", [0.6, 0.9, 1.2, 1.5])
 def test_sounds_like_librosa(rate: float, sounds: ModuleType) -> None:
     x = sounds.harmonic(220.0, 16000, 16000) * torch.linspace(1, 0.2, 16000)
