@@ -376,14 +376,14 @@ def test_the_papers_downstream_settings(monkeypatch: pytest.MonkeyPatch) -> None
             super().__init__(made[-1][0], **settings)
 
     monkeypatch.setattr(torch.optim, "Adam", Watched)
-    started = learn_jointly(encoder, features, data, AdaptConfig(epochs=0)).reported
+    started = learn_jointly(encoder, features, data, AdaptConfig(epochs=0))
     assert started.tolist() == [0.5, 0.5, 0.5]
     (descriptor, weight, bias), settings = made[0]
     assert descriptor.shape == (3,) and weight.shape == (2, encoder.dim) and bias.shape == (2,)
     assert settings == {"lr": 0.01}  # torch's Adam has no weight decay unless told
-    moved = learn_jointly(encoder, features, data, AdaptConfig(epochs=1)).reported
+    moved = learn_jointly(encoder, features, data, AdaptConfig(epochs=1))
     assert 0 < float((moved - 0.5).abs().max()) <= 2 * 0.01 + 1e-6  # two batches of 16
-    far = learn_jointly(encoder, features, data, AdaptConfig(epochs=3, lr=0.8)).reported
+    far = learn_jointly(encoder, features, data, AdaptConfig(epochs=3, lr=0.8))
     assert bool(((far >= 0) & (far <= 1)).all())
 
 

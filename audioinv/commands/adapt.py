@@ -32,7 +32,9 @@ def main(config: Config) -> None:
             mode
             for mode in modes_of(config)
             if not already_adapted(
-                task_folder(out, task.name, mode), config, (*ADAPTED_BY, *modes.reads(mode))
+                task_folder(out, task.name, mode),
+                config,
+                (*ADAPTED_BY, *modes.reads(mode, config.features.layers)),
             )
         ]
         if not wanted:

@@ -157,7 +157,7 @@ def settings_of_row(config: Config, mode: str) -> dict[str, Any]:
     own = vars(getattr(config, name)) if hasattr(config, name) else ()
     keys = [f"{name}.{key}" for key in own if key not in ROWS_BY] + list(BESIDE.get(name, ()))
     if name in OF_EPISODES:
-        keys += [f"adapt.{key}" for key in modes.reads(mode)]
+        keys += [f"adapt.{key}" for key in modes.reads(mode, config.features.layers)]
     return values_of(config, keys)
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import timm
 import torch
-from safetensors.torch import load_file
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
@@ -18,11 +16,11 @@ from audioinv.base.errors import UserError
 
 STEMS = ("stock", "no_pool", "cifar")
 POOLS = ("time", "global", "both")
-LAYERS = ("last", "all")
+LAYERS = ("last", "all", "depth")
+"""Which of a network's levels features are made of; see `Backbone.forward`."""
 VITS = ("vision_transformer", "deit")  # timm's modules of them
 LOADING = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}
 """Options by which timm would fetch or open files that a saved encoder names."""
-QUERY_ENCODERS = ("module.base_encoder.", "module.encoder_q.", "module.")  # MoCo-v3, MoCo-v2, DDP
 
 
 class Backbone(nn.Module):
@@ -72,20 +70,31 @@ class Backbone(nn.Module):
         rows = self._pool_last(self._maps(torch.zeros(2, *input_size))[-1]).shape[1]
         self.linear = nn.Linear(rows, dim) if dim else nn.Identity()
         self.dim = dim or rows
+        self.sizes = tuple(level.shape[1] for level in self.levels(torch.zeros(2, *input_size)))
 
     def forward(self, x: Tensor, layers: str = "last") -> Tensor:
         """Features of maps `x` (B, C, H, W).
 
         Args:
             layers: "last" gives (B, dim); "all" puts the pooled output of every stage before it,
-                the last stage's only where a linear layer follows it.
+                the last stage's only where a linear layer follows it; "depth" gives all `levels`
+                side by side, of `sizes` features each.
         """
-        maps = self._maps(x)
-        last = self.linear(self._pool_last(maps[-1]))
         if layers == "last":
-            return last
+            return self._last(self._maps(x)[-1])
+        levels = self.levels(x)
+        return torch.cat(levels if layers == "depth" else levels[1:], dim=1)
+
+    def levels(self, x: Tensor) -> list[Tensor]:
+        """Features (B, d) of maps `x` (B, C, H, W) level by level: 0 is mean and deviation of the
+        front end's rows; each stage follows, pooled, and then the last layer."""
+        maps = self._maps(x)
         before = maps[:-1] if isinstance(self.linear, nn.Identity) else maps
-        return torch.cat([self._pool(m) for m in before] + [last], dim=1)
+        return [rows_of(x), *(self._pool(m) for m in before), self._last(maps[-1])]
+
+    def _last(self, maps: Tensor) -> Tensor:
+        last: Tensor = self.linear(self._pool_last(maps))
+        return last
 
     def _maps(self, x: Tensor) -> list[Tensor]:
         return self.trunk.forward_intermediates(x, intermediates_only=True)
@@ -164,19 +173,22 @@ class Vit(Backbone):
         return self.trunk.norm(patches).transpose(1, 2).unflatten(2, (height, width))
 
 
-class Statistics(nn.Module):
-    """No network at all: mean and standard deviation of every row over the last axis, (B, 2 C H).
+def rows_of(x: Tensor) -> Tensor:
+    """Mean and standard deviation of every row of maps `x` (B, C, H, W), (B, 2 C H)."""
+    return torch.cat([x.mean(3), x.std(3)], dim=2).flatten(1)
 
-    The baseline that a sceptic asks for first.
-    """
+
+class Statistics(nn.Module):
+    """No network at all: level 0 alone, `rows_of`. The baseline that a sceptic asks for first."""
 
     def __init__(self, input_size: tuple[int, int, int]) -> None:
         super().__init__()
         self.dim = 2 * input_size[0] * input_size[1]
+        self.sizes = (self.dim,)
 
     def forward(self, x: Tensor, layers: str = "last") -> Tensor:
         """Features (B, 2 C H) of maps `x` (B, C, H, W); `layers` makes no difference."""
-        return torch.cat([x.mean(3), x.std(3)], dim=2).flatten(1)
+        return rows_of(x)
 
 
 class Concat(nn.Module):
@@ -191,19 +203,25 @@ class Concat(nn.Module):
     ) -> None:
         super().__init__()
         self.parts = nn.ModuleList(build_backbone(input_size=input_size, **part) for part in parts)
-        self.dim = sum(part.dim for part in cast(Iterable[Any], self.parts))
+        built: list[Any] = list(self.parts)
+        self.dim = sum(part.dim for part in built)
+        self.sizes = sum((part.sizes[1:] for part in built), built[0].sizes[:1])
 
     def forward(self, x: Tensor, layers: str = "last") -> Tensor:
-        """Features of maps `x` (B, C, H, W): those of every part, (B, sum of d)."""
-        return torch.cat([part(x, layers) for part in self.parts], dim=1)
+        """Features of maps `x` (B, C, H, W): those of every part, (B, sum of d); level 0, which
+        they share, once."""
+        if layers != "depth":
+            return torch.cat([part(x, layers) for part in self.parts], dim=1)
+        above = [part(x, layers)[:, part.sizes[0] :] for part in cast(Iterable[Any], self.parts)]
+        return torch.cat([rows_of(x), *above], dim=1)
 
 
 class OwnNetwork(nn.Module):
     """Somebody's own network as a backbone.
 
     Args:
-        network: maps (B, C, H, W) -> features (B, d). It may take `layers` as a second argument, as
-            `Backbone` does; otherwise its output stands for all layers.
+        network: maps (B, C, H, W) -> features (B, d). It may take `layers`, last or all, as a
+            second argument, as `Backbone` does; otherwise its output stands for all layers.
 
     Raises:
         UserError: it does not give features (B, d) of maps of `input_size`.
@@ -225,9 +243,12 @@ class OwnNetwork(nn.Module):
                 "a backbone gives features (B, d): pool and flatten its maps"
             )
         self.dim = found.shape[1]
+        self.sizes = (2 * input_size[0] * input_size[1], self.dim)
 
     def forward(self, x: Tensor, layers: str = "last") -> Tensor:
-        """Features (B, d) of maps `x` (B, C, H, W)."""
+        """Features (B, d) of maps `x` (B, C, H, W); "depth" puts level 0 before its output."""
+        if layers == "depth":
+            return torch.cat([rows_of(x), self(x)], dim=1)
         features: Tensor = self.network(x, layers) if self.takes_layers else self.network(x)
         return features
 
@@ -291,64 +312,6 @@ def network_of(
     if not isinstance(backbone, nn.Module):
         return build_backbone(input_size=input_size, **backbone)
     return backbone if hasattr(backbone, "config") else OwnNetwork(backbone, input_size)
-
-
-def load_trunk(backbone: nn.Module, path: str | Path) -> int:
-    """Loads a state dict (safetensors, or weights-only .pt, .pth, .tar) into the trunk.
-
-    Under timm's names, or as a MoCo-v2 or MoCo-v3 checkpoint, of which the query encoder is taken,
-    as its authors do. Tensors under other names or of other shapes are left out, such as a
-    classifier's or projector's; position embeddings of another grid are interpolated.
-
-    Returns:
-        how many of the trunk's tensors were loaded.
-
-    Raises:
-        UserError: an unreadable file, one of which nothing fits, one made for other attention
-            heads, or a backbone without a trunk.
-    """
-    if not isinstance(backbone, Backbone):
-        raise UserError(f"init_weights is for timm networks; this one is {type(backbone).__name__}")
-    own = backbone.trunk.state_dict()
-    try:
-        given = _read_weights(Path(path), backbone)
-        fitting = {k: v for k, v in given.items() if k in own and v.shape == own[k].shape}
-    except UserError:
-        raise
-    except Exception as error:  # whatever a damaged or hostile file provokes
-        raise UserError(f"cannot read weights from {path}: {error}") from error
-    if not fitting:
-        raise UserError(
-            f"no tensor of {path} fits this backbone; it expects {next(iter(own))}, ..."
-        )
-    backbone.trunk.load_state_dict({**own, **fitting})
-    return len(fitting)
-
-
-def _read_weights(path: Path, backbone: Backbone) -> dict[str, Any]:
-    """What a file holds under timm's names, its position embeddings for the backbone's grid."""
-    if path.suffix == ".safetensors":
-        given: Any = load_file(path)
-    else:
-        given = torch.load(path, map_location="cpu", weights_only=True)
-    for nested in ("state_dict", "model"):
-        given = given.get(nested, given)
-    for prefix in QUERY_ENCODERS:
-        if any(name.startswith(prefix) for name in given):
-            given = {k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)}
-            _check_heads(prefix, backbone.trunk)
-            break
-    if isinstance(backbone, Vit) and "pos_embed" in given:
-        given["pos_embed"] = backbone.resample(given["pos_embed"])
-    return given
-
-
-def _check_heads(prefix: str, trunk: Any) -> None:
-    """MoCo-v3's ViT-S has 12 attention heads, timm's 6: the weights fit, and compute otherwise."""
-    if "base_encoder" not in prefix or getattr(trunk, "embed_dim", 0) != 384:
-        return
-    if trunk.blocks[0].attn.num_heads != 12:
-        raise UserError("MoCo-v3's ViT-S has 12 heads; add num_heads: 12 to the backbone's options")
 
 
 def _create(name: str, in_channels: int, width: float, options: dict[str, Any]) -> nn.Module:

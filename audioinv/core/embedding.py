@@ -110,17 +110,30 @@ class Frames:
 
 @dataclass(frozen=True)
 class Mixed:
-    """Descriptors (M, K) whose features stand side by side, and weights (M,), at most 1 in all."""
+    """Parts whose features stand side by side: descriptors (M, K), weights (M,), at most 1 in all,
+    and the columns (M, 2) that each takes of its descriptor's features; None takes all."""
 
     descriptors: Tensor
     weights: Tensor
+    spans: Tensor | None = None
+
+    def of(self, features: Sequence[Tensor]) -> Tensor:
+        """Features (b, D) on the CPU, by all features (b, d) at the descriptor of each part: each
+        part times the root of its weight."""
+        scales = self.weights.sqrt().tolist()
+        spans = [slice(None)] * len(scales)
+        if self.spans is not None:
+            spans = [slice(*ends) for ends in self.spans.tolist()]
+        parts = zip(features, scales, spans, strict=True)
+        return torch.cat([scale * f[:, span] for f, scale, span in parts], 1).float().cpu()
 
 
 def mixture_of(encoder: Any, descriptor: Any) -> Mixed:
     """What names one descriptor or several: as of `AmortisedEncoder.embed`."""
     several = getattr(descriptor, "mixture", descriptor)
     if hasattr(several, "descriptors") and hasattr(several, "weights"):
-        return Mixed(several.descriptors, several.weights)
+        spans = getattr(several, "spans", None)
+        return Mixed(several.descriptors, several.weights, spans)
     return Mixed(encoder.space.of(descriptor)[None], torch.ones(1))
 
 
@@ -177,12 +190,10 @@ def sources_of(
 def features_of(
     frontend: Any,
     networks: Sequence[nn.Module],
-    weights: Tensor,
     batches: Iterable[Windows],
     levels: str = "last",
-) -> Iterator[tuple[Windows, Tensor]]:
-    """Batches of windows with their features (b, M d) on the CPU: those of M networks side by side,
-    each times the root of its weight.
+) -> Iterator[tuple[Windows, list[Tensor]]]:
+    """Batches of windows with the features (b, d) of each network.
 
     Raises:
         UserError: windows that the front end cannot take.
@@ -193,12 +204,11 @@ def features_of(
     told = False
     for part in batches:
         maps = _maps(frontend, part.x.to(device))
-        scales = weights.sqrt().tolist()
-        found = [scale * net(maps, levels) for scale, net in zip(scales, networks, strict=True)]
+        found = [net(maps, levels) for net in networks]
         if not told and bool((part.start_s > 0).any()):
             told = True
             log.info("clips longer than the encoder's window have several windows, which all count")
-        yield part, torch.cat(found, 1).float().cpu()
+        yield part, found
 
 
 def _maps(frontend: Any, x: Tensor) -> Tensor:
@@ -287,10 +297,12 @@ def stream(
         clips: numbers of those that are wanted, ascending; None takes all.
     """
     mixture = mixture_of(encoder, descriptor)
-    networks = [encoder.at(each).backbone for each in mixture.descriptors]
+    distinct, place = mixture.descriptors.unique(dim=0, return_inverse=True)
+    networks = [encoder.at(each).backbone for each in distinct]
     levels = levels or str(getattr(descriptor, "levels", "last"))
     batches = sources.batches(batch_size or batch_for(encoder), clips)
-    parts = features_of(encoder.frontend, networks, mixture.weights, batches, levels)
+    found = features_of(encoder.frontend, networks, batches, levels)
+    parts = ((windows, mixture.of([f[k] for k in place.tolist()])) for windows, f in found)
     return rows_of(parts, pool, frames)
 
 

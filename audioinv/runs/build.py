@@ -18,9 +18,10 @@ from audioinv.base.errors import UserError
 from audioinv.base.files import read_json
 from audioinv.base.randomness import seeded
 from audioinv.conf.schema import Config
-from audioinv.core.backbone import OTHERS, TRUSTED_MODULES, load_trunk
+from audioinv.core.backbone import OTHERS, TRUSTED_MODULES
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.init_weights import load_trunk
 from audioinv.data.modality import build_frontend, modality_of, registered
 from audioinv.data.pack import Pack, open_pack
 from audioinv.data.shards import open_shards

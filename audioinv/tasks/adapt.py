@@ -11,8 +11,6 @@ A mode turns training features into a `Mixture`, a few corners (or one descripto
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -22,10 +20,10 @@ from audioinv.base.tensors import device_of
 from audioinv.core.descriptor import DescriptorSpace, flip
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.tasks import modes
-from audioinv.tasks.corners import FeaturesAt, TaskEvidence, only, prepare
-from audioinv.tasks.evidence import corner_weights, learn_from_halves
+from audioinv.tasks.corners import TaskEvidence, only, prepare
 from audioinv.tasks.features import FeatureCache
 from audioinv.tasks.labelled import Labelled
+from audioinv.tasks.mixture import FeaturesAt, Mixture
 from audioinv.tasks.readout import Readout, fit_readout
 from audioinv.tasks.scores import score, task_loss
 from audioinv.tasks.settings.adapt import AdaptConfig
@@ -33,29 +31,6 @@ from audioinv.tasks.settings.adapt import AdaptConfig
 MOST_TRIED = 32
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Inverse L2 of a logistic readout to choose from."""
-
-
-@dataclass
-class Mixture:
-    """Descriptors (M, K), weights (M,) that sum to at most 1, and what is reported as learnt."""
-
-    descriptors: Tensor
-    weights: Tensor
-    reported: Tensor
-
-    @classmethod
-    def single(cls, descriptor: Tensor) -> Mixture:
-        """One descriptor (K,)."""
-        return cls(descriptor[None], torch.ones(1), descriptor)
-
-    def features(self, features_at: FeaturesAt) -> Tensor:
-        """Concatenated features (n, M d)."""
-        return torch.cat([features_at(descriptor) for descriptor in self.descriptors], dim=1)
-
-    def scales(self, features: int) -> Tensor:
-        """sqrt(w_m) for each of the M d features, of mean square 1: the readout's metric."""
-        m = len(self.weights)
-        return (self.weights * m).sqrt().repeat_interleave(features // m)
 
 
 def choose(
@@ -75,14 +50,17 @@ def choose(
         UserError: unknown mode, one that descends gradients, or a corner of no component.
     """
     mode = modes.check(mode)
+    evidence = TaskEvidence(space, features_at, data, config, seed)
     if corner := modes.corner_of(mode):
-        return Mixture.single(space.parse(corner))
+        return evidence.at(space.parse(corner))
     if mode == "search:validation":
-        return search_by_validation(space, features_at, data, config.readout)
+        own = config.readout, evidence.scales
+        return evidence.at(best_by_validation(space, features_at, data, *own))
     if mode == "search":
-        return search_by_evidence(space, features_at, data, config, seed)
+        corners = evidence.visit()
+        return evidence.at(corners[int(evidence.of(corners).argmax())])
     if mode == "soft":
-        return soft(space, features_at, data, config, seed)
+        return evidence.soft(evidence.visit())
     raise UserError(f"mode '{mode}' needs the encoder and cannot do with its features")
 
 
@@ -106,10 +84,14 @@ def fit(mixture: Mixture, features_at: FeaturesAt, data: Labelled, config: Adapt
     )
 
 
-def search_by_validation(
-    space: DescriptorSpace, features_at: FeaturesAt, data: Labelled, readout: str
-) -> Mixture:
-    """The corner whose readout, fitted on training rows, scores best on validation rows.
+def best_by_validation(
+    space: DescriptorSpace,
+    features_at: FeaturesAt,
+    data: Labelled,
+    readout: str,
+    scales: Tensor | None = None,
+) -> Tensor:
+    """The corner (K,) whose readout, fitted on training rows, scores best on validation rows.
 
     Among up to 32 corners by trying all; among more by flipping, from all-on, the component that
     gains most, until none does.
@@ -125,18 +107,19 @@ def search_by_validation(
     def value(corner: Tensor) -> float:
         key = tuple(corner.tolist())
         if key not in known:
-            known[key] = validation_score(few(corner), alone, readout)
+            known[key] = validation_score(few(corner), alone, readout, scales=scales)
         return known[key]
 
     if len(space.corners) <= MOST_TRIED:
         prepare(features_at, space.corners, data.fit_rows)
-        return Mixture.single(max(space.corners, key=value))
+        best: Tensor = max(space.corners, key=value)
+        return best
     best = space.all_on()
     while True:
         flips = [flip(best, k) for k in range(space.size)]
         candidate = max((c for c in flips if c.sum() >= space.min_active), key=value)
         if value(candidate) <= value(best):
-            return Mixture.single(best)
+            return best
         best = candidate
 
 
@@ -153,40 +136,14 @@ def validation_score(
     return score(fitted.scores(features[data.valid]), data.targets[data.valid], data.kind)
 
 
-def search_by_evidence(
-    space: DescriptorSpace, features_at: FeaturesAt, data: Labelled, config: AdaptConfig, seed: int
-) -> Mixture:
-    """The corner under which the targets have the highest Gaussian-process evidence."""
-    evidence = TaskEvidence(features_at, data, config.max_labels, seed)
-    corners = evidence.visit(space, config.most_corners)
-    return Mixture.single(corners[int(evidence.of(corners).argmax())])
-
-
-def soft(
-    space: DescriptorSpace, features_at: FeaturesAt, data: Labelled, config: AdaptConfig, seed: int
-) -> Mixture:
-    """A product distribution over corners learnt by evidence, cut to its most likely corners.
-
-    Where some corners alone were visited, what is reported is their mean under it: of a component
-    that is alike in all of them q says nothing.
-    """
-    evidence = TaskEvidence(features_at, data, config.max_labels, seed)
-    corners = evidence.visit(space, config.most_corners)
-    q, _ = learn_from_halves(evidence.halves(corners), corners, evidence.y, config.evidence_steps)
-    weights = corner_weights(q, corners)
-    top = weights.topk(min(config.top_corners, len(corners))).indices
-    said = q if len(corners) == len(space.corners) else weights @ corners.to(weights.dtype)
-    return Mixture(corners[top], (weights[top] / weights[top].sum()).float(), said.float())
-
-
 def learn_jointly(
     encoder: AmortisedEncoder,
     features: FeatureCache,
     data: Labelled,
     config: AdaptConfig,
     seed: int = 0,
-) -> Mixture:
-    """The paper's way: i starts at 0.5, Adam on i and on a linear head over the same batches.
+) -> Tensor:
+    """The paper's way: i (K,) starts at 0.5, Adam on i and on a linear head over the same batches.
 
     i is clamped to [0, 1] after each step, the head is discarded: like every other mode, this one
     is scored with the final readout. The encoder is frozen; its normalisation statistics are those
@@ -216,4 +173,4 @@ def learn_jointly(
             with torch.no_grad():
                 descriptor.clamp_(0, 1)
     learnt = descriptor.detach().clone()
-    return Mixture.single(encoder.space.round(learnt) if config.rounding else learnt)
+    return encoder.space.round(learnt) if config.rounding else learnt

@@ -13,7 +13,7 @@ from audioinv.base.checked import checked
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, write_json
 from audioinv.base.tensors import save_tensors
-from audioinv.tasks.adapt import Mixture
+from audioinv.tasks.mixture import Mixture
 from audioinv.tasks.readout import Readout
 from audioinv.tasks.settings.features import FeatureConfig
 
@@ -31,7 +31,7 @@ def save_adapted(folder: Path, folds: list[Adapted], info: Mapping[str, Any]) ->
     tensors = {
         f"{k}.{name}": value
         for k, fold in enumerate(folds)
-        for name, value in {**vars(fold.mixture), **fold.readout.tensors()}.items()
+        for name, value in {**fold.mixture.tensors(), **fold.readout.tensors()}.items()
     }
     save_tensors(folder / "adapted.safetensors", tensors)
     first = folds[0].readout
@@ -66,5 +66,5 @@ def made_of(info: Mapping[str, Any]) -> FeatureConfig:
 
 def _fold(tensors: Mapping[str, Any], k: int, described: Mapping[str, Any]) -> Adapted:
     own = {name.partition(".")[2]: v for name, v in tensors.items() if name.startswith(f"{k}.")}
-    mixture = Mixture(own["descriptors"], own["weights"], own["reported"])
+    mixture = Mixture(**{f.name: own[f.name] for f in fields(Mixture) if f.name in own})
     return Adapted(mixture, Readout.from_tensors(own, described["kind"], described["classes"]))

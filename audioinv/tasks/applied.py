@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from audioinv.core.embedding import Rows, Sources, batch_for, features_of, rows_of
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.tasks.adapt import Mixture
 from audioinv.tasks.adapted import Adapted
+from audioinv.tasks.mixture import Mixture
 from audioinv.tasks.readout import Readout, told
 from audioinv.tasks.settings.features import FeatureConfig
 
@@ -18,18 +18,6 @@ from audioinv.tasks.settings.features import FeatureConfig
 def distinct(folds: Sequence[Adapted]) -> Tensor:
     """The descriptors (D, K) that any fold uses, each once."""
     return torch.cat([fold.mixture.descriptors for fold in folds]).unique(dim=0)
-
-
-def mean_mixture(folds: Sequence[Adapted]) -> Mixture:
-    """The mean over the folds' mixtures: all descriptors, the heaviest first."""
-    descriptors = distinct(folds)
-    weights = torch.zeros(len(descriptors))
-    for fold in folds:
-        places = positions(fold.mixture, descriptors)
-        weights.index_add_(0, places, fold.mixture.weights.float() / len(folds))
-    order = weights.argsort(descending=True, stable=True)
-    reported = torch.stack([fold.mixture.reported for fold in folds]).mean(0)
-    return Mixture(descriptors[order], weights[order], reported)
 
 
 def positions(mixture: Mixture, descriptors: Tensor) -> Tensor:
@@ -57,8 +45,9 @@ def outputs_of(
     networks = [encoder.at(each).backbone for each in descriptors]
     # In single precision a row's last digit depends on the batch that it is multiplied in.
     readouts = Readouts(folds, descriptors, readout).double()
-    ones, batches = torch.ones(len(networks)), sources.batches(batch_size or batch_for(encoder))
-    parts = features_of(encoder.frontend, networks, ones, batches, made_of.layers)
+    batches = sources.batches(batch_size or batch_for(encoder))
+    found = features_of(encoder.frontend, networks, batches, made_of.layers)
+    parts = ((windows, torch.cat(each, 1).float().cpu()) for windows, each in found)
     for rows in rows_of(parts, made_of.pool, frames):
         outputs = readouts(rows.features.double().chunk(len(networks), 1))
         yield rows._replace(features=outputs.float())
@@ -101,13 +90,14 @@ class Readouts(nn.Module):
     def __init__(self, folds: Sequence[Adapted], descriptors: Tensor, name: str | None) -> None:
         super().__init__()
         self.heads = nn.ModuleList(Head(fold.readout, name) for fold in folds)
-        self.places = [positions(fold.mixture, descriptors).tolist() for fold in folds]
+        self.mixtures = [fold.mixture for fold in folds]
+        self.places = [positions(mixture, descriptors).tolist() for mixture in self.mixtures]
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Outputs (n, m)."""
         parts = [
-            head(torch.cat([features[k] for k in place], 1))
-            for head, place in zip(self.heads, self.places, strict=True)
+            head(mixture.taken([features[k] for k in place]))
+            for head, mixture, place in zip(self.heads, self.mixtures, self.places, strict=True)
         ]
         return torch.stack(parts).mean(0)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -11,11 +12,17 @@ from torch import Tensor
 from audioinv.base.errors import UserError
 from audioinv.base.progress import counted
 from audioinv.core.descriptor import DescriptorSpace, flip
-from audioinv.tasks.evidence import centre_targets, evidence_of_features, kernel
+from audioinv.tasks.evidence import (
+    centre_targets,
+    evidence_of_features,
+    kernel,
+    learn_weights,
+)
 from audioinv.tasks.features import FeatureCache
 from audioinv.tasks.labelled import Labelled, evidence_rows
+from audioinv.tasks.mixture import FeaturesAt, Mixture, Parts
+from audioinv.tasks.settings.adapt import AdaptConfig
 
-FeaturesAt = Callable[[Tensor], Tensor]
 ALL_OF = 128
 """A space of so many corners, K = 7, is visited whole."""
 MOST = 60
@@ -38,17 +45,55 @@ def prepare(features_at: FeaturesAt, corners: Iterable[Tensor], rows: Tensor) ->
 class TaskEvidence:
     """The evidence of a task's targets at corners of the cube, each computed once.
 
+    Where features are of several levels, a corner is judged by these as the task weighs them with
+    all components on.
+
     Args:
-        features_at: descriptor (K,) -> features (n, d) of all rows at it.
-        max_labels: of the rows for fitting, at most so many are seen.
+        features_at: descriptor (K,) -> features (n, d) of all rows at it; those of several levels
+            side by side if it has `sizes`, how many each of them has.
+        config: of it count `max_labels`, of the rows for fitting, `most_corners`, `top_corners`
+            and `evidence_steps`.
     """
 
-    def __init__(self, features_at: FeaturesAt, data: Labelled, max_labels: int, seed: int) -> None:
-        self.rows = evidence_rows(data, max_labels, seed)
-        self.y = centre_targets(data.targets[self.rows], data.kind, len(data.classes))
+    def __init__(
+        self,
+        space: DescriptorSpace,
+        features_at: FeaturesAt,
+        data: Labelled,
+        config: AdaptConfig,
+        seed: int,
+    ) -> None:
+        self.space = space
         self.features_at = features_at
-        self.few = only(features_at, self.rows)
+        self.data = data
+        self.config = config
+        self.seed = seed
+        self.sizes: tuple[int, ...] | None = getattr(features_at, "sizes", None)
         self.known: dict[tuple[float, ...], Tensor] = {}
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """Of the rows for fitting, those that it sees, (n,)."""
+        return evidence_rows(self.data, self.config.max_labels, self.seed)
+
+    @cached_property
+    def y(self) -> Tensor:
+        """Their centred targets (n, m)."""
+        return centre_targets(self.data.targets[self.rows], self.data.kind, len(self.data.classes))
+
+    @cached_property
+    def few(self) -> FeaturesAt:
+        """Their features at a descriptor."""
+        return only(self.features_at, self.rows)
+
+    @cached_property
+    def scales(self) -> Tensor | None:
+        """Of features (d,) of all levels, by which corners are compared; None for one piece."""
+        if self.sizes is None:
+            return None
+        depth, sizes = self.at(self.space.all_on()).depth, torch.tensor(self.sizes)
+        assert depth is not None
+        return (depth * sizes.sum() / sizes).sqrt().repeat_interleave(sizes)
 
     def of(self, corners: Tensor) -> Tensor:
         """Log evidence (C,) at corners (C, K), float64."""
@@ -57,29 +102,70 @@ class TaskEvidence:
             for k, corner in enumerate(corners):
                 key = tuple(corner.tolist())
                 if key not in self.known:
-                    self.known[key] = evidence_of_features(self.few(corner), self.y)
+                    found = evidence_of_features(self.few(corner), self.y, self.scales)
+                    self.known[key] = found
                 progress(k + 1, len(corners))
         return torch.stack([self.known[tuple(corner.tolist())] for corner in corners])
 
-    def halves(self, corners: Tensor) -> Tensor:
-        """The lower triangles of the kernels, (C, n (n + 1) / 2)."""
-        prepare(self.features_at, corners, self.rows)
-        rows, columns = torch.tril_indices(len(self.y), len(self.y))
-        return torch.stack([kernel(self.few(corner))[rows, columns] for corner in corners])
+    def at(self, descriptor: Tensor) -> Mixture:
+        """One descriptor (K,), its levels weighed by the evidence where there are several."""
+        if self.sizes is None:
+            return Mixture.single(descriptor)
+        return replace(self.soft(descriptor[None]), reported=descriptor)
 
-    def visit(self, space: DescriptorSpace, most: int = 0) -> Tensor:
-        """The corners (C, K) that the task looks at: all, or the best found within `most`.
+    def soft(self, corners: Tensor) -> Mixture:
+        """A product distribution over corners (C, K), and weights of the levels, that together have
+        the highest evidence, cut to the heaviest parts.
+
+        Where some corners alone were visited, what is reported is their mean under it: of a
+        component that is alike in all of them q says nothing.
+        """
+        parts, config = Parts(corners, self.sizes or (0,)), self.config
+        alike = self.sizes is None or len(corners) == 1 or config.joint
+        start = [
+            torch.zeros(1 if alike else len(parts.sizes) - parts.plain, corners.shape[1]),
+            torch.zeros(len(parts.sizes)),
+        ]
+
+        def weights_of(logits: Tensor, levels: Tensor) -> Tensor:
+            return parts.weights(logits.sigmoid(), levels.softmax(0))
+
+        (logits, levels), _ = learn_weights(
+            self.halves(parts),
+            self.y,
+            weights_of,
+            [each.to(self.y.dtype) for each in start],
+            config.evidence_steps,
+        )
+        mixture = parts.mixture(weights_of(logits, levels), config.top_corners)
+        if len(corners) < len(self.space.corners):
+            return mixture
+        share = levels.softmax(0)[parts.plain :]
+        q = logits.sigmoid().expand(len(share), -1)
+        return replace(mixture, reported=(share @ q / share.sum()).float())
+
+    def halves(self, parts: Parts) -> Tensor:
+        """The lower triangles of the kernels of all parts, (P, n (n + 1) / 2)."""
+        prepare(self.features_at, parts.corners, self.rows)
+        rows, columns = torch.tril_indices(len(self.y), len(self.y))
+        found = []
+        for c, corner in enumerate(parts.corners):
+            features = self.few(corner)
+            levels = features.split(parts.sizes, dim=1) if self.sizes else [features]
+            found += [kernel(levels[level])[rows, columns] for level in parts.levels(c)]
+        return torch.stack(found)
+
+    def visit(self) -> Tensor:
+        """The corners (C, K) that the task looks at: all, or the best found within `most_corners`.
 
         Where there are more, from all-on: of the corners seen, that of highest evidence whose
         neighbours were not looked at yet lets its neighbours be computed, each of one component
-        flipped, until there are `most`.
-
-        Args:
-            most: 0 takes all of up to 128 corners, and 60 of more.
+        flipped, until there are so many. 0 takes all of up to 128 corners, and 60 of more.
 
         Raises:
             UserError: a number below 0.
         """
+        space, most = self.space, self.config.most_corners
         if most < 0:
             raise UserError(f"adapt.most_corners is {most}; give 0 or more")
         if 2**space.size <= (most or ALL_OF):

@@ -12,6 +12,7 @@ up to a constant
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -35,9 +36,9 @@ def standardised(features: Tensor) -> Tensor:
     return f / f.std(0).clamp_min(1e-6)
 
 
-def kernel(features: Tensor) -> Tensor:
-    """K = F F^T / d (n, n) of standardised features F (n, d)."""
-    f = standardised(features)
+def kernel(features: Tensor, scales: Tensor | None = None) -> Tensor:
+    """K = F F^T / d (n, n) of standardised features F (n, d), each times its scale (d,)."""
+    f = standardised(features) if scales is None else standardised(features) * scales
     return f @ f.T / f.shape[1]
 
 
@@ -64,16 +65,16 @@ def evidence_on_grid(k: Tensor, y: Tensor) -> Tensor:
     return _on_grid(values, (vectors.mT @ y).square().sum(-1), y)
 
 
-def evidence_of_features(features: Tensor, y: Tensor) -> Tensor:
-    """The log evidence of centred targets `y` (n, m) under `kernel(features)`, at the best noise.
+def evidence_of_features(features: Tensor, y: Tensor, scales: Tensor | None = None) -> Tensor:
+    """The log evidence of centred targets `y` (n, m) under `kernel` at the best noise.
 
     Of n clips and d features the smaller of F F^T and F^T F is decomposed: they share all
     eigenvalues but zeros, and an eigenvector v of F^T F is F v / |F v| of the other.
     """
     n, d = features.shape
     if d >= n:
-        return evidence_on_grid(kernel(features).double(), y).amax()
-    f = standardised(features).double()
+        return evidence_on_grid(kernel(features, scales).double(), y).amax()
+    f = standardised(features).double() * (1 if scales is None else scales)
     values, vectors = torch.linalg.eigh(f.T @ f / d)
     there = values > values[-1] * 1e-12
     power = (vectors.T @ (f.T @ y)).square().sum(-1)[there] / (values[there] * d)
@@ -93,10 +94,10 @@ def _on_grid(values: Tensor, power: Tensor, y: Tensor) -> Tensor:
 
 
 def corner_weights(q: Tensor, corners: Tensor) -> Tensor:
-    """w_c(q), (C,), of probabilities q (K,), normalised over these `corners` (C, K)."""
-    c = corners.to(q.dtype)
-    w = (c * q + (1 - c) * (1 - q)).prod(1)
-    return w / w.sum()
+    """w_c(q), (..., C), of probabilities q (..., K), normalised over these `corners` (C, K)."""
+    c, q = corners.to(q.dtype), q[..., None, :]
+    w = (c * q + (1 - c) * (1 - q)).prod(-1)
+    return w / w.sum(-1, keepdim=True)
 
 
 class Mixed(torch.autograd.Function):
@@ -135,42 +136,39 @@ class Mixed(torch.autograd.Function):
         return gradients[0] * to_w.to(slope.dtype), gradients[0] * to_noise, None, None, None
 
 
-def learn_soft_descriptor(
-    kernels: Tensor, corners: Tensor, y: Tensor, steps: int = 40, lr: float = 0.3
-) -> tuple[Tensor, float]:
-    """Maximises the evidence over q, by Adam over (logit q, log noise) from q = 0.5.
+def learn_weights(
+    flat: Tensor,
+    y: Tensor,
+    weights_of: Callable[..., Tensor],
+    start: Sequence[Tensor],
+    steps: int = 40,
+    lr: float = 0.3,
+) -> tuple[list[Tensor], float]:
+    """Maximises the evidence of a mixture of kernels, by Adam over what the weights are made of.
 
     Args:
-        kernels: (C, n, n), one a corner, of any precision; their mixture is solved in double.
-        corners: (C, K). y: centred targets (n, m), float64.
+        flat: (P, n (n + 1) / 2), the kernels' lower triangles, of any precision; their mixture is
+            solved in double. y: centred targets (n, m), float64.
+        weights_of: parameters -> weights (P,) of the kernels. start: first parameters, float64.
 
     Returns:
-        q (K,) and the log evidence reached, with the noise rescanned at the end.
+        the parameters, and the log evidence reached, with the noise rescanned at the end.
     """
     places = torch.tril_indices(len(y), len(y))
-    return learn_from_halves(kernels[:, places[0], places[1]], corners, y, steps, lr)
 
-
-def learn_from_halves(
-    flat: Tensor, corners: Tensor, y: Tensor, steps: int = 40, lr: float = 0.3
-) -> tuple[Tensor, float]:
-    """As `learn_soft_descriptor`, from the lower triangles (C, n (n + 1) / 2) of the kernels."""
-    places = torch.tril_indices(len(y), len(y))
-
-    def best(q: Tensor) -> tuple[Tensor, Tensor]:
+    def best() -> tuple[Tensor, Tensor]:
         k = y.new_zeros(len(y), len(y))
-        k[places[0], places[1]] = (corner_weights(q, corners).to(flat.dtype) @ flat).to(y.dtype)
+        with torch.no_grad():
+            k[places[0], places[1]] = (weights_of(*learnt).to(flat.dtype) @ flat).to(y.dtype)
         return best_noise(k, y)  # which reads the lower triangle alone
 
-    logits = torch.zeros(corners.shape[1], dtype=y.dtype, requires_grad=True)
-    log_noise = best(logits.detach().sigmoid())[1].clone().requires_grad_()
-    optimiser = torch.optim.Adam([logits, log_noise], lr=lr)
+    learnt = [parameter.clone().requires_grad_() for parameter in start]
+    log_noise = best()[1].clone().requires_grad_()
+    optimiser = torch.optim.Adam([*learnt, log_noise], lr=lr)
     for _ in range(steps):
         optimiser.zero_grad()
-        weights = corner_weights(logits.sigmoid(), corners)
-        (-Mixed.apply(weights, log_noise, flat, places, y)).backward()
+        (-Mixed.apply(weights_of(*learnt), log_noise, flat, places, y)).backward()
         optimiser.step()
         with torch.no_grad():  # below the grid a kernel of single precision is singular
             log_noise.clamp_(min=float(LOG_NOISE_GRID[0]))
-    q = logits.detach().sigmoid()
-    return q, float(best(q)[0])
+    return [parameter.detach() for parameter in learnt], float(best()[0])

@@ -23,14 +23,14 @@ from audioinv.core.embedding import Frames, Rows, sources_of, together
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.task import PackTask, Task
 from audioinv.tasks import modes
-from audioinv.tasks.adapt import Mixture
 from audioinv.tasks.adapted import Adapted, save_adapted
-from audioinv.tasks.applied import Head, TaskNetwork, mean_mixture, outputs_of
+from audioinv.tasks.applied import Head, TaskNetwork, outputs_of
 from audioinv.tasks.clips import TaskFeatures
 from audioinv.tasks.given import cache_of, clips_for, frozen
 from audioinv.tasks.labelled import Labelled
 from audioinv.tasks.labels import Labels, read_labels
 from audioinv.tasks.learn import described, learn, learn_task
+from audioinv.tasks.mixture import Mixture, mean_mixture
 from audioinv.tasks.protocols import JUDGES, Context, protocol_of
 from audioinv.tasks.protocols.linear import id_of
 from audioinv.tasks.result import Result
@@ -92,11 +92,11 @@ class AdaptedTask(Means):
     @property
     def mixture(self) -> Mixture:
         """The descriptors of all folds with their mean weights, by which `embed` takes a task."""
-        return mean_mixture(self.folds)
+        return mean_mixture([fold.mixture for fold in self.folds])
 
     @property
     def levels(self) -> str:
-        """Whose features it reads: last or all."""
+        """Whose features it reads: last, all or depth."""
         return self.made_of.layers
 
     def embed(self, x: Any, **options: Any) -> Tensor | Frames:

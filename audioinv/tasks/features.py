@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -148,7 +148,7 @@ class FeatureCache:
 
     Args:
         encoder: frozen. maps: of the clips, as `Maps`; or (m, C, H, W), those of their windows.
-        layers: last or all. owner: clip of each of (m,) windows, None for one window a clip.
+        layers: last, all or depth. owner: clip of each of (m,) windows, None for one window a clip.
         pool: mean or max over a clip's windows.
         views: descriptor -> for each draw to average over, the maps of all windows in batches, as
             `TransformedMaps`; None takes `maps`.
@@ -176,6 +176,21 @@ class FeatureCache:
         self.known: dict[Key, list[tuple[Tensor, Tensor]]] = {}
         self.known_windows: dict[Key, Tensor] = {}
         self._owner = self.maps.owner if isinstance(self.maps, MapsInMemory) else None
+
+    @property
+    def sizes(self) -> tuple[int, ...] | None:
+        """How many features each level has, side by side; None where layers are not depth.
+
+        Raises:
+            UserError: the network tells of no levels.
+        """
+        if self.layers != "depth":
+            return None
+        network: Any = self.encoder.backbone
+        if not hasattr(network, "sizes"):
+            kind = type(network).__name__
+            raise UserError(f"{kind} tells no sizes of levels; give features.layers last or all")
+        return tuple(network.sizes)
 
     @property
     def owner(self) -> Tensor:

@@ -12,12 +12,14 @@ from torch import Tensor
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.task import Task
 from audioinv.tasks import modes
-from audioinv.tasks.adapt import Mixture, choose, fit, learn_jointly
+from audioinv.tasks.adapt import choose, fit, learn_jointly
 from audioinv.tasks.adapted import Adapted
 from audioinv.tasks.clips import TaskFeatures
+from audioinv.tasks.corners import TaskEvidence
 from audioinv.tasks.features import FeatureCache
 from audioinv.tasks.folds import folds
 from audioinv.tasks.labelled import Labelled, with_few_labels
+from audioinv.tasks.mixture import Mixture, mean_depth
 from audioinv.tasks.settings.adapt import AdaptConfig
 from audioinv.tasks.settings.features import FeatureConfig
 from audioinv.tasks.surrogate import learn_by_surrogate
@@ -62,8 +64,10 @@ def learn(
         mixture = pick(mode, encoder, cache, data, settings, seed)
         n_train = len(data.fit_rows)
         adapted.append(Adapted(mixture, fit(mixture, cache, data, settings)))
+    depth = mean_depth(fold.mixture for fold in adapted)
     return adapted, {
         "descriptor": encoder.space.to_dict(mean_descriptor(adapted)),
+        **({} if depth is None else {"depth": [round(s, 4) for s in depth.tolist()]}),
         "n_train": n_train,
         "seconds": round(time.perf_counter() - began, 2),
     }
@@ -85,7 +89,7 @@ def described(
         "labels_per_class": settings.labels_per_class,
         "readout": settings.readout,
         "l2": settings.l2,
-        **{key: getattr(settings, key) for key in modes.reads(mode)},
+        **{key: getattr(settings, key) for key in modes.reads(mode, features.layers)},
         "seed": seed,
     }
 
@@ -99,8 +103,8 @@ def pick(
     seed: int,
 ) -> Mixture:
     """The mixture of one fold; gradient descent needs the encoder, the others its features."""
-    if mode == "paper":
-        return learn_jointly(encoder, cache, data, settings, seed)
-    if mode == "surrogate":
-        return learn_by_surrogate(encoder, cache, data, settings, seed)
-    return choose(mode, encoder.space, cache, data, settings, seed)
+    if mode not in ("paper", "surrogate"):
+        return choose(mode, encoder.space, cache, data, settings, seed)
+    descend = learn_jointly if mode == "paper" else learn_by_surrogate
+    learnt = descend(encoder, cache, data, settings, seed)
+    return TaskEvidence(encoder.space, cache, data, settings, seed).at(learnt)

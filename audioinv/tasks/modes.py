@@ -11,6 +11,7 @@ from audioinv.base.errors import UserError
 
 FIXED = "fixed:"
 _ALIASES = {"search:evidence": "search"}
+_DEPTH = ("max_labels", "evidence_steps", "top_corners")
 _DESCENT = ("epochs", "batch_size", "lr", "rounding")
 
 
@@ -89,9 +90,14 @@ def is_learnt(name: str) -> bool:
     return _ALIASES.get(name, name) in LEARNT
 
 
-def reads(name: str) -> tuple[str, ...]:
-    """The keys of `AdaptConfig` by which the mode learns a descriptor; a corner is given."""
-    return LEARNT[_ALIASES.get(name, name)].reads if is_learnt(name) else ()
+def reads(name: str, layers: str = "last") -> tuple[str, ...]:
+    """The keys of `AdaptConfig` by which the mode learns a descriptor, which a corner is not, and
+    weighs the levels, where `layers` is depth."""
+    own = LEARNT[_ALIASES.get(name, name)].reads if is_learnt(name) else ()
+    if layers != "depth":
+        return own
+    of_levels = (*_DEPTH, "joint") if name == "soft" else _DEPTH
+    return (*own, *(key for key in of_levels if key not in own))
 
 
 def order(name: str) -> int:

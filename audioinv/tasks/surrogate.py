@@ -25,10 +25,10 @@ from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator, seeded
 from audioinv.base.tensors import device_of
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.tasks.adapt import AdaptConfig, Mixture
 from audioinv.tasks.features import FeatureCache
 from audioinv.tasks.labelled import Labelled, evidence_rows
 from audioinv.tasks.scores import task_loss
+from audioinv.tasks.settings.adapt import AdaptConfig
 
 MOST_COMPONENTS = 8
 DIMENSIONS = 128
@@ -125,8 +125,8 @@ def learn_by_surrogate(
     data: Labelled,
     config: AdaptConfig,
     seed: int = 0,
-) -> Mixture:
-    """The descriptor that a linear head and i reach together, mostly on the surrogate.
+) -> Tensor:
+    """The descriptor (K,) that a linear head and i reach together, mostly on the surrogate.
 
     `config.anchor_clips` training clips, as even over the classes as they allow, are anchored;
     `config.epochs` of Adam over them, then `config.true_steps` batches of all training clips
@@ -152,7 +152,7 @@ def learn_by_surrogate(
         seen = encoder.run(x, learner.descriptor, features.layers).cpu()
         learner.step(surrogate.project(seen), true[part])
     learnt = learner.descriptor.detach().clone()
-    return Mixture.single(encoder.space.round(learnt) if config.rounding else learnt)
+    return encoder.space.round(learnt) if config.rounding else learnt
 
 
 class _Learner:

@@ -18,8 +18,8 @@ from audioinv.core.backbone import (
     Concat,
     Statistics,
     build_backbone,
-    load_trunk,
 )
+from audioinv.core.init_weights import load_trunk
 
 SIZE = (1, 32, 20)
 LAYERS = [1, 1, 1, 1]

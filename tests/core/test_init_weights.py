@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator, seeded
-from audioinv.core.backbone import Backbone, build_backbone, load_trunk
+from audioinv.core.backbone import Backbone, build_backbone
+from audioinv.core.init_weights import load_trunk
 
 TINY = {"patch_size": 8, "depth": 2, "embed_dim": 48, "num_heads": 3}
 RESNET = {"layers": [1, 1, 1, 1], "channels": [8, 16, 32, 64]}

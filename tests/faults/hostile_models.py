@@ -19,8 +19,8 @@ from audioinv.conf.compose import compose_config
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.modality import build_frontend
-from audioinv.tasks.adapt import Mixture
 from audioinv.tasks.adapted import Adapted, load_adapted, save_adapted
+from audioinv.tasks.mixture import Mixture
 from audioinv.tasks.readout import fit_readout
 from audioinv.training.state import load_latest, save_checkpoint
 from tests.faults.damage import SCALARS, Case, altered, damaged

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator
 from audioinv.core.descriptor import DescriptorSpace
-from audioinv.tasks.adapt import AdaptConfig, Mixture, choose, fit, learn_jointly
+from audioinv.tasks.adapt import AdaptConfig, choose, fit, learn_jointly
 from audioinv.tasks.features import FeatureCache
 from audioinv.tasks.labelled import Labelled, evidence_rows, with_few_labels
+from audioinv.tasks.mixture import Mixture
 from audioinv.tasks.readout import fit_readout
 from audioinv.tasks.scores import score, task_loss
 from tests.core.small_encoder import small_encoder, small_maps
@@ -218,7 +219,7 @@ def learn(rounding: bool = False, seed: int = 0, spoil: bool = False) -> Mixture
     config = AdaptConfig(epochs=20, lr=0.03, rounding=rounding)
     encoder: Any = Fading()
     features = FeatureCache(encoder, noise[:, None, None])
-    return learn_jointly(encoder, features, data, config, seed)
+    return Mixture.single(learn_jointly(encoder, features, data, config, seed))
 
 
 @pytest.mark.parametrize("calibrated", [True, False])
@@ -264,7 +265,7 @@ def test_the_learnt_heads_logits_are_those_of_evaluation(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(torch.nn, "LazyLinear", Watched)
     config = AdaptConfig(epochs=1, batch_size=len(TRAIN), lr=0.0)
-    mixture = learn_jointly(encoder, features, data, config)
+    mixture = Mixture.single(learn_jointly(encoder, features, data, config))
     order = torch.randperm(len(TRAIN), generator=generator(0, "paper order", 0))
     judged = heads[0](mixture.features(features)[TRAIN[order]])
     torch.testing.assert_close(outputs[1], judged.detach(), atol=1e-5, rtol=1e-5)
@@ -312,7 +313,7 @@ def test_the_papers_way_regresses_several_values() -> None:
     encoder: Any = Fading()
     features = FeatureCache(encoder, noise[:, None, None])
     config = AdaptConfig(epochs=20, lr=0.03)
-    assert float(learn_jointly(encoder, features, data, config).reported[0]) < 0.2
+    assert float(learn_jointly(encoder, features, data, config)[0]) < 0.2
 
 
 def test_the_regression_loss_is_the_mean_absolute_error() -> None:

@@ -17,9 +17,9 @@ from audioinv.tasks.evidence import (
     centre_targets,
     corner_weights,
     kernel,
-    learn_soft_descriptor,
     log_evidence,
 )
+from tests.tasks.learning import learn_soft_descriptor
 
 
 def draw(*shape: int, key: str = "x") -> Tensor:

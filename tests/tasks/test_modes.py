@@ -74,14 +74,15 @@ class Noted:
 @pytest.mark.parametrize(
     "mode", ["fixed:all", *(m.name for m in modes.LEARNT.values() if m.of_tasks)]
 )
-def test_a_mode_reads_what_it_says(mode: str) -> None:
+@pytest.mark.parametrize("layers", ["last", "depth"])
+def test_a_mode_reads_what_it_says(mode: str, layers: str) -> None:
     """By this it is known what an adaptation was made with."""
-    cache = FeatureCache(small_encoder(), small_maps(24))
+    cache = FeatureCache(small_encoder(), small_maps(24), layers)
     rows = torch.arange(24)
     data = Labelled(rows % 2, "classification", ["-", "+"], rows[:16], rows[16:])
     settings: Any = Noted(epochs=2, anchor_clips=12, true_steps=1, evidence_steps=1)
     learn(cache.encoder, cache, [data], mode, settings)
-    assert settings.read - {"labels_per_class", "readout", "l2"} == set(modes.reads(mode))
+    assert settings.read - {"labels_per_class", "readout", "l2"} == set(modes.reads(mode, layers))
 
 
 def test_nothing_heavy_is_imported() -> None:

@@ -21,7 +21,7 @@ from audioinv.base.errors import UserError
 from audioinv.data.rows import test_rows, training_rows
 from audioinv.data.task import Task
 from audioinv.tasks import modes
-from audioinv.tasks.adapt import Mixture, choose
+from audioinv.tasks.adapt import choose
 from audioinv.tasks.episodes import (
     Episodes,
     Windows,
@@ -34,6 +34,7 @@ from audioinv.tasks.episodes import (
 from audioinv.tasks.features import FeatureCache
 from audioinv.tasks.folds import task_targets
 from audioinv.tasks.labelled import Labelled
+from audioinv.tasks.mixture import Mixture
 from audioinv.tasks.protocols import Context, Row, Rows
 from audioinv.tasks.result import Result
 from audioinv.tasks.settings.fewshot import EpisodeConfig, FewShotConfig
@@ -161,7 +162,8 @@ class EpisodesOf:
     def learn(self, mode: str, cache: FeatureCache) -> Mixture:
         """The descriptor of the whole task, from clips of its training classes only."""
         space = self.context.encoder.space
-        if corner := modes.corner_of(mode):
+        corner = modes.corner_of(mode)
+        if corner and cache.sizes is None:
             return Mixture.single(space.parse(corner))
         seen = self.known[torch.isin(self.labels[self.known], self.parts[0])]
         if len(self.parts[0]) < 2:
@@ -180,7 +182,7 @@ class EpisodesOf:
 
     def standardised(self, cache: FeatureCache, mixture: Mixture) -> Tensor:
         """Window features (m, D), standardised over training clips, scaled by the mixture."""
-        features = torch.cat([cache.windows(d) for d in mixture.descriptors], dim=1)
+        features = mixture.features(cache.windows)
         known = torch.isin(cache.owner, self.known)
         mean, std = features[known].mean(0), features[known].std(0).clamp_min(1e-6)
         return (features - mean) / std * mixture.scales(features.shape[1])

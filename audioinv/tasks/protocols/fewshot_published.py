@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
-from audioinv.tasks.adapt import Mixture
 from audioinv.tasks.clips import TaskFeatures
 from audioinv.tasks.features import FeatureCache
+from audioinv.tasks.mixture import Mixture
 from audioinv.tasks.protocols import Context, Rows
 from audioinv.tasks.protocols.fewshot import EpisodesOf, rows_of
 from audioinv.tasks.settings.fewshot import PublishedFewShotConfig
@@ -34,5 +33,5 @@ class PublishedEpisodes(EpisodesOf):
 
     def judged(self, cache: FeatureCache, mixture: Mixture) -> Tensor:
         """Window features (m, D), those of several descriptors side by side, weighed."""
-        features = torch.cat([cache.windows(d) for d in mixture.descriptors], dim=1)
+        features = mixture.features(cache.windows)
         return features * mixture.scales(features.shape[1])

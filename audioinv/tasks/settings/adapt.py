@@ -17,7 +17,10 @@ class AdaptConfig:
             one, by leave-one-out or on validation rows.
         labels_per_class: labels that training and validation each keep of a class (of a regression:
             in all, times ten); 0 keeps all. Drawn by the run's seed.
-        top_corners: how many corners the soft mode keeps for its readout.
+        top_corners: how many corners the soft mode keeps for its readout; of features.layers=depth
+            how many parts, a corner and a level each, every mode keeps.
+        joint: of features.layers=depth and mode soft: one distribution over corners for all levels,
+            in place of one for each.
         max_labels: labels that the evidence sees; more are subsampled, stratified.
         most_corners: of search and soft: the most corners that are computed. Where there are more,
             they are found by flipping one component after the other, from all-on. 0 means all of
@@ -34,6 +37,7 @@ class AdaptConfig:
     l2: float = 0.0
     labels_per_class: int = 0
     top_corners: int = 8
+    joint: bool = False
     max_labels: int = 500
     most_corners: int = 0
     evidence_steps: int = 40

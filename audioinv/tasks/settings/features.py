@@ -10,7 +10,9 @@ class FeatureConfig:
     """What a clip's feature is made of; every method of a table shares it.
 
     Args:
-        layers: last, or all, from each stage of the network; fewshot_published takes the last.
+        layers: last; all, from each stage of the network; or depth, from the front end's rows (mean
+            and deviation) to the last layer, among which a task chooses by evidence, as it chooses
+            its descriptor. fewshot_published takes the last.
         hop_s: seconds from one window of a clip to the next; null sets them side by side, so that
             all of a clip is used, 0 takes the first window alone.
         drop_last: leave out the window that ends with a clip, where whole hops do not lead to it.
