@@ -45,9 +45,6 @@ def prepare(features_at: FeaturesAt, corners: Iterable[Tensor], rows: Tensor) ->
 class TaskEvidence:
     """The evidence of a task's targets at corners of the cube, each computed once.
 
-    Where features are of several levels, a corner is judged by these as the task weighs them with
-    all components on.
-
     Args:
         features_at: descriptor (K,) -> features (n, d) of all rows at it; those of several levels
             side by side if it has `sizes`, how many each of them has.
@@ -86,14 +83,14 @@ class TaskEvidence:
         """Their features at a descriptor."""
         return only(self.features_at, self.rows)
 
-    @cached_property
+    @property
     def scales(self) -> Tensor | None:
-        """Of features (d,) of all levels, by which corners are compared; None for one piece."""
+        """Of features (d,) of all levels, which weigh alike where corners are compared: what a task
+        makes of the levels differs from corner to corner. None where features are one piece."""
         if self.sizes is None:
             return None
-        depth, sizes = self.at(self.space.all_on()).depth, torch.tensor(self.sizes)
-        assert depth is not None
-        return (depth * sizes.sum() / sizes).sqrt().repeat_interleave(sizes)
+        sizes = torch.tensor(self.sizes)
+        return (sizes.sum() / (len(sizes) * sizes)).sqrt().repeat_interleave(sizes)
 
     def of(self, corners: Tensor) -> Tensor:
         """Log evidence (C,) at corners (C, K), float64."""
