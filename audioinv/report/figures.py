@@ -45,6 +45,17 @@ def descriptor_heat_map(
     return _heat_map(tasks, components, mean, spread, DESCRIPTOR_MAP, (0.0, 1.0))
 
 
+def depth_heat_map(
+    tasks: Sequence[str], levels: Sequence[str], mean: NDArray[Any], spread: NDArray[Any]
+) -> Figure:
+    """Weights of the levels, (tasks, levels), which sum to 1 over a task's.
+
+    Args:
+        mean, spread: as of `descriptor_heat_map`.
+    """
+    return _heat_map(tasks, levels, mean, spread, COSINE_MAP, (0.0, 1.0))
+
+
 def cosine_heat_map(
     rows: Sequence[str], columns: Sequence[str], cosine: NDArray[Any], low: float
 ) -> Figure:

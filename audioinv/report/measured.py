@@ -10,27 +10,39 @@ from audioinv.report.collect import Experiment, method_name, unique
 from audioinv.report.figures import words
 from audioinv.report.markdown import escape, markdown_table
 from audioinv.tasks.modes import is_learnt
-from audioinv.tasks.result import Measurement
+from audioinv.tasks.result import Measurement, Result
+
+LINEAR = ("linear-v1", "regression-v1")
 
 
 def descriptor_table(experiment: Experiment) -> str:
     """What tasks learnt: a row a task and mode, a column a component; "" if nothing was learnt."""
     learned = [r for r in experiment.results if is_learnt(r.mode) and r.descriptor]
-    learned = [r for r in learned if r.protocol in ("linear-v1", "regression-v1")]
-    if not learned:
-        return ""
-    names = unique(name for r in learned for name in r.descriptor or ())
+    shown = _table([r for r in learned if r.protocol in LINEAR], "descriptor", "learnt descriptor")
+    told = "1: invariant, 0: sensitive; mean ± standard deviation over seeds."
+    return f"{shown}\n\n{told}\n" if shown else ""
+
+
+def depth_table(experiment: Experiment) -> str:
+    """Where tasks looked: a row a task and mode, a column a level; "" if none chose."""
+    deep = [r for r in experiment.results if r.depth and r.protocol in LINEAR]
+    shown = _table(deep, "depth", "weights of the levels")
+    told = "Level 0 is the front end's rows, the last one the last layer; mean ± standard deviation"
+    return f"{shown}\n\n{told} over seeds.\n" if shown else ""
+
+
+def _table(results: Sequence[Result], field: str, head: str) -> str:
+    names = unique(name for r in results for name in getattr(r, field) or ())
     rows = []
-    several = len({r.method for r in learned}) > 1
-    for method, task, mode in unique((r.method, r.task, r.mode) for r in learned):
-        same = [r for r in learned if (r.method, r.task, r.mode) == (method, task, mode)]
-        learnt = [r.descriptor or {} for r in same]
-        values = [[d[name] for d in learnt if name in d] for name in names]
-        head = f"{method_name(method)}: " if several else ""
-        label = escape(f"{head}{words(task)}, {mode}")
+    several = len({r.method for r in results}) > 1
+    for method, task, mode in unique((r.method, r.task, r.mode) for r in results):
+        same = [r for r in results if (r.method, r.task, r.mode) == (method, task, mode)]
+        found = [getattr(r, field) or {} for r in same]
+        values = [[d[name] for d in found if name in d] for name in names]
+        of = f"{method_name(method)}: " if several else ""
+        label = escape(f"{of}{words(task)}, {mode}")
         rows.append([label, *(_spread(v, 2) for v in values)])
-    shown = markdown_table(["learnt descriptor", *map(words, names)], rows, len(names))
-    return f"{shown}\n\n1: invariant, 0: sensitive; mean ± standard deviation over seeds.\n"
+    return markdown_table([head, *map(words, names)], rows, len(names)) if rows else ""
 
 
 def invariance_table(experiment: Experiment) -> str:

@@ -16,6 +16,7 @@ from audioinv.report.names import show
 from audioinv.report.pictures import (
     clips,
     curve_pictures,
+    depth_pictures,
     descriptor_pictures,
     loss_picture,
     measurement_pictures,
@@ -90,6 +91,7 @@ def render(experiment: Experiment, sheets: Sequence[Sheet] = ()) -> str:
         several=len({result.seed for result in results}) > 1,
         curves=curve_pictures(results),
         descriptors=descriptor_pictures(results),
+        depths=depth_pictures(results),
         measurements=measurement_pictures(experiment),
         loss=loss_picture(experiment),
         examples=[(e, _parameters(e), clips(e)) for e in experiment.examples],

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from audioinv.report import figures
@@ -45,6 +46,10 @@ class MeasurementPictures:
     matrix: Picture | None
 
 
+HeatMap = Callable[[Sequence[str], Sequence[str], NDArray[Any], NDArray[Any]], Figure]
+ValuesOf = Callable[[Result], dict[str, float] | None]
+
+
 @dataclass(frozen=True)
 class Clip:
     """One side of an example: what of it is to be seen, and URIs of what is to be heard."""
@@ -58,11 +63,14 @@ def descriptor_pictures(results: Sequence[Result]) -> list[Picture]:
     """One heat map per row whose descriptor was learned, mean and spread over seeds."""
     learned = [r for r in results if modes.is_learnt(r.mode) and r.descriptor]
     learned.sort(key=lambda r: (r.protocol.startswith(EPISODES), modes.order(r.mode)))
-    rows = unique((r.method, _learner(r)) for r in learned)
-    return [
-        _descriptor_picture(row[1], [r for r in learned if (r.method, _learner(r)) == row])
-        for row in rows
-    ]
+    draw = figures.descriptor_heat_map
+    return _by_row(learned, "Learned descriptor", draw, lambda r: r.descriptor)
+
+
+def depth_pictures(results: Sequence[Result]) -> list[Picture]:
+    """One heat map per row whose tasks chose among levels, mean and spread over seeds."""
+    deep = [r for r in results if r.depth and not r.protocol.startswith(EPISODES)]
+    return _by_row(deep, "Weights of the levels", figures.depth_heat_map, lambda r: r.depth)
 
 
 def measurement_pictures(experiment: Experiment) -> list[MeasurementPictures]:
@@ -146,20 +154,35 @@ def _learner(result: Result) -> str:
     return f"{result.label.rpartition(', ')[0] or result.label}, few-shot"
 
 
-def _descriptor_picture(label: str, results: Sequence[Result]) -> Picture:
-    # Several protocols and readouts judge one descriptor: a seed counts once.
+def _by_row(
+    results: Sequence[Result], what: str, draw: HeatMap, values_of: ValuesOf
+) -> list[Picture]:
+    """A heat map of named values for each row of the table: tasks by names."""
+    rows = unique((r.method, _learner(r)) for r in results)
+    return [
+        _heat_map_of(
+            row[1], [r for r in results if (r.method, _learner(r)) == row], what, draw, values_of
+        )
+        for row in rows
+    ]
+
+
+def _heat_map_of(
+    label: str, results: Sequence[Result], what: str, draw: HeatMap, values_of: ValuesOf
+) -> Picture:
+    # Several protocols and readouts judge what was learnt once: a seed counts once.
     results = list({(r.task, r.seed): r for r in results}.values())
     tasks = sorted({r.task for r in results})
-    components = unique(name for r in results for name in r.descriptor or ())
+    names = unique(name for r in results for name in values_of(r) or ())
     values = _gather(
-        [{(r.task, name): v for name, v in (r.descriptor or {}).items()} for r in results]
+        [{(r.task, name): v for name, v in (values_of(r) or {}).items()} for r in results]
     )
     several = {key: v for key, v in values.items() if len(v) > 1}
-    mean = _grid(tasks, components, {key: np.mean(v) for key, v in values.items()})
-    spread = _grid(tasks, components, {key: np.std(v, ddof=1) for key, v in several.items()})
+    mean = _grid(tasks, names, {key: np.mean(v) for key, v in values.items()})
+    spread = _grid(tasks, names, {key: np.std(v, ddof=1) for key, v in several.items()})
     return Picture(
-        figures.data_uri(figures.descriptor_heat_map(tasks, components, mean, spread)),
-        f"Learned descriptor of {label}. {_say(tasks, components, mean)}",
+        figures.data_uri(draw(tasks, names, mean, spread)),
+        f"{what} of {label}. {_say(tasks, names, mean)}",
         label,
     )
 

@@ -67,7 +67,7 @@ def learn(
     depth = mean_depth(fold.mixture for fold in adapted)
     return adapted, {
         "descriptor": encoder.space.to_dict(mean_descriptor(adapted)),
-        **({} if depth is None else {"depth": [round(s, 4) for s in depth.tolist()]}),
+        **({} if depth is None else {"depth": named_levels(depth)}),
         "n_train": n_train,
         "seconds": round(time.perf_counter() - began, 2),
     }
@@ -76,6 +76,11 @@ def learn(
 def mean_descriptor(folds: Iterable[Adapted]) -> Tensor:
     """What the folds report as learnt, (K,), on average."""
     return torch.stack([fold.mixture.reported for fold in folds]).mean(0)
+
+
+def named_levels(depth: Tensor) -> dict[str, float]:
+    """Level -> weight: 0 is the front end's rows, the last one the last layer."""
+    return {f"level {k}": round(weight, 4) for k, weight in enumerate(depth.tolist())}
 
 
 def described(

@@ -37,7 +37,8 @@ class Result:
         chance: what guessing scores.
         n_test, n_train: clips tested and learnt from; episodes, and clips of one's support.
         balanced_accuracy, macro_f1, r2, mse, mae: companions of `value`, by kind.
-        descriptor: component -> value. layers, readout: of the features, and what reads them.
+        descriptor: component -> value. depth: level of the network -> weight, where the task chose
+            among levels. layers, readout: of the features, and what reads them.
         seconds: to learn the descriptor and the readout. episodes_seconds: to judge the episodes.
         x_name, curves: what a protocol varied, and the scores along it.
         unit: of a regression's label. test_classes: of few-shot episodes.
@@ -68,6 +69,7 @@ class Result:
     mse: float | None = None
     mae: float | None = None
     descriptor: dict[str, float] | None = None
+    depth: dict[str, float] | None = None
     layers: str = ""
     readout: str = ""
     seconds: float | None = None

@@ -12,6 +12,7 @@ hundreds of readouts.
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 STRENGTHS = np.logspace(-2, 6, 17)
 
@@ -53,8 +54,13 @@ def _orthogonal_columns(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """P (n, min(n, d)) of x = P V^T, and the squared lengths of its columns."""
     n, d = x.shape
     if n > d:
-        squares, v = np.linalg.eigh(x.T @ x)
-        return x @ v, squares.clip(0)
-    squares, u = np.linalg.eigh(x @ x.T)
-    squares = squares.clip(0)
+        squares, v = _eigh(x.T @ x)
+        return x @ v, squares
+    squares, u = _eigh(x @ x.T)
     return u * np.sqrt(squares), squares
+
+
+def _eigh(square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Torch's, which takes a third to two thirds of the time of numpy's (d = 2,400)."""
+    values, vectors = torch.linalg.eigh(torch.from_numpy(square))
+    return values.clamp_min(0).numpy(), vectors.numpy()

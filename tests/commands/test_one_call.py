@@ -296,3 +296,24 @@ def test_every_piece_of_a_pack_is_a_row_of_its_own(
     assert main(["embed", *words]) == 0
     whole = np.stack(pd.read_parquet(finished.folder / "features.parquet")["feature"])
     assert np.allclose(np.load(tmp_path / "f.npy", allow_pickle=False), whole, atol=1e-5)
+
+
+def test_a_task_over_levels_is_one_network_and_survives_its_files(
+    finished: Any, files: list[Path], tmp_path: Path
+) -> None:
+    pack = ai.open_pack(finished.pack)
+    learnt = ai.adapt(finished.run / "encoder", pack.task("label"), layers="depth")
+    learnt.save(tmp_path)
+    task = ai.load_task(tmp_path, finished.run / "encoder")
+    expected = torch.from_numpy(learnt.predict_proba(files[:5]))
+    close(torch.from_numpy(task.predict_proba(files[:5])), expected)
+    assert task.info["depth"] == learnt.info["depth"]
+    assert sum(task.info["depth"].values()) == pytest.approx(1, abs=1e-3)
+    mixture = task.mixture
+    assert mixture.spans is not None
+    parts = [task.encoder.embed(files[:5], d, levels="depth") for d in mixture.descriptors]
+    cut = zip(parts, mixture.spans.tolist(), mixture.weights, strict=True)
+    close(task.embed(files[:5]), torch.cat([w.sqrt() * f[:, a:b] for f, (a, b), w in cut], 1))
+    x = torch.cat([windows(file)[:1] for file in files[:5]])
+    close(task.network()(x).detach(), torch.from_numpy(task.predict_proba(x)))
+    assert ai.evaluate(learnt).depth == learnt.info["depth"]

@@ -79,6 +79,7 @@ def _write_result(folder: Path, row: tuple[str, str, str, float], task: str, see
         "n_test": 120,
         "chance": 0.0 if METRICS[task] == "r2" else 0.1,
         "descriptor": dict.fromkeys(COMPONENTS, 0.25 * seed) if mode == "soft" else None,
+        "depth": {"level 0": 0.75, "level 1": 0.25} if mode == "soft" else None,
         "seed": seed,
         "versions": {"audioinv": "0.1.0"},
         "command": f"audioinv evaluate run=exp/{method}_s{seed}",

@@ -98,13 +98,14 @@ def test_every_row_task_and_method_is_there(report: Path) -> None:
 
 def test_images_have_alternatives_and_headers_have_scope(report: Path) -> None:
     page = _read(report)
-    # soft descriptor; on/off and matrix of two methods; loss; two spectrograms
-    assert len(page.all("img")) == 8
+    # soft descriptor, its levels; on/off and matrix of two methods; loss; two spectrograms
+    assert len(page.all("img")) == 9
     assert all(len(image["alt"]) > 10 for image in page.all("img"))
     assert all(header["scope"] for header in page.all("th"))
     alternatives = [image["alt"] for image in page.all("img")]
     assert any("digit: pitch shift 0.25, time shift 0.25" in text for text in alternatives)
     assert any("pitch shift +0.32" in text for text in alternatives)
+    assert any("digit: level 0 0.75, level 1 0.25" in text for text in alternatives)
 
 
 def test_figures_are_valid_svg_without_outside_references(report: Path) -> None:
@@ -139,7 +140,7 @@ def test_examples_of_an_older_experiment_are_embedded(experiment: Path) -> None:
     old = {"before": entry["before"][1], "after": entry["after"][1]}
     path.write_text(json.dumps([{"augmentation": "pitch_shift", **old}]))
     page = _page(experiment)
-    assert len(page.all("audio")) == 2 and len(page.all("img")) == 6
+    assert len(page.all("audio")) == 2 and len(page.all("img")) == 7
 
 
 def test_a_modality_without_examples_has_no_section_of_them(experiment: Path) -> None:

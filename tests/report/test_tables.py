@@ -95,6 +95,13 @@ def test_sceptics_chance_and_test_clips_stand_last(experiment: Path) -> None:
     assert _cells("\n".join(lines), "test clips")[:2] == ["120", "120"]
 
 
+def test_weights_of_the_levels_are_told(experiment: Path) -> None:
+    table = results_table(experiment)
+    head = next(line for line in table.splitlines() if "weights of the levels" in line)
+    assert [cell.strip() for cell in head.strip("|").split("|")][1:] == ["level 0", "level 1"]
+    assert table.count("0.75 ± 0.00 | 0.25 ± 0.00") == 2  # digit and speaker
+
+
 def test_protocol_seeds_hardware_and_command_are_told(experiment: Path) -> None:
     table = results_table(experiment)
     assert "linear-v1" in table and "seeds 0, 1, 2" in table and "two cores" in table

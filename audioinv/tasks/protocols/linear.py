@@ -22,7 +22,7 @@ from audioinv.tasks.scores import score_outputs
 
 ID = "linear-v1"
 OutputsOf = Callable[[Adapted, FeatureCache, Labelled, Tensor], Tensor]
-KEPT = ("mode", "descriptor", "n_train", "layers", "readout", "seed", "seconds")
+KEPT = ("mode", "descriptor", "depth", "n_train", "layers", "readout", "seed", "seconds")
 
 
 def rows(context: Context, settings: None = None) -> Rows:
@@ -86,5 +86,5 @@ def scored(
         task=task.name,
         kind=task.kind,
         **score_outputs(*together),
-        **{key: info[key] for key in KEPT},
+        **{key: info[key] for key in KEPT if key in info},
     )
