@@ -127,9 +127,13 @@ class AmortisedEncoder(nn.Module):
 
     def run(self, maps: Tensor, descriptor: Tensor, layers: str = "last") -> Tensor:
         """Features (B, d) of front-end maps (B, C, H, W) under one descriptor (K,)."""
-        descriptor = descriptor.to(maps.device)
-        state = self.weights(descriptor) | self._statistics_at(descriptor)
-        return functional_call(self.backbone, state, (maps, layers))
+        return functional_call(
+            self.backbone, self.state(descriptor.to(maps.device)), (maps, layers)
+        )
+
+    def state(self, descriptor: Tensor) -> dict[str, Tensor]:
+        """What the backbone runs with at one descriptor (K,): modulated weights, and statistics."""
+        return self.weights(descriptor) | self._statistics_at(descriptor)
 
     def weights(self, descriptor: Tensor) -> dict[str, Tensor]:
         """The modulated parameters at one descriptor (K,): base plus what the conditioning adds."""
@@ -151,13 +155,23 @@ class AmortisedEncoder(nn.Module):
         Args:
             descriptor: (K,), or a text or mapping that says one ("-pitch_shift").
         """
+        self._warn_without_statistics()
+        return self._at(self.space.of(descriptor))
+
+    def bound(self, descriptor: Tensor) -> Bound:
+        """The backbone as `at(descriptor)` has it, descriptor (K,), without a copy: for as long as
+        the encoder stays in evaluation mode."""
+        self._warn_without_statistics()
+        with torch.no_grad():
+            return Bound(self.backbone, self.state(descriptor.to(device_of(self))))
+
+    def _warn_without_statistics(self) -> None:
         if not self.is_calibrated:
             warnings.warn(
                 "this encoder has no normalisation statistics of its own at any descriptor; those "
                 "of training fit none: run audioinv calibrate, or take encoder.recalibrated(clips)",
-                stacklevel=2,
+                stacklevel=3,
             )
-        return self._at(self.space.of(descriptor))
 
     @torch.no_grad()
     def _at(self, descriptor: Tensor) -> PlainEncoder:
@@ -338,6 +352,28 @@ class AmortisedEncoder(nn.Module):
         except Exception as error:  # whatever a damaged or hostile file provokes
             raise UserError(f"{folder} holds no readable encoder: {error}") from error
         return encoder.eval()
+
+
+class Bound(nn.Module):
+    """A network that runs with other weights and statistics than its own.
+
+    Args:
+        network: in evaluation mode. state: name -> parameter or buffer, in place of its own.
+    """
+
+    def __init__(self, network: nn.Module, state: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.network = network
+        # Channels last: a third to a half faster on CPUs.
+        self.state = {
+            name: value.to(memory_format=torch.channels_last) if value.ndim == 4 else value
+            for name, value in {**dict(network.named_parameters()), **state}.items()
+        }
+
+    def forward(self, maps: Tensor, layers: str = "last") -> Tensor:
+        """Features (B, d) of front-end maps (B, C, H, W)."""
+        features: Tensor = functional_call(self.network, self.state, (maps, layers))
+        return features
 
 
 class PlainEncoder(nn.Module):

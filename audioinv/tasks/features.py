@@ -147,7 +147,8 @@ class FeatureCache:
     """`cache(descriptor)` gives the features (n, d) of the same clips at a descriptor, remembered.
 
     Args:
-        encoder: frozen. maps: of the clips, as `Maps`; or (m, C, H, W), those of their windows.
+        encoder: frozen, in evaluation mode from then on.
+        maps: of the clips, as `Maps`; or (m, C, H, W), those of their windows.
         layers: last, all or depth. owner: clip of each of (m,) windows, None for one window a clip.
         pool: mean or max over a clip's windows.
         views: descriptor -> for each draw to average over, the maps of all windows in batches, as
@@ -277,8 +278,7 @@ class FeatureCache:
         return tuple(descriptor.tolist()) if depends else ()
 
     def _network(self, descriptor: Tensor) -> nn.Module:
-        network: nn.Module = self.encoder.at(descriptor).backbone
-        return network.to(memory_format=torch.channels_last)  # a third to a half faster on CPUs
+        return self.encoder.eval().bound(descriptor)
 
     def _embed(self, network: nn.Module, maps: Tensor) -> Tensor:
         return embed(network, maps, self.layers, precision=self.precision)
