@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
+from tests.halves import of_sounds
+
 REPOSITORY = Path(__file__).parents[1]
 PACKAGES = ("audioinv", "vision")
 # from the ground up: a room imports rooms before it in this list, never one after it
@@ -152,6 +154,7 @@ def test_the_command_line_imports_no_modality() -> None:
     assert not [name for name in named if floor_of(name) == floor_of("vision")]
 
 
+@of_sounds
 def test_audio_is_opened_in_one_place() -> None:
     opening = [
         name

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.halves import of_sounds
+
 FILE = Path(__file__).with_name("on_a_device.py")
 
 
+@of_sounds
 @pytest.mark.parametrize("which", ["not slow", pytest.param("slow", marks=pytest.mark.slow)])
 def test_on_a_device(which: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-x", str(FILE), "-m", which]

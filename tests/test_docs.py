@@ -12,6 +12,7 @@ from pkgutil import resolve_name
 import pytest
 
 from audioinv.cli import make_parser
+from tests.halves import of_images, of_sounds
 
 REPOSITORY = Path(__file__).parents[1]
 RESULTS = sorted(REPOSITORY.glob("recipes/*/ssl1/RESULTS.md"))
@@ -116,6 +117,8 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not broken_links(page)
 
 
+@of_sounds
+@of_images
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_what_a_page_names_is_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")

@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("audioinv.audio", reason="this page is of both halves")
+pytest.importorskip("vision", reason="this page is of both halves")
+
 import torch
 import torch.nn.functional as F
 import torchaudio
@@ -33,9 +37,6 @@ from audioinv.tasks.scores import score
 from audioinv.tasks.settings.fewshot import PublishedFewShotConfig
 from audioinv.training.optimiser import learning_rate
 from tests.core.small_encoder import small_encoder, small_maps
-
-pytest.importorskip("vision", reason="this page is of both halves")
-
 from vision import augment as images
 from vision.augment import build_bank as build_image_bank
 from vision.drawing import FACTORS, render

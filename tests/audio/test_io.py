@@ -14,6 +14,7 @@ import soundfile
 from audioinv.audio.io import (
     AudioError,
     AudioInfo,
+    check,
     probe,
     probe_all,
     read,
@@ -217,3 +218,14 @@ def test_probing_many_names_every_bad_file(tmp_path: Path) -> None:
         probe_all([bad[0], tmp_path / "good.wav", bad[1]])
     assert all(str(path) in str(caught.value) for path in bad)
     assert "good.wav" not in str(caught.value)
+
+
+def test_an_mp3_whose_decoder_runs_behind_its_end(tmp_path: Path) -> None:
+    """Its first header is gone and another is found, of another rate: the position exceeds it."""
+    path = tmp_path / "a.mp3"
+    sine = 0.3 * np.sin(np.arange(900) / 5)
+    soundfile.write(path, np.stack([sine, -sine], 1), 8000, "MPEG_LAYER_III", format="MP3")
+    whole = path.read_bytes()
+    path.write_bytes(b"\0" + whole[1:139] + whole[75:])
+    with pytest.raises(UserError, match="damaged"):
+        check(path, 0.14, 0.05, 8000)

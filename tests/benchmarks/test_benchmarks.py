@@ -11,6 +11,7 @@ from benchmarks.__main__ import main
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.measure import Comparison, Ratio, Setup, measure
 from benchmarks.record import merge, table
+from tests.halves import of_images, of_sounds
 
 
 class Clock:
@@ -86,6 +87,7 @@ def test_figures_of_other_benchmarks_are_kept(tmp_path: Path) -> None:
     assert "`count` on one abacus, 1 thread, today; Python 3, torch 2." in page
 
 
+@of_sounds
 @pytest.mark.slow
 def test_one_comparison_can_be_measured_anew(tmp_path: Path) -> None:
     arguments = ["augmentations", "--miniature", "--rounds", "1", "--out", str(tmp_path), "--only"]
@@ -98,6 +100,7 @@ def test_one_comparison_can_be_measured_anew(tmp_path: Path) -> None:
     assert figures[2]["time mask"] == figures[1]["time mask"]
 
 
+@of_sounds
 @pytest.mark.slow
 def test_comparisons_that_a_benchmark_no_longer_makes_are_dropped(tmp_path: Path) -> None:
     old = {"name": "by abacus", "work": {}, "rounds": 1, "load": 0, "clock": "sun", "ms": {}}
@@ -109,8 +112,12 @@ def test_comparisons_that_a_benchmark_no_longer_makes_are_dropped(tmp_path: Path
     assert "by abacus" not in (tmp_path / "benchmarks.md").read_text()
 
 
+@of_sounds
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=of_images) if name == "penalty" else name for name in BENCHMARKS],
+)
 def test_every_benchmark_runs(name: str, tmp_path: Path) -> None:
     assert main([name, "--miniature", "--rounds", "1", "--out", str(tmp_path)]) == 0
     found = json.loads((tmp_path / "benchmarks.json").read_text())[name]

@@ -12,6 +12,7 @@ import pytest
 
 from audioinv.base.errors import UserError
 from audioinv.conf.compose import compose_config, sweep
+from tests.halves import of_images
 
 REPOSITORY = Path(__file__).parents[2]
 TEMPLATE = REPOSITORY / "recipes" / "TEMPLATE" / "ssl1" / "ssl.sh"
@@ -70,6 +71,7 @@ def problems(text: str) -> list[str]:
     return [word for word in sorted(words) if not composes(sweep([word])[0][0])]
 
 
+@of_images
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_keys_of_the_pages_can_be_given(page: Path) -> None:

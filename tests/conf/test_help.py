@@ -13,13 +13,14 @@ import pytest
 from audioinv.cli import main
 from audioinv.commands.hydra import COMMANDS as HYDRA
 from audioinv.conf.keys import keys_of, meanings
-from audioinv.data.modality import known_modalities, registered
+from audioinv.data.modality import registered
+from tests.halves import HAVE, of_sounds
 
 REPOSITORY = Path(__file__).parents[2]
 HEAVY = ("torch", "kornia", "lightning", "timm", "pandas", "matplotlib", "sklearn", "torchvision")
 HEAVY += ("scipy", "pyarrow", "torchaudio", "librosa", "ray", "audiomentations")
-MODALITIES = [modality.name for modality in known_modalities()]
-CORPORA = ("fsdd", "folder", "sonograph", "cifar10", "spirograph", "celeba")
+CORPORA = ("fsdd", "folder", "sonograph")
+CORPORA += ("cifar10", "spirograph", "celeba") if "image" in HAVE else ()
 WORDS = [
     "",
     *(f"{name} --help" for name in HYDRA),
@@ -28,8 +29,8 @@ WORDS = [
         for name in ("prepare", "download", "validate", "pack", "report", "table", "modalities")
     ),
     *(f"{name} {corpus} --help" for name in ("prepare", "download") for corpus in CORPORA),
-    *(["pretrain modality=image method=moco --help"] if "image" in MODALITIES else []),
-    *(["adapt modality=spirograph --help"] if "spirograph" in MODALITIES else []),
+    *(["pretrain modality=image method=moco --help"] if "image" in HAVE else []),
+    *(["adapt modality=spirograph --help"] if "spirograph" in HAVE else []),
     "pretrain --stpes 3",
     "pretrain pretrain.stpes=3",
     "pretrain pretrain.steps=many",
@@ -50,6 +51,7 @@ def help_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
+@of_sounds
 def test_help_and_mistyped_words_import_nothing_heavy() -> None:
     """One process tries them all: what none of them imports is in it at the end of none."""
     code = f"""
@@ -87,13 +89,6 @@ def test_help_and_mistyped_words_take_little_time(words: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("modality", MODALITIES)
-def test_every_key_has_a_meaning(modality: str) -> None:
-    keys = keys_of(registered(modality).schema)
-    assert len(keys) > 100
-    assert [name for name, key in keys.items() if not key.meaning] == []
-
-
 def test_meanings_are_read_from_docstrings() -> None:
     @dataclass
     class Old:
@@ -125,6 +120,7 @@ def test_meanings_are_read_from_docstrings() -> None:
     assert meanings(New) == {**told, "c": "another"}
 
 
+@of_sounds
 def test_defaults_are_the_composed_ones(capsys: pytest.CaptureFixture[str]) -> None:
     text = help_of(capsys, "pretrain", "--help")
     for word in ("conditioning.rank=2", "conditioning.signed=true", "conditioning.gain=3.0"):
@@ -134,24 +130,7 @@ def test_defaults_are_the_composed_ones(capsys: pytest.CaptureFixture[str]) -> N
     assert "bank.names=null" in text and "adapt.modes=[fixed:all,search,soft]" in text
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_defaults_are_those_of_the_modality_and_method(
-    capsys: pytest.CaptureFixture[str], first: bool
-) -> None:
-    pytest.importorskip("vision", reason="the half of images was left out")
-    words = ["modality=image", "method=moco"]
-    text = help_of(capsys, "pretrain", *(["--help", *words] if first else [*words, "--help"]))
-    for word in (
-        "frontend.image_size=32", "pretrain.objective=moco_v2", "method=moco",
-        "bank.groups={spatial:[crop,horizontal_flip],"
-        "appearance:[colour_jitter,grayscale,blur,solarise]}",
-        "conditioning.rank=0", "conditioning.gain=1.0",
-    ):  # fmt: skip
-        assert re.search(rf"^  {re.escape(word)}( |$)", text, re.MULTILINE), word
-    assert "sample_rate" not in text and "image2" in text
-    assert not re.search("audio7|log_mel|simclr_time|benchmark_quick", text), "groups of sounds"
-
-
+@of_sounds
 def test_defaults_of_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     """With what an experiment says of the method asked for, which counts before pretrain's."""
     folder = str(REPOSITORY / "recipes/fsdd/ssl1/conf")
@@ -162,12 +141,14 @@ def test_defaults_of_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     assert "  pretrain.lr=0.002 " in text and "  pretrain.temperature=0.5 " in text
 
 
+@of_sounds
 def test_help_needs_no_other_word_and_minds_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--out OUT" in help_of(capsys, "embed", "--help")
     assert "backbone.options={module:???}" in help_of(capsys, "pretrain", "method=hear", "-h")
     assert "  seed=1 " in help_of(capsys, "pretrain", "-m", "seed=1,2", "-h")
 
 
+@of_sounds
 @pytest.mark.parametrize("command", ["adapt", "evaluate", "measure", "embed", "export"])
 def test_what_the_run_says_is_not_in_the_help_of_later_commands(
     capsys: pytest.CaptureFixture[str], command: str
@@ -180,6 +161,7 @@ def test_what_the_run_says_is_not_in_the_help_of_later_commands(
     assert "config.yaml" not in help_of(capsys, "pretrain", "--help")
 
 
+@of_sounds
 def test_every_key_has_its_own_meaning_and_values(capsys: pytest.CaptureFixture[str]) -> None:
     known = keys_of(registered("audio").schema)
     hidden, dim = (known[f"pretrain.projector_{name}"].meaning for name in ("hidden", "dim"))
@@ -191,6 +173,7 @@ def test_every_key_has_its_own_meaning_and_values(capsys: pytest.CaptureFixture[
     assert not {"fewshot_published.readouts", "fewshot_published.inverse_l2"} & known.keys()
 
 
+@of_sounds
 def test_help_with_a_mistyped_word_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["pretrain", "--help", "seeed=3"]) == 2
     assert "seeed" in capsys.readouterr().err

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 import re
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,9 @@ from audioinv.conf.schema import ConditioningConfig, Config
 from audioinv.conf.unread import CONDITIONS, WITH_SETTINGS, refuse_unread, refuse_unread_by
 from audioinv.core.backbone import OTHERS
 from audioinv.core.conditioning import CONDITIONINGS
-from audioinv.data.modality import known_modalities, registered
+from audioinv.data.modality import registered
 from audioinv.tasks.protocols import PROTOCOLS
-
-MODALITIES = [modality.name for modality in known_modalities()]
+from tests.halves import HAVE, of_sounds
 
 UNREAD = [
     (["conditioning=norm", "conditioning.rank=4"], "conditioning.rank=4", "name=hyper"),
@@ -66,6 +64,7 @@ UNREAD = [
 ]  # fmt: skip
 
 
+@of_sounds
 @pytest.mark.parametrize(("words", "key", "reader"), UNREAD)
 def test_what_nothing_reads_is_refused(words: list[str], key: str, reader: str) -> None:
     with pytest.raises(UserError) as refused:
@@ -74,6 +73,7 @@ def test_what_nothing_reads_is_refused(words: list[str], key: str, reader: str) 
     assert key in told and "is read only with" in told and reader in told
 
 
+@of_sounds
 @pytest.mark.parametrize(
     "words",
     [
@@ -108,11 +108,6 @@ def test_what_nothing_reads_is_refused(words: list[str], key: str, reader: str) 
         ["method=invclr", "pretrain.penalty_draws=3"],
         ["method=amortised", "method_pretrain.amortised.penalty=1", "pretrain.penalty_draws=3"],
         ["pretrain.not_finite=skip", "pretrain.skip_limit=3"],
-        *(
-            [["modality=image", "experiment=image_debug"]]  # with a queue that SimCLR does not read
-            if find_spec("vision")
-            else []
-        ),
         ["experiment=paper_simclr_audio", "conditioning=norm"],
         ["~method_pretrain", "run='a b'"],
     ],
@@ -124,6 +119,7 @@ def test_what_is_read_or_comes_along_is_not(
     assert caplog.text == ""
 
 
+@of_sounds
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -163,13 +159,15 @@ def test_every_option_of_a_network_of_our_own_is_known() -> None:
             assert read == (option in known), (name, option)
 
 
+@of_sounds
 def test_conditions_are_about_keys_that_exist() -> None:
-    known = {name for modality in MODALITIES for name in keys_of(registered(modality).schema)}
+    known = {name for modality in HAVE for name in keys_of(registered(modality).schema)}
     for condition in CONDITIONS:
         patterns = (condition.keys, condition.keys.replace(r"\..*", r"\.any"))
         assert any(re.fullmatch(p, k) for p in patterns for k in [*known, "backbone.options.any"])
 
 
+@of_sounds
 @pytest.mark.parametrize("command", ["pretrain", "profile"])
 def test_the_commands_refuse_before_anything_is_made(
     command: str, tmp_path: Path, capsys: Any
@@ -184,6 +182,7 @@ def test_protocols_with_settings_are_known() -> None:
     assert set(WITH_SETTINGS) == {name for name in PROTOCOLS if name in vars(Config())}
 
 
+@of_sounds
 def test_words_of_another_protocol_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
     words = ["protocol=fewshot_published", "fewshot_published.n_way=3", "fewshot.n_tasks=50"]
     with caplog.at_level(logging.WARNING):
@@ -193,6 +192,7 @@ def test_words_of_another_protocol_are_told_of(caplog: pytest.LogCaptureFixture)
     assert told.endswith("protocol=fewshot_published")
 
 
+@of_sounds
 def test_published_rows_are_of_the_last_layer_whatever_is_asked() -> None:
     """Asked for by a word: what an experiment says is for other protocols, too."""
     words = ["protocol=fewshot_published", "features.layers=all"]

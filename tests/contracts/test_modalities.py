@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from audioinv.base.errors import UserError
+from audioinv.conf.keys import keys_of
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data import modality as registry
@@ -25,10 +26,10 @@ from audioinv.data.modality import (
     modality_of,
     registered,
 )
+from tests.halves import of_images
 from tests.modality_series.modality import SERIES
 
 MODALITIES = [*known_modalities(), SERIES]
-HAVE = [modality.name for modality in MODALITIES]
 LOG = {"min_hz": 55.0}
 NEEDED = {"log_frequency": LOG, "sonograph": LOG, "spirograph": {"drawing": 2}}
 pytestmark = pytest.mark.usefixtures("series_registered")
@@ -48,6 +49,13 @@ def test_its_front_ends_have_its_size(modality: Modality) -> None:
         assert type(made) is resolve_name(place)
         assert modality.size in made.config  # type: ignore[operator]
         assert len(made.output_size) == 3  # type: ignore[arg-type]
+
+
+@each
+def test_every_key_has_a_meaning(modality: Modality) -> None:
+    keys = keys_of(modality.schema)
+    assert len(keys) > 100
+    assert [name for name, key in keys.items() if not key.meaning] == []
 
 
 @each
@@ -93,7 +101,7 @@ def test_an_unknown_modality_or_front_end_is_explained() -> None:
         build_frontend({"name": "nose"})
 
 
-@pytest.mark.skipif("image" not in HAVE, reason="images are left out")
+@of_images
 def test_missing_packages_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "find_spec", lambda package: None)
     with pytest.raises(UserError, match=r"image.*kornia.*pip install 'audioinv\[vision\]'"):

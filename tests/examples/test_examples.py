@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.halves import of_sounds
+
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.py"))
 LONGEST = 60
 
 
+@of_sounds
 @pytest.mark.slow
 def test_the_example_of_adapting_runs(tmp_path: Path) -> None:
     here = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}

@@ -10,6 +10,8 @@ from types import ModuleType
 import pytest
 import torch
 
+from tests.halves import of_sounds
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = ("pretrain", "own_network", "own_augmentation")
 
@@ -27,6 +29,7 @@ def test_an_example_is_a_page(name: str) -> None:
     assert len((EXAMPLES / f"{name}.py").read_text(encoding="utf-8").splitlines()) <= 60
 
 
+@of_sounds
 def test_pretrain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     example = load("pretrain")
     example.main(tmp_path, steps=3)
@@ -36,6 +39,7 @@ def test_pretrain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == once
 
 
+@of_sounds
 def test_own_network(tmp_path: Path) -> None:
     encoder = load("own_network").main(tmp_path, steps=3)
     assert encoder(torch.zeros(2, 2000), torch.ones(2)).shape == (2, 32)

@@ -2,7 +2,7 @@
 
 A few cases of every target run in `make test`, thousands in `make test-faults`: drawn by their
 properties (hypothesis), and steered by coverage to lines that none has reached (guided.py). What
-has failed once stands in test_past_failures.py.
+has failed once stands in test_past_failures.py, of a sound or an image with the tests of its half.
 """
 
 from __future__ import annotations

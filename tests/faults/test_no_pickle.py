@@ -13,23 +13,23 @@ import pandas as pd
 import pytest
 import torch
 
-import audioinv
-import vision
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.data.modality import build_frontend
 from audioinv.tasks.adapted import Adapted, load_adapted, save_adapted
 from audioinv.tasks.mixture import Mixture
 from audioinv.tasks.readout import fit_readout
 from audioinv.training.state import load_latest, save_checkpoint
+from tests.core.plain_frontend import PlainFrontend
 
+REPOSITORY = Path(__file__).parents[2]
 SOURCES = [
     path
-    for package in (audioinv, vision)
-    for path in sorted(Path(str(package.__file__)).parent.rglob("*.py"))
+    for package in ("audioinv", "vision")
+    for path in sorted((REPOSITORY / package).rglob("*.py"))
 ]
+FRONTEND = PlainFrontend((1, 12, 10))
 FORBIDDEN = {
     "pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "eval", "exec",
     "read_pickle", "unsafe_load", "full_load",
@@ -83,11 +83,10 @@ def test_everything_saved_is_loaded_without_pickle(tmp_path: Path, no_pickle: No
     save_checkpoint(tmp_path / "checkpoints", 1, {"step": 1, "w": torch.ones(3)})
     assert load_latest(tmp_path / "checkpoints") is not None
 
-    frontend = build_frontend({"name": "log_mel", "sample_rate": 8000, "clip_s": 0.3})
     backbone = {"name": "resnet18", "width": 0.125, "dim": 4}
     space = DescriptorSpace({"a": ["x"]})
-    AmortisedEncoder(frontend, backbone, {"name": "none"}, space).save(tmp_path / "encoder")
-    AmortisedEncoder.load(tmp_path / "encoder", build_frontend)
+    AmortisedEncoder(FRONTEND, backbone, {"name": "none"}, space).save(tmp_path / "encoder")
+    AmortisedEncoder.load(tmp_path / "encoder", lambda config: FRONTEND)
 
     x = torch.randn(12, 3, generator=generator(0, "x"))
     readout = fit_readout(x, torch.arange(12) % 2, "classification", ["n", "y"], "ridge")
@@ -119,7 +118,6 @@ def test_a_pickle_in_disguise_runs_nothing(
 @pytest.mark.parametrize("option", ["checkpoint_path", "pretrained", "pretrained_cfg"])
 def test_a_saved_encoder_cannot_name_files_to_load(tmp_path: Path, option: str) -> None:
     """timm would open, or fetch, what its options name."""
-    frontend = build_frontend({"name": "log_mel", "sample_rate": 8000, "clip_s": 0.3})
     backbone = {"name": "resnet18", "width": 0.125, "dim": 4, "options": {option: "evil.pth"}}
     with pytest.raises(UserError, match=f"takes no {option}; give init_weights"):
-        AmortisedEncoder(frontend, backbone, {"name": "none"}, DescriptorSpace({"a": ["x"]}))
+        AmortisedEncoder(FRONTEND, backbone, {"name": "none"}, DescriptorSpace({"a": ["x"]}))

@@ -8,19 +8,19 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from audioinv.audio.corpora import CORPORA
-from audioinv.audio.io import write_wav
 from audioinv.cli import main
-from vision.corpora import CORPORA as OF_IMAGES
+from audioinv.data.modality import registered
+from tests.halves import HAVE, of_sounds
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 SCRIPT = RECIPES / "benchmark" / "ssl1" / "run.sh"
+MODALITY = {"benchmark": "audio", "vision_benchmark": "image"}
+THERE = [name for name, modality in MODALITY.items() if modality in HAVE]
 AUDIOINV = Path(sys.executable).with_name("audioinv")
 
 
@@ -31,8 +31,9 @@ def listed(name: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in rows}
 
 
-def run(folder: Path, *options: object) -> subprocess.CompletedProcess[str]:
-    command = ["bash", str(SCRIPT), *map(str, options)]
+def run(folder: Path, *options: object, script: Path = SCRIPT) -> subprocess.CompletedProcess[str]:
+    """The script, with the stub that is in the folder."""
+    command = ["bash", str(script), "--audioinv", "./audioinv", *map(str, options)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
@@ -67,21 +68,22 @@ def world(tmp_path: Path, stub: Path) -> Path:
 
 def commands(world: Path, *options: str) -> list[list[str]]:
     fixed = ["--run", "exp/amortised_s3", "--data_root", "audio", "--dry_run", "true"]
-    result = run(world, *fixed, "--audioinv", "./audioinv", *options)
+    result = run(world, *fixed, *options)
     assert result.returncode == 0, result.stderr
     return [shlex.split(line)[1:] for line in result.stdout.splitlines()[2:]]
 
 
-def test_every_corpus_is_looked_for() -> None:
-    own = {"folder", "table", "sonograph", "sonograph_factors"}  # one's own audio, and what is made
-    assert set(listed("benchmark")) == (set(CORPORA) - own) | {"esc10"}
-    of_images = set(OF_IMAGES) - {"image_folder", "spirograph"}
-    assert set(listed("vision_benchmark")) == of_images | {"imagenet100"}
+@pytest.mark.parametrize("name", THERE)
+def test_every_corpus_is_looked_for(name: str) -> None:
+    own = {"folder", "table", "image_folder"}
+    made = {"sonograph", "sonograph_factors", "spirograph"}
+    part = {"benchmark": "esc10", "vision_benchmark": "imagenet100"}[name]
+    assert set(listed(name)) == (registered(MODALITY[name]).corpora().keys() - own - made) | {part}
 
 
-@pytest.mark.parametrize("name", ["benchmark", "vision_benchmark"])
+@pytest.mark.parametrize("name", THERE)
 def test_what_is_said_of_corpora_is_theirs(name: str) -> None:
-    known: dict[str, Any] = {**CORPORA, **OF_IMAGES}
+    known = registered(MODALITY[name]).corpora()
     for prepare, pack, overrides in listed(name).values():
         corpus = known[prepare.split()[0]]
         assert pack in ("", "--image_fit squash")
@@ -143,9 +145,8 @@ def test_images_are_judged_by_the_same_driver(world: Path) -> None:
         (world / "images" / name).mkdir(parents=True)
     script = RECIPES / "vision_benchmark" / "ssl1" / "run.sh"
     given = ["--run", "exp/amortised_s3", "--data_root", "images", "--dry_run", "true"]
-    result = subprocess.run(
-        ["bash", script, *given], cwd=world, capture_output=True, text=True, check=True
-    )
+    result = run(world, *given, script=script)
+    assert result.returncode == 0, result.stderr
     lines = [shlex.split(line)[1:] for line in result.stdout.splitlines()[2:]]
     assert [words[:2] for words in lines[:2]] == [["prepare", "celeba"], ["prepare", "imagenet"]]
     classes = script.parent / lines[1][lines[1].index("--classes") + 1]
@@ -186,7 +187,7 @@ def test_any_modality_is_packed_at_the_size_of_its_encoder(world: Path) -> None:
     ],
 )
 def test_wrong_options_are_refused(world: Path, options: list[str], told: list[str]) -> None:
-    given = ["--run", "exp/amortised_s3", "--data_root", "audio", "--audioinv", "./audioinv"]
+    given = ["--run", "exp/amortised_s3", "--data_root", "audio"]
     result = run(world, *given, *options)
     assert result.returncode == 2
     for text in told:
@@ -202,7 +203,7 @@ def test_an_encoder_without_rate_or_seed_is_refused(world: Path) -> None:
 
 def test_another_encoder_of_the_same_name_does_not_get_its_results(world: Path) -> None:
     fixed = ["--run", "exp/amortised_s3", "--data_root", "audio", "--expdir", "results"]
-    fixed += ["--audioinv", "./audioinv", "--stage", "report"]
+    fixed += ["--stage", "report"]
     assert run(world, *fixed).returncode == 0
     assert run(world, *fixed).returncode == 0
     (world / "exp" / "amortised_s3" / "encoder" / "encoder.safetensors").write_bytes(b"others")
@@ -212,6 +213,8 @@ def test_another_encoder_of_the_same_name_does_not_get_its_results(world: Path) 
 
 def write_corpora(root: Path) -> None:
     """FSDD and ESC-10 in miniature: a second of noise a clip at most."""
+    from audioinv.audio.io import write_wav
+
     noise = np.random.default_rng(0)
     for digit in range(10):
         for speaker in ("george", "jackson", "lucas"):
@@ -244,6 +247,7 @@ def write_encoder(folder: Path) -> Path:
     return run
 
 
+@of_sounds
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_one_encoder_on_two_corpora_whole(tmp_path: Path) -> None:

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.halves import of_sounds
+
 RECIPES = Path(__file__).parents[2] / "recipes"
 
 
+@of_sounds
 @pytest.mark.slow
 def test_the_debug_config_runs_every_stage_and_runs_again_at_once(tmp_path: Path) -> None:
     ignored = shutil.ignore_patterns("exp", "packs", "data", "downloads")

@@ -228,19 +228,22 @@ def test_a_failed_download_stops_before_preparing(driver: Driver) -> None:
 
 @pytest.mark.parametrize(("name", "downloads"), [("demo", False), ("fsdd", True)])
 def test_recipes_download_what_there_is_to_download(
-    tmp_path: Path, name: str, downloads: bool
+    driver: Driver, tmp_path: Path, name: str, downloads: bool
 ) -> None:
     run = REPOSITORY / "recipes" / name / "ssl1" / "run.sh"
-    command = ["bash", str(run), "--dry_run", "true", "--stop_stage", "1"]
+    command = ["bash", run, "--dry_run", "true", "--stop_stage", "1", "--audioinv", driver.fake]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     commands = [shlex.split(line)[1] for line in result.stdout.splitlines()[2:]]
     assert commands == (["download", "prepare"] if downloads else ["prepare"])
 
 
 @pytest.mark.parametrize(("name", "corpus"), [("demo", "sonograph"), ("fsdd", "fsdd")])
-def test_recipes_pass_their_options_and_the_users(tmp_path: Path, name: str, corpus: str) -> None:
+def test_recipes_pass_their_options_and_the_users(
+    driver: Driver, tmp_path: Path, name: str, corpus: str
+) -> None:
     recipe = REPOSITORY / "recipes" / name / "ssl1"
-    command = ["bash", f"{recipe}/run.sh", "--dry_run", "true", "--data_root", "audio", "--nj", "7"]
+    options = ["--dry_run", "true", "--data_root", "audio", "--nj", "7"]
+    command = ["bash", recipe / "run.sh", "--audioinv", driver.fake, *options]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     lines = [shlex.split(line) for line in result.stdout.splitlines()]
     assert lines[0] == ["cd", str(recipe)]

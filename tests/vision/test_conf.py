@@ -1,15 +1,18 @@
-"""The backbones that image configs name, built."""
+"""The configs of images: the backbones that they name, built, and what the command line says."""
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict
 
 import pytest
 import torch
 
 from audioinv.base.randomness import generator
+from audioinv.cli import main
 from audioinv.conf.compose import compose_config
+from audioinv.conf.unread import refuse_unread
 from audioinv.core.backbone import build_backbone
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.core.penalty import GradientPenalty
@@ -92,3 +95,29 @@ def test_lars_trusts_a_thousandth() -> None:
     optimiser = make_optimiser(torch.nn.Linear(2, 2), PretrainConfig(optimiser="lars"))
     assert optimiser.defaults["trust_coeff"] == 1e-3
     assert optimiser.defaults["momentum"] == 0.9
+
+
+def test_what_an_experiment_brings_along_is_not_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """A queue that SimCLR does not read."""
+    words = ["modality=image", "experiment=image_debug"]
+    refuse_unread(compose_config(words), words)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_defaults_in_the_help_are_those_of_the_modality_and_method(
+    capsys: pytest.CaptureFixture[str], first: bool
+) -> None:
+    words = ["modality=image", "method=moco"]
+    with pytest.raises(SystemExit):
+        main(["pretrain", *(["--help", *words] if first else [*words, "--help"])])
+    text = capsys.readouterr().out
+    for word in (
+        "frontend.image_size=32", "pretrain.objective=moco_v2", "method=moco",
+        "bank.groups={spatial:[crop,horizontal_flip],"
+        "appearance:[colour_jitter,grayscale,blur,solarise]}",
+        "conditioning.rank=0", "conditioning.gain=1.0",
+    ):  # fmt: skip
+        assert re.search(rf"^  {re.escape(word)}( |$)", text, re.MULTILINE), word
+    assert "sample_rate" not in text and "image2" in text
+    assert not re.search("audio7|log_mel|simclr_time|benchmark_quick", text), "groups of sounds"

@@ -186,3 +186,14 @@ def test_the_real_images(shared_data: Callable[[str], Path]) -> None:
     for axis in (0, 1):
         near, far = (np.abs(np.diff(x, axis=axis)).mean() for x in (photo, shuffled))
         assert near < 0.5 * far
+
+
+def test_a_png_that_ends_within_its_pixels(tmp_path: Path) -> None:
+    """Its header is whole; Pillow reads the pixels to look for what may stand behind them."""
+    path = tmp_path / "a.png"
+    Image.fromarray((np.arange(360) % 251).astype(np.uint8).reshape(12, 10, 3)).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:70] + whole[:64] + whole[70:])
+    for function in (probe, read):
+        with pytest.raises(UserError):
+            function(path)

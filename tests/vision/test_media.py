@@ -14,6 +14,7 @@ from audioinv.base.errors import UserError
 from audioinv.data.manifest import Corpus, Manifest
 from audioinv.data.modality import media_of
 from audioinv.data.pack import build_pack
+from audioinv.data.shards import open_shards
 from vision.clips import TrainingImages, batches, pixels
 from vision.media import Images
 
@@ -86,3 +87,15 @@ def test_how_other_proportions_fit_is_an_option_of_the_pack() -> None:
         media_of("spirograph", {"image_size": 32, "image_fit": "squash"})
     with pytest.raises(UserError, match=r"fit.*'stretch'.*crop.*squash"):
         Images(8, "stretch")
+
+
+def test_shards_of_images_are_read_as_those_of_sounds_are(tmp_path: Path) -> None:
+    """What else shards promise, tests/data/test_shards.py shows."""
+    wds = pytest.importorskip(
+        "webdataset", reason="webdataset is not installed: pip install 'audioinv[webdataset]'"
+    )
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    with wds.TarWriter(str(tmp_path / "a.tar")) as sink:
+        sink.write({"__key__": "a", "png": image, "cls": 3})
+    clips = open_shards(str(tmp_path / "a.tar"), Images(8), "image")
+    np.testing.assert_array_equal(clips.samples(0), image.transpose(2, 0, 1).ravel())

@@ -1,4 +1,4 @@
-"""Damaged audio, images, manifests, corpora and packs, and what reads them."""
+"""Damaged audio, manifests, corpora and packs, and what reads them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import soundfile
 from hypothesis import strategies as st
-from PIL import Image
 
 from audioinv.audio.io import check, probe, read_pcm
 from audioinv.audio.media import Sounds
@@ -20,7 +19,6 @@ from audioinv.data.pack import build_pack, open_pack
 from audioinv.data.task import Task
 from audioinv.data.validate import validate
 from tests.faults.damage import Case, altered, damaged
-from vision import io as image_io
 
 
 def tone(n: int = 900) -> np.ndarray:
@@ -54,25 +52,6 @@ def of_audio(folder: Path) -> Case:
         with contextlib.suppress(UserError):
             check(folder / name, start, 0.05, 8000)
         assert samples is None or (info is not None and len(samples) > 0)
-
-    return cases, run
-
-
-def of_images(folder: Path) -> Case:
-    image = Image.fromarray((np.arange(12 * 10 * 3) % 251).astype(np.uint8).reshape(12, 10, 3))
-    whole = {}
-    for name in ("a.png", "b.jpg", "c.bmp", "d.gif", "e.tiff", "f.webp", "g.ppm"):
-        image.save(folder / name)
-        whole[name] = (folder / name).read_bytes()
-    cases = st.sampled_from(sorted(whole)).flatmap(
-        lambda name: st.tuples(st.just(name), damaged(whole[name]))
-    )
-
-    def run(case: tuple[str, bytes]) -> None:
-        (folder / case[0]).write_bytes(case[1])
-        for read in (image_io.probe, image_io.read):
-            with contextlib.suppress(UserError):
-                read(folder / case[0])
 
     return cases, run
 

@@ -1,4 +1,4 @@
-"""What every corpus keeps to, of sounds or of images."""
+"""What every corpus keeps to, whatever its clips are made of."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from audioinv.audio.corpora import CORPORA as AUDIO
 from audioinv.base.errors import UserError
+from audioinv.data.modality import known_modalities
 from audioinv.data.paths import leaves_root
 from audioinv.data.unpack import ARCHIVES
 
@@ -23,11 +23,8 @@ MADE_OR_OWN = {
     *("folder", "image_folder", "table"),
     *("sonograph", "sonograph_factors", "spirograph"),
 }
-try:
-    from vision.corpora import CORPORA as IMAGES
-except ModuleNotFoundError:  # that half was left out
-    IMAGES = {}
-CORPORA: dict[str, Any] = {**AUDIO, **IMAGES}
+MODALITY = {name: modality for modality in known_modalities() for name in modality.corpora()}
+CORPORA: dict[str, Any] = {name: MODALITY[name].corpora()[name] for name in MODALITY}
 
 
 def parameters(function: Callable[..., Any]) -> dict[str, Any]:
@@ -53,7 +50,7 @@ def test_it_says_what_it_is(name: str) -> None:
     for text in ("NAME", "TITLE", "LICENCE", "SOURCE", "DESCRIPTION", "ACCESS"):
         assert getattr(corpus, text).strip(), text
     assert re.fullmatch("[a-z][a-z0-9_]*", corpus.NAME)
-    if name in IMAGES:
+    if MODALITY[name].name == "image":
         assert corpus.IMAGES >= 0
     else:
         assert corpus.HOURS >= 0 and (corpus.SAMPLE_RATE == 0 or corpus.SAMPLE_RATE >= 4000)
@@ -91,10 +88,13 @@ def test_an_empty_folder_says_where_to_get_it(name: str, tmp_path: Path) -> None
 
 
 def test_no_two_corpora_share_a_name() -> None:
-    assert not set(AUDIO) & set(IMAGES)
+    assert len(CORPORA) == sum(len(modality.corpora()) for modality in known_modalities())
 
 
 def test_listing_the_corpora_does_not_wait_for_torch() -> None:
-    images = "vision.corpora, " if IMAGES else ""
-    code = f"import sys, {images}audioinv.audio.corpora; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from audioinv.data.modality import known_modalities\n"
+        "for modality in known_modalities(): modality.corpora()\n"
+        "sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
