@@ -66,7 +66,7 @@ def run(*words: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.timeout(1800)
 def test_its_tests_pass(half: str) -> None:
     assert " passed" in run("pytest", "-q", "-x", "-p", "no:cacheprovider", *TESTS)
