@@ -43,11 +43,9 @@ def example(name: str) -> str:
     return textwrap.dedent("\n".join(line for line in lines if line.startswith("    ") or not line))
 
 
-def snippet(page: str) -> str:
-    """The first block of Python on a page."""
-    found = BLOCK.search((REPOSITORY / page).read_text(encoding="utf-8"))
-    assert found is not None
-    return found[1]
+def snippet(page: str, number: int = 0) -> str:
+    """A block of Python on a page."""
+    return BLOCK.findall((REPOSITORY / page).read_text(encoding="utf-8"))[number]
 
 
 @pytest.fixture
@@ -85,6 +83,8 @@ def test_the_snippet_of_the_readme_runs(world: Path, capsys: pytest.CaptureFixtu
         "exp/mine/amortised_s0/encoder", "exp/fsdd/encoder"
     )
     exec(compile(loaded.replace("16000", "4096"), "overview.md", "exec"), names)
+    exec(compile(snippet("docs/overview.md", 1), "overview.md", "exec"), names)
+    assert len(names["digit"].info["depth"]) > 2
     assert names["features"].shape == (8, names["enc"].dim)
     names["digit"].save("exp/fsdd/tasks/digit/soft")
     tuned = Finetuned(names["enc"].trainable().backbone, names["enc"].dim, 4)
