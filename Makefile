@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
-SCRIPTS := .ci/run $(wildcard recipes/*/ssl1/*.sh)
+SCRIPTS := .ci/run $(wildcard recipes/*/ssl1/*.sh recipes/*/run.sh)
 
 .PHONY: help install demo test test-slow test-distributed test-faults lint benchmarks
 .DELETE_ON_ERROR:

@@ -271,6 +271,7 @@ def test_shell_scripts_pass_shellcheck() -> None:
     shellcheck = Path(sys.executable).with_name("shellcheck")
     if not shellcheck.exists():
         pytest.skip("shellcheck is not installed: pip install -e '.[dev]'")
-    scripts = [*REPOSITORY.glob("recipes/*/ssl1/*.sh"), REPOSITORY / ".ci" / "run"]
+    recipes = REPOSITORY / "recipes"
+    scripts = [*recipes.glob("*/ssl1/*.sh"), *recipes.glob("*/run.sh"), REPOSITORY / ".ci/run"]
     result = subprocess.run([shellcheck, *scripts], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
