@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +19,7 @@ from audioinv.core.objectives import moco_v2, moco_v3, nt_xent
 from audioinv.core.penalty import GradientPenalty
 from audioinv.core.precision import outside_autocast
 from audioinv.core.projector import Projector
+from audioinv.core.statistics import batch_norms
 
 Projections = Sequence[Tensor]
 
@@ -276,7 +276,7 @@ class CornerStatistics(nn.Module):
 
     def load(self, branch: nn.Module, corner: int) -> None:
         """Gives `branch` the statistics of a corner."""
-        for k, norm in enumerate(batch_norms(branch)):
+        for k, norm in enumerate(batch_norms(branch).values()):
             mean, var = self.get_buffer(f"norm_{k}")[corner]
             norm.running_mean.copy_(mean)
             norm.running_var.copy_(var)
@@ -286,21 +286,16 @@ class CornerStatistics(nn.Module):
         self.visits[corner] += 1
         average = 1 / self.visits[corner].float()  # stays on its device: nothing waits for it
         after = running_statistics(branch)
-        for k, norm in enumerate(batch_norms(branch)):
+        for k, norm in enumerate(batch_norms(branch).values()):
             of_batch = before[k] + (after[k] - before[k]) / norm.momentum
             own = self.get_buffer(f"norm_{k}")[corner]
             own.lerp_(of_batch, average.clamp_min(norm.momentum).to(own.dtype))
 
 
-def batch_norms(branch: nn.Module) -> list[Any]:
-    """Every BatchNorm of `branch` that keeps running statistics."""
-    norms = (m for m in branch.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
-    return [norm for norm in norms if norm.track_running_stats]
-
-
 def running_statistics(branch: nn.Module) -> list[Tensor]:
     """A copy of the running mean and variance of every BatchNorm, (2, features) each."""
-    return [torch.stack([norm.running_mean, norm.running_var]) for norm in batch_norms(branch)]
+    norms = batch_norms(branch).values()
+    return [torch.stack([norm.running_mean, norm.running_var]) for norm in norms]
 
 
 class Queue(nn.Module):

@@ -203,7 +203,7 @@ def features_of(
     device = device_of(networks[0])
     told = False
     for part in batches:
-        maps = _maps(frontend, part.x.to(device))
+        maps = maps_for(frontend, part.x.to(device))
         found = [net(maps, levels) for net in networks]
         if not told and bool((part.start_s > 0).any()):
             told = True
@@ -211,8 +211,12 @@ def features_of(
         yield part, found
 
 
-def _maps(frontend: Any, x: Tensor) -> Tensor:
-    """Maps of the size that the encoder wants."""
+def maps_for(frontend: Any, x: Tensor) -> Tensor:
+    """Maps (n, C, H, W) of clips `x` (n, ...).
+
+    Raises:
+        UserError: the front end cannot take them, or they are not of the size that it wants.
+    """
     wanted, size = tuple(frontend.output_size), tuple(x.shape[1:])
     try:
         maps: Tensor = frontend(x)

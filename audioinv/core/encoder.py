@@ -266,9 +266,7 @@ class AmortisedEncoder(nn.Module):
         maps = [self.frontend(part.to(device)) for part in clips]
         known = kept_corners(self.space.size) if self.is_conditioned else self.space.all_on()[None]
         statistics = NormStatistics(self.backbone, known).to(device)
-        statistics.compute(
-            lambda corner: self._at(corner).backbone, maps, lambda done: progress(done, len(known))
-        )
+        statistics.compute(lambda corner: self._at(corner).backbone, maps, progress)
         self.statistics = statistics
 
     def keep_running_statistics(self) -> None:

@@ -111,13 +111,13 @@ class NormStatistics(nn.Module):
         self,
         network_at: Callable[[Tensor], nn.Module],
         maps: Sequence[Tensor],
-        progress: Callable[[int], None] = lambda done: None,
+        progress: Callable[[int, int], None] = lambda done, all: None,
     ) -> None:
         """Takes the statistics of `maps`, batches (b, C, H, W), at every corner.
 
         Args:
             network_at: corner (K,) -> the network there, in evaluation mode.
-            progress: called with how many corners are done.
+            progress: called with (corners done, corners).
 
         Raises:
             UserError: no maps, or a layer that sees one number a channel, which has no variance.
@@ -126,7 +126,7 @@ class NormStatistics(nn.Module):
             raise UserError("normalisation statistics need clips, and there are none")
         for k, corner in enumerate(self.corners):
             self.take(k, *statistics_of(network_at(corner), maps))
-            progress(k + 1)
+            progress(k + 1, len(self.corners))
 
     def take(self, k: int, mean: Tensor, var: Tensor) -> None:
         """Sets the statistics of the corner `k`, (channels,) each."""

@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+from audioinv.base.tensors import device_of
 from audioinv.core.bank import AugmentationBank
+from audioinv.core.embedding import arrays, maps_for
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.modality import load_encoder
 from audioinv.tasks.averaging import TransformedMaps
@@ -65,24 +66,12 @@ def clips_for(encoder: AmortisedEncoder, x: Any) -> Tensor:
     Raises:
         UserError: no clips, no finite numbers, or not of the size that the front end wants.
     """
-    try:
-        given = x.detach() if isinstance(x, Tensor) else torch.tensor(np.asarray(x))
-        clips = given.to("cpu", torch.float32)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"clips are an array of numbers (n, ...): {error}") from error
+    clips = arrays(x)
     if clips.ndim < 2 or len(clips) == 0 or not bool(clips.isfinite().all()):
         shape = tuple(clips.shape)
         raise UserError(f"clips are finite numbers (n, ...) with n above 0, got {shape}")
-    wanted, size = tuple(encoder.frontend.output_size), tuple(clips.shape[1:])
-    try:
-        found = tuple(maps_of(encoder, clips[:1]).shape[1:])
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise UserError(f"the front end cannot take clips of size {size}: {error}") from error
-    if found != wanted:
-        raise UserError(
-            f"clips of size {size} become maps {found} and the encoder wants {wanted}; cut or "
-            "fill them up to its length"
-        )
+    with torch.no_grad():
+        maps_for(encoder.frontend, clips[:1].to(device_of(encoder.frontend)))
     return clips
 
 
