@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from audioinv.tasks.standard import moments
+
 LOG_NOISE_GRID = torch.linspace(-7.0, 3.0, 41)
 
 
@@ -32,8 +34,8 @@ def centre_targets(targets: Tensor, kind: str, n_classes: int) -> Tensor:
 
 def standardised(features: Tensor) -> Tensor:
     """Features F (n, d) at mean 0 and deviation 1 over the clips."""
-    f = features - features.mean(0)
-    return f / f.std(0).clamp_min(1e-6)
+    mean, std = moments(features)
+    return (features - mean) / std
 
 
 def kernel(features: Tensor, scales: Tensor | None = None) -> Tensor:

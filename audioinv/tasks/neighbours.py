@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+from audioinv.tasks.standard import moments
 
 CHUNK = 1 << 26
 """Similarities that are held at a time."""
@@ -36,7 +37,7 @@ def knn_scores(
     """
     if k < 1 or temperature <= 0:
         raise UserError(f"knn.k is {k} and knn.temperature {temperature}; give 1 or more, and > 0")
-    mean, std = train.mean(0), train.std(0).clamp_min(1e-6)
+    mean, std = moments(train)
     keys = F.normalize((train - mean) / std, dim=1).to(device)
     classes = targets.long().to(device)
     parts = []

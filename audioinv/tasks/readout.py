@@ -18,6 +18,7 @@ from torch import Tensor
 
 from audioinv.base.errors import UserError
 from audioinv.tasks.ridge import fit_ridge
+from audioinv.tasks.standard import moments
 
 READOUTS = ("logistic", "ridge", "lda")
 NEVER = -1e9  # bias of a class that training lacks
@@ -142,7 +143,7 @@ def fit_readout(
             f"adapt.l2 is {l2} and readout {name} of classes chooses its own; "
             "give adapt.readout=logistic or adapt.l2=0"
         )
-    mean, std = features.mean(0), features.std(0).clamp_min(1e-6)
+    mean, std = moments(features)
     if scales is not None:
         std = std / scales
     x = ((features - mean) / std).double().numpy()

@@ -29,6 +29,7 @@ from audioinv.tasks.features import FeatureCache
 from audioinv.tasks.labelled import Labelled, evidence_rows
 from audioinv.tasks.scores import task_loss
 from audioinv.tasks.settings.adapt import AdaptConfig
+from audioinv.tasks.standard import moments
 
 MOST_COMPONENTS = 8
 DIMENSIONS = 128
@@ -101,7 +102,7 @@ def make_surrogate(
     every = torch.stack([_embed(encoder, maps, corner, features) for corner in corners])
     flat = every.flatten(0, 1)
     chosen = torch.randperm(len(flat), generator=generator(seed, "surrogate"))[:FITTED_ON]
-    mean, std = flat[chosen].mean(0), flat[chosen].std(0).clamp_min(1e-6)
+    mean, std = moments(flat[chosen])
     standard = (flat[chosen] - mean) / std
     kept = min(DIMENSIONS, *standard.shape)
     with seeded(seed, "surrogate projection"):

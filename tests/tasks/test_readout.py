@@ -26,7 +26,7 @@ def problem(n_classes: int, n: int = 120, d: int = 10) -> tuple[Tensor, Tensor]:
     y = torch.arange(n) % n_classes
     centres = torch.randn(n_classes, d, generator=g)
     x = centres[y] + 1.5 * torch.randn(n, d, generator=g)
-    return x * torch.logspace(-2, 2, d) + 5, y
+    return x * torch.logspace(-1, 1, d) + 5, y
 
 
 def standardised(x: Tensor, train: Tensor) -> np.ndarray:

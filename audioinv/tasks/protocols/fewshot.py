@@ -38,6 +38,7 @@ from audioinv.tasks.mixture import Mixture
 from audioinv.tasks.protocols import Context, Row, Rows
 from audioinv.tasks.result import Result
 from audioinv.tasks.settings.fewshot import EpisodeConfig, FewShotConfig
+from audioinv.tasks.standard import moments
 
 log = logging.getLogger(__name__)
 N_CHOOSING = 500
@@ -184,7 +185,7 @@ class EpisodesOf:
         """Window features (m, D), standardised over training clips, scaled by the mixture."""
         features = mixture.features(cache.windows)
         known = torch.isin(cache.owner, self.known)
-        mean, std = features[known].mean(0), features[known].std(0).clamp_min(1e-6)
+        mean, std = moments(features[known])
         return (features - mean) / std * mixture.scales(features.shape[1])
 
     def _by_validation(self, cache: FeatureCache, seen: Tensor) -> Mixture:
