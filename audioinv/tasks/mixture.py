@@ -12,7 +12,7 @@ from audioinv.tasks.evidence import corner_weights
 
 FeaturesAt = Callable[[Tensor], Tensor]
 """Descriptor (K,) -> features (n, d) of all rows at it."""
-NEGLIGIBLE = 1e-3
+NEGLIGIBLE = 0.02
 """A part that weighs less, beside the heaviest, is left out."""
 
 
