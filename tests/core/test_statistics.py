@@ -23,6 +23,7 @@ from audioinv.core.statistics import (
     statistics_of,
 )
 from tests.core.plain_frontend import PlainFrontend
+from tests.core.small_encoder import small_encoder, small_maps
 
 SIZE = (1, 12, 10)
 NETWORK = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
@@ -175,3 +176,14 @@ def test_composed_statistics_are_near_the_true_ones() -> None:
             off = ((w @ statistics.mean - mean).square() / var).mean()
             wrong[name] += float(off + ((w @ statistics.var.log()) - var.log()).square().mean())
     assert wrong["composed"] < 0.5 * wrong["average"]
+
+
+@pytest.mark.parametrize("layers", ["last", "all", "depth"])
+def test_a_bound_network_is_that_of_the_descriptor_and_changes_nothing(layers: str) -> None:
+    encoder, maps = small_encoder(), small_maps(7)
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    for descriptor in (encoder.space.all_on(), torch.tensor([0.0, 1, 0.25])):
+        found = encoder.bound(descriptor)(maps, layers)
+        expected = encoder.at(descriptor).backbone(maps, layers)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert all(torch.equal(before[name], value) for name, value in encoder.state_dict().items())
