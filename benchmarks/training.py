@@ -30,7 +30,7 @@ def training_step(setup: Setup) -> Iterator[Comparison]:
     """The parts of a SimCLR step of a full-width ResNet-18, fp32, all seven augmentations on every
     clip: both views with their log-mel spectra (by the waveform route and by the fused one), the
     network forwards and backwards with loss, and the optimiser (AdamW). A step is those three. With
-    the settings `conditioning=hyper` (8 full bases), `hyper_light` (the default) and `norm`.
+    the settings `conditioning=hyper` (8 full bases), `hyper_light` and `norm` (the default).
     """
     for task in tasks(setup)[:2]:
         for name in CONDITIONINGS:

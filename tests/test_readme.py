@@ -32,7 +32,7 @@ EXPLAINED = [name for name in ai.__all__ if name not in ("Result", "Shown", "__v
 # Fewer steps and components: what is left is to the letter.
 SHORTER = {
     "steps=600": "steps=2",
-    'inactive="shared"': 'inactive="shared", names=["pitch_shift", "white_noise"]',
+    "bank(sample_rate=8000": 'bank(sample_rate=8000, names=["pitch_shift", "white_noise"]',
 }
 
 

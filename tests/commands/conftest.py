@@ -36,6 +36,7 @@ SMALL = (
     "backbone=resnet10_narrow",
     "backbone.width=0.125",
     "backbone.dim=16",
+    "conditioning=hyper_light",
     "conditioning.bases=2",
     "pretrain.steps=6",
     "pretrain.batch_size=12",

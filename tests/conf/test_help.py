@@ -123,7 +123,7 @@ def test_meanings_are_read_from_docstrings() -> None:
 @of_sounds
 def test_defaults_are_the_composed_ones(capsys: pytest.CaptureFixture[str]) -> None:
     text = help_of(capsys, "pretrain", "--help")
-    for word in ("conditioning.rank=2", "conditioning.signed=true", "conditioning.gain=3.0"):
+    for word in ("conditioning.name=norm", "conditioning.scale=0.5", "conditioning.hidden=64"):
         assert f"  {word} " in text
     assert re.search(r"pretrain\.batch_size=128 +clips of a batch", text)
     assert "frontend.sample_rate=16000" in text and "image_size" not in text

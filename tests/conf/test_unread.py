@@ -26,10 +26,10 @@ UNREAD = [
     (["conditioning=norm", "conditioning.rank=4"], "conditioning.rank=4", "name=hyper"),
     (["conditioning=norm", "++conditioning.signed=true"], "signed=true", "hyper or"),
     (["conditioning=none", "conditioning.scale=2"], "scale=2.0", "name=norm"),
-    (["conditioning.hidden=8"], "hidden=8", "name=norm"),
+    (["conditioning.rank=8"], "rank=8", "name=hyper"),
     (["conditioning.mlps=2"], "mlps=2", "name=prompt"),
     (["conditioning=hyper", "conditioning.gain=6"], "gain=6.0", "conditioning.rank other than 0"),
-    (["conditioning={hidden: 8}"], "hidden=8", "norm"),
+    (["conditioning={rank: 8}"], "rank=8", "hyper"),
     (["backbone.name=statistics", "backbone.width=0.5"], "backbone.width=0.5", "statistics"),
     (["backbone.name=statistics", "backbone.options.a=1"], "backbone.options.a=1", "statistics"),
     (["backbone.name=hear", "backbone.options={module: m, layers: 3}"], "options.layers=3", "hear"),
@@ -77,8 +77,8 @@ def test_what_nothing_reads_is_refused(words: list[str], key: str, reader: str) 
 @pytest.mark.parametrize(
     "words",
     [
-        ["conditioning.rank=4", "conditioning.gain=2", "conditioning.bases=3"],
-        ["conditioning.stem=false"],
+        ["conditioning=hyper_light", "conditioning.rank=4", "conditioning.gain=2"],
+        ["conditioning=hyper", "conditioning.stem=false", "conditioning.bases=3"],
         ["pretrain.twins=0.5", "bank.inactive=shared"],
         ["conditioning=hyper_paper", "conditioning.stem=true"],
         ["conditioning=norm", "conditioning.hidden=8", "conditioning.scale=1"],
@@ -123,7 +123,7 @@ def test_what_is_read_or_comes_along_is_not(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["method=simclr", "conditioning.rank=4"], "conditioning.rank=4"),
+        (["method=simclr", "conditioning.scale=4"], "conditioning.scale=4.0"),
         (["method=logmel", "backbone.width=0.5"], "backbone.width=0.5"),
         (["method=random", "pretrain.lr=3"], "pretrain.lr=3.0"),
         (["method=hear", "backbone.options.module=m", "frontend.n_bins=9"], "frontend.n_bins=9"),

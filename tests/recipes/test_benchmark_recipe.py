@@ -240,7 +240,7 @@ def write_encoder(folder: Path) -> Path:
     assert main(["pack", str(data / "manifest.csv"), *packed]) == 0
     run = folder / "exp" / "amortised_s0"
     words = ["trained=false", "bank.names=[pitch_shift,time_shift]", "backbone=resnet10_narrow"]
-    words += ["backbone.width=0.125", "backbone.dim=16", "conditioning.bases=2"]
+    words += ["backbone.width=0.125", "backbone.dim=16"]
     words += ["frontend.sample_rate=8000", "frontend.clip_s=0.5", "frontend.n_fft=512"]
     words += ["frontend.n_bins=24", f"pack={pack}", f"run={run}"]
     assert main(["pretrain", *words]) == 0
