@@ -91,8 +91,8 @@ def training_step(
 def conditioning(setup: Setup) -> Iterator[Comparison]:
     """A training step (forward, backward, AdamW) of ResNet-18 on one view of 64 one-second clips
     under one descriptor, by conditioning; `plain` has none. `parameters` are relative to it. The
-    default of sounds is `conditioning=norm`; `hyper_light` is eight bases of rank 2. Then the same on 64
-    images of 32 pixels, whose default is eight full bases (`conditioning=hyper`).
+    default of sounds is `conditioning=norm`; `hyper_light` is eight bases of rank 2. Then the same
+    on 64 images of 32 pixels, whose default is eight full bases (`conditioning=hyper`).
     """
     sounds = maps_of(setup)
     yield _steps("one descriptor a batch", sounds, resnet18(setup), setup)
