@@ -354,13 +354,8 @@ def test_a_task_learns_on_the_encoders_device_from_clips_on_the_cpu(mode: str) -
 # One graph
 
 
-@pytest.mark.parametrize(
-    "conditioning",
-    [
-        name if name == "hyper_light" else pytest.param(name, marks=pytest.mark.slow)
-        for name in CONDITIONINGS
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("conditioning", CONDITIONINGS)
 def test_an_encoder_is_one_graph(conditioning: str) -> None:
     """From waveforms to features, at one descriptor: dynamo's own report."""
     encoder = make(conditioning)[0].eval()

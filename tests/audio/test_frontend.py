@@ -28,6 +28,7 @@ def tone(hz: float) -> Tensor:
     return 0.5 * torch.sin(2 * math.pi * hz * torch.arange(RATE) / RATE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

@@ -198,6 +198,7 @@ def test_a_broken_sweep_is_explained() -> None:
         sweep(["seed=choice(1"])
 
 
+@pytest.mark.slow
 def test_a_sweep_on_the_command_line_makes_a_run_a_job(
     packed: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

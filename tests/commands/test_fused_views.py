@@ -11,6 +11,7 @@ from audioinv import load_encoder
 from audioinv.cli import main
 
 
+@pytest.mark.slow
 def test_a_run_on_fused_views_works_whole(packed: Any, tmp_path: Path) -> None:
     run = tmp_path / "fused_s0"
     settings = [*packed.settings(run), "frontend.views=fused"]

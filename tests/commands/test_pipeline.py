@@ -135,6 +135,7 @@ assert not any(name.startswith("audioinv") for name in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_an_exported_encoder_runs_without_this_package(finished: Any, tmp_path: Path) -> None:
     pack = open_pack(finished.pack)
     torch.save(fixed_clips(pack, range(len(pack)), 4000), tmp_path / "x.pt")
@@ -268,6 +269,7 @@ def test_another_seed_is_another_encoder_and_the_same_seed_the_same(
     assert not torch.equal(first["backbone.linear.weight"], other["backbone.linear.weight"])
 
 
+@pytest.mark.slow
 def test_results_are_the_same_when_adapted_again(finished: Any, tmp_path: Path) -> None:
     run = tmp_path / "amortised_s0"
     shutil.copytree(finished.run, run)

@@ -186,6 +186,7 @@ def test_an_unknown_protocol(finished: Any, refuse: Refuse) -> None:
     assert "zeroshot" in line and "linear, knn, fewshot, factors, finetune" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method",
     [

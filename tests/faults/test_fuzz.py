@@ -51,6 +51,7 @@ def fuzz(target: str, folder: Path, most: int, derandomize: bool) -> int:
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_few_cases(tmp_path: Path, target: str) -> None:
     few = 5 if target in ("recipe", "encoder", "override") else QUICK
