@@ -64,6 +64,7 @@ def test_the_weights_are_those_of_a_pack_of_the_same_clips(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [0, 3])
 def test_a_run_that_is_killed_sees_the_same_examples_again(
     finished: Any,

@@ -109,6 +109,7 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", OPTIONS, ids=lambda changed: " ".join(changed))
 def test_they_resume_bit_for_bit(tmp_path: Path, changed: dict[str, Any]) -> None:
     config = settings(**changed)

@@ -76,6 +76,7 @@ BOUNDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), BOUNDS)
 @pytest.mark.parametrize("n", [8000, 7003])
 def test_the_rest_is_within_bounds_at_the_edges_too(
