@@ -121,11 +121,15 @@ class Mixed:
         """Features (b, D) on the CPU, by all features (b, d) at the descriptor of each part: each
         part times the root of its weight."""
         scales = self.weights.sqrt().tolist()
-        spans = [slice(None)] * len(scales)
-        if self.spans is not None:
-            spans = [slice(*ends) for ends in self.spans.tolist()]
-        parts = zip(features, scales, spans, strict=True)
-        return torch.cat([scale * f[:, span] for f, scale, span in parts], 1).float().cpu()
+        parts = zip(scales, cut(features, self.spans), strict=True)
+        return torch.cat([scale * part for scale, part in parts], 1).float().cpu()
+
+
+def cut(features: Sequence[Tensor], spans: Tensor | None) -> Sequence[Tensor]:
+    """Of the features (n, d) of each part the columns of its span, (M, 2); None takes all."""
+    if spans is None:
+        return features
+    return [f[:, a:b] for f, (a, b) in zip(features, spans.tolist(), strict=True)]
 
 
 def mixture_of(encoder: Any, descriptor: Any) -> Mixed:

@@ -13,7 +13,7 @@ from audioinv.base.files import write_text
 from audioinv.report.collect import Experiment, method_order, read_experiment, unique
 from audioinv.report.curves import curve_tables
 from audioinv.report.markdown import code, escape, markdown_table
-from audioinv.report.measured import depth_table, descriptor_table, invariance_table
+from audioinv.report.measured import LINEAR, depth_table, descriptor_table, invariance_table
 from audioinv.report.names import ERRORS, METRIC_NAMES, SCEPTICS, show
 from audioinv.tasks.result import Result
 
@@ -104,7 +104,7 @@ def tables(experiment: Experiment) -> list[Table]:
 
 def _family(protocol: str) -> str:
     """Protocols that share a table: a linear readout of classes and one of values."""
-    return "linear" if protocol in ("linear-v1", "regression-v1") else protocol
+    return "linear" if protocol in LINEAR else protocol
 
 
 def _table(results: list[Result]) -> Table:
@@ -142,8 +142,7 @@ def tables_markdown(experiment: Experiment) -> str:
     """A table a protocol, learnt descriptors, measured invariance, hardware and command."""
     parts = [markdown(table) for table in tables(experiment)]
     parts += curve_tables(experiment.results)
-    parts += [descriptor_table(experiment), depth_table(experiment)]
-    parts += [invariance_table(experiment)]
+    parts += [make(experiment) for make in (descriptor_table, depth_table, invariance_table)]
     made = f"Hardware: {hardware(experiment)}. Command: {code(command(experiment))}"
     return "\n".join([part for part in parts if part] + [made]) + "\n"
 

@@ -83,7 +83,7 @@ class TaskEvidence:
         """Their features at a descriptor."""
         return only(self.features_at, self.rows)
 
-    @property
+    @cached_property
     def scales(self) -> Tensor | None:
         """Of features (d,) of all levels, which weigh alike where corners are compared: what a task
         makes of the levels differs from corner to corner. None where features are one piece."""

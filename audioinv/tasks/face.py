@@ -32,7 +32,7 @@ from audioinv.tasks.labels import Labels, read_labels
 from audioinv.tasks.learn import described, learn, learn_task
 from audioinv.tasks.mixture import Mixture, mean_mixture
 from audioinv.tasks.protocols import JUDGES, Context, protocol_of
-from audioinv.tasks.protocols.linear import id_of
+from audioinv.tasks.protocols.linear import id_of, kept
 from audioinv.tasks.result import Result
 from audioinv.tasks.scores import score, score_outputs
 from audioinv.tasks.settings.adapt import AdaptConfig
@@ -339,15 +339,12 @@ def _evaluate_arrays(adapted: AdaptedTask, x: Any, y: Any) -> Result:
     outputs, info = adapted.judged(x), adapted.info
     task, targets = adapted.task, adapted._targets(y, len(outputs))
     found = score_outputs(outputs, targets, task.kind, torch.arange(len(outputs)), task.metric)
-    kept = {key: info[key] for key in ("descriptor", "n_train", "layers", "readout", "seconds")}
     return Result(
         protocol=id_of(task.kind),
         task=task.name,
         kind=task.kind,
-        mode=adapted.mode,
-        seed=adapted.seed,
         **found,
-        **kept,
+        **kept(info),
     )
 
 

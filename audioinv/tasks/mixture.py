@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from audioinv.core.embedding import cut
 from audioinv.tasks.evidence import corner_weights
 
 FeaturesAt = Callable[[Tensor], Tensor]
@@ -47,19 +48,16 @@ class Mixture:
 
     def taken(self, features: Sequence[Tensor]) -> Tensor:
         """The parts' features (n, D), of all features (n, d) at the descriptor of each part."""
-        if self.spans is None:
-            return torch.cat(list(features), dim=1)
-        spans = self.spans.tolist()
-        return torch.cat([f[:, a:b] for f, (a, b) in zip(features, spans, strict=True)], dim=1)
+        return torch.cat(list(cut(features, self.spans)), dim=1)
 
     def scales(self, features: int) -> Tensor:
         """sqrt(w_m / d_m) for each of the D features of part m, times sqrt(D), which makes their
         mean square 1: the readout's metric."""
         m = len(self.weights)
-        if self.spans is None:
-            return (self.weights * m).sqrt().repeat_interleave(features // m)
-        sizes = self.spans[:, 1] - self.spans[:, 0]
-        return (self.weights * features / sizes).sqrt().repeat_interleave(sizes)
+        sizes = torch.full((m,), features // m)
+        if self.spans is not None:
+            sizes = self.spans[:, 1] - self.spans[:, 0]
+        return (self.weights * (features / sizes)).sqrt().repeat_interleave(sizes)
 
     def tensors(self) -> dict[str, Tensor]:
         """What to store: all fields but those that are None."""

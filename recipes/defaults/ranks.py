@@ -12,6 +12,8 @@ from scipy.stats import rankdata
 from audioinv.base.errors import UserError
 from audioinv.report.collect import read_experiment
 from audioinv.report.markdown import markdown_table
+from audioinv.report.measured import LINEAR
+from audioinv.report.names import ERRORS
 from audioinv.tasks.result import Result
 
 Scores = dict[tuple[str, str, int], dict[str, float]]
@@ -29,7 +31,7 @@ def scores(expdir: Path) -> Scores:
     settings = {path.name for path in folders}
     for path in folders:
         for result in read_experiment(path).results:
-            if result.protocol in ("linear-v1", "regression-v1"):
+            if result.protocol in LINEAR:
                 found[path.parent.name, result.task, result.seed][path.name] = value(result)
     whole = {key: by for key, by in found.items() if by.keys() == settings}
     if not whole:
@@ -39,7 +41,7 @@ def scores(expdir: Path) -> Scores:
 
 def value(result: Result) -> float:
     """A score of which more is better."""
-    return -result.value if result.metric in ("mse", "mae") else result.value
+    return -result.value if result.metric in ERRORS else result.value
 
 
 def table(compared: Scores) -> str:

@@ -52,7 +52,6 @@ check_given sets seeds expdir
 check_true_or_false dry_run
 for number in jobs threads; do check_number "$number" 1; done
 absolute data results
-[[ -n $audioinv || ! -x $here/../../.venv/bin/audioinv ]] || audioinv=$(cd -- "$here/../.." && pwd)/.venv/bin/audioinv
 find_audioinv
 cd -- "$here"
 absolute expdir

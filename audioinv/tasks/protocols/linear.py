@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -86,5 +87,10 @@ def scored(
         task=task.name,
         kind=task.kind,
         **score_outputs(*together),
-        **{key: info[key] for key in KEPT if key in info},
+        **kept(info),
     )
+
+
+def kept(info: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result says of the adaptation that it judges."""
+    return {key: info[key] for key in KEPT if key in info}

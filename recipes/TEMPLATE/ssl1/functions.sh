@@ -90,7 +90,7 @@ find_audioinv() {  # the command that was given, the repository's, or the one on
     [[ $audioinv != */* || $audioinv == /* ]] || audioinv=$PWD/$audioinv
     [[ -z $audioinv ]] || return 0
     local repository
-    repository=$(cd -- "$(dirname -- "$script")/../../.." && pwd)
+    repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
     audioinv=$repository/.venv/bin/audioinv
     [[ -x $audioinv ]] || audioinv=$(command -v audioinv) || audioinv=audioinv
     [[ $audioinv == */* ]] || die "there is no audioinv command; run 'make demo' or 'pip install -e .' in $repository"
