@@ -74,8 +74,10 @@ def evidence_of_features(features: Tensor, y: Tensor, scales: Tensor | None = No
     eigenvalues but zeros, and an eigenvector v of F^T F is F v / |F v| of the other.
     """
     n, d = features.shape
-    if d >= n:
-        return evidence_on_grid(kernel(features, scales).double(), y).amax()
+    if d >= n:  # in the kernel's own precision: its rounding is far below the least noise
+        values, vectors = torch.linalg.eigh(kernel(features, scales))
+        power = (vectors.double().T @ y).square().sum(-1)
+        return _on_grid(values.double(), power, y).amax()
     f = standardised(features).double() * (1 if scales is None else scales)
     values, vectors = torch.linalg.eigh(f.T @ f / d)
     there = values > values[-1] * 1e-12
@@ -111,30 +113,26 @@ class Mixed(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, w: Tensor, log_noise: Tensor, flat: Tensor, places: Tensor, y: Tensor
+        ctx: Any, w: Tensor, log_noise: Tensor, flat: Tensor, lower: Tensor, y: Tensor
     ) -> Tensor:
         n, m = y.shape
         a = y.new_zeros(n, n)
-        rows, columns = places
-        mixed = (w.to(flat.dtype) @ flat).to(y.dtype)
-        a[rows, columns] = mixed
-        a[columns, rows] = mixed
+        a.put_(lower, (w.to(flat.dtype) @ flat).to(y.dtype))
         a.diagonal().add_(log_noise.exp())
-        factor = torch.linalg.cholesky(a)
+        factor = torch.linalg.cholesky(a)  # which reads the lower triangle alone
         solved = torch.cholesky_solve(y, factor)
         power = (y * solved).sum()
         slope = 0.5 * m * (n / power * solved @ solved.T - torch.cholesky_inverse(factor)) / n
-        ctx.save_for_backward(slope, log_noise, flat, places)
+        ctx.save_for_backward(slope, log_noise, flat, lower)
         fit = n * (power / (n * m)).log()
         return -0.5 * m * (fit + 2 * factor.diagonal().log().sum()) / n
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        slope, log_noise, flat, places = ctx.saved_tensors
-        rows, columns = places
-        twice = 2.0 - (rows == columns).to(slope.dtype)  # what lies off the diagonal counts twice
-        to_w = flat @ (slope[rows, columns] * twice).to(flat.dtype)
+        slope, log_noise, flat, lower = ctx.saved_tensors
         to_noise = slope.diagonal().sum() * log_noise.exp()
+        slope.diagonal().div_(2)
+        to_w = flat @ (2 * slope.take(lower)).to(flat.dtype)  # off the diagonal it counts twice
         return gradients[0] * to_w.to(slope.dtype), gradients[0] * to_noise, None, None, None
 
 
@@ -156,12 +154,13 @@ def learn_weights(
     Returns:
         the parameters, and the log evidence reached, with the noise rescanned at the end.
     """
-    places = torch.tril_indices(len(y), len(y))
+    rows, columns = torch.tril_indices(len(y), len(y))
+    lower = rows * len(y) + columns
 
     def best() -> tuple[Tensor, Tensor]:
         k = y.new_zeros(len(y), len(y))
         with torch.no_grad():
-            k[places[0], places[1]] = (weights_of(*learnt).to(flat.dtype) @ flat).to(y.dtype)
+            k.put_(lower, (weights_of(*learnt).to(flat.dtype) @ flat).to(y.dtype))
         return best_noise(k, y)  # which reads the lower triangle alone
 
     learnt = [parameter.clone().requires_grad_() for parameter in start]
@@ -169,7 +168,7 @@ def learn_weights(
     optimiser = torch.optim.Adam([*learnt, log_noise], lr=lr)
     for _ in range(steps):
         optimiser.zero_grad()
-        (-Mixed.apply(weights_of(*learnt), log_noise, flat, places, y)).backward()
+        (-Mixed.apply(weights_of(*learnt), log_noise, flat, lower, y)).backward()
         optimiser.step()
         with torch.no_grad():  # below the grid a kernel of single precision is singular
             log_noise.clamp_(min=float(LOG_NOISE_GRID[0]))
