@@ -23,10 +23,14 @@ from audioinv.tasks.labelled import Labelled, evidence_rows
 from audioinv.tasks.mixture import FeaturesAt, Mixture, Parts
 from audioinv.tasks.settings.adapt import AdaptConfig
 
-ALL_OF = 128
-"""A space of so many corners, K = 7, is visited whole."""
-MOST = 60
-"""Corners that are visited of a larger one."""
+ALL_OF = 32
+"""A space of so many corners, K = 5, is visited whole."""
+
+
+def usual_number(k: int) -> int:
+    """How many corners of a larger one are visited: as many as all-on has single and pairwise
+    flips, and itself. 29 of K = 7, 56 of K = 10."""
+    return 1 + k + k * (k - 1) // 2
 
 
 def only(features_at: FeaturesAt, rows: Tensor) -> FeaturesAt:
@@ -157,7 +161,7 @@ class TaskEvidence:
 
         Where there are more, from all-on: of the corners seen, that of highest evidence whose
         neighbours were not looked at yet lets its neighbours be computed, each of one component
-        flipped, until there are so many. 0 takes all of up to 128 corners, and 60 of more.
+        flipped, until there are so many. 0 takes all of up to 32 corners, and `usual_number` of more.
 
         Raises:
             UserError: a number below 0.
@@ -165,10 +169,13 @@ class TaskEvidence:
         space, most = self.space, self.config.most_corners
         if most < 0:
             raise UserError(f"adapt.most_corners is {most}; give 0 or more")
+        if not getattr(self.features_at, "depends", True):
+            return space.all_on()[None]
         if 2**space.size <= (most or ALL_OF):
             return space.corners
+        most = most or usual_number(space.size)
         seen, opened = [space.all_on()], set()
-        while len(seen) < (most or MOST):
+        while len(seen) < most:
             values = self.of(torch.stack(seen)).tolist()
             known = {tuple(c.tolist()) for c in seen}
             closed = [k for k in range(len(seen)) if tuple(seen[k].tolist()) not in opened]
@@ -178,5 +185,5 @@ class TaskEvidence:
             opened.add(tuple(best.tolist()))
             around = [flip(best, k) for k in range(space.size)]
             new = [c for c in around if c.sum() >= space.min_active]
-            seen += [c for c in new if tuple(c.tolist()) not in known][: (most or MOST) - len(seen)]
+            seen += [c for c in new if tuple(c.tolist()) not in known][: most - len(seen)]
         return torch.stack(seen)

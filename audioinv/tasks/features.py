@@ -194,6 +194,11 @@ class FeatureCache:
         return tuple(network.sizes)
 
     @property
+    def depends(self) -> bool:
+        """Whether a descriptor makes any difference to the features."""
+        return self.encoder.is_conditioned or self.views is not None
+
+    @property
     def owner(self) -> Tensor:
         """The clip of each window, (m,), ascending."""
         if self._owner is None:
@@ -274,8 +279,7 @@ class FeatureCache:
 
     def _key(self, descriptor: Tensor) -> Key:
         """Equal for descriptors that make no difference to the features."""
-        depends = self.encoder.is_conditioned or self.views is not None
-        return tuple(descriptor.tolist()) if depends else ()
+        return tuple(descriptor.tolist()) if self.depends else ()
 
     def _network(self, descriptor: Tensor) -> nn.Module:
         return self.encoder.eval().bound(descriptor)

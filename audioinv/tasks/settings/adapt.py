@@ -24,7 +24,7 @@ class AdaptConfig:
         max_labels: labels that the evidence sees; more are subsampled, stratified.
         most_corners: of search and soft: the most corners that are computed. Where there are more,
             they are found by flipping one component after the other, from all-on. 0 means all of
-            up to 128, which is K = 7, and 60 of more.
+            up to 32, which is K = 5, and of more 1 + K + K (K - 1) / 2: 29 of 128, K = 7.
         evidence_steps: of Adam, in soft mode.
         epochs, batch_size, lr: of the paper and surrogate modes.
         rounding: make the i of these two modes a corner at the end.
