@@ -13,7 +13,7 @@ from audioinv.tasks.measure import measure_pack
 from audioinv.tasks.settings.features import FeatureConfig
 
 log = logging.getLogger(__name__)
-READ = ("measure.n_clips", "seed")
+READ = ("measure.n_clips", "measure.n_learn", "seed")
 """It reads no key of `features`: a clip is its first window, at the last layer."""
 
 

@@ -68,18 +68,19 @@ def invariance_dots(
     on: Mapping[str, Sequence[float]],
     off: Mapping[str, Sequence[float]],
     limits: tuple[float, float],
+    unit: str = "cosine to the clean clip",
 ) -> Figure:
-    """Per augmentation, the cosine with its component on (circle) and off (square), and the gap.
+    """Per augmentation, a value with its component on (circle) and off (square), and the gap.
 
     Args:
-        on, off: augmentation -> one cosine per seed; an absent one is not drawn.
-        limits: of the cosine axis, the same for all methods that are compared.
+        on, off: augmentation -> one value per seed; an absent one is not drawn.
+        limits: of the values' axis, the same for all methods that are compared. unit: its label.
     """
     with matplotlib.rc_context(STYLE):
         figure, axes = _axes(0.27 * len(names) + 0.85)
         for y, name in enumerate(names):
             _dumbbell(axes, y, on.get(name, ()), off.get(name, ()))
-        axes.set(xlim=limits, ylim=(len(names) - 0.5, -0.7), xlabel="cosine to the clean clip")
+        axes.set(xlim=limits, ylim=(len(names) - 0.5, -0.7), xlabel=unit)
         axes.set_yticks(range(len(names)), [_short(name) for name in names])
         axes.grid(axis="y", visible=False)
         axes.text(1.02, 1.0, "gap", transform=axes.transAxes, color=MUTED, ha="left", va="bottom")

@@ -47,29 +47,46 @@ def _table(results: Sequence[Result], field: str, head: str) -> str:
 
 def invariance_table(experiment: Experiment) -> str:
     """Cosine of a clip and its augmented self, on, off and gap; "" if nothing was measured."""
+    shown = _measured(experiment, "measured invariance", ("on", "off", "gap"), 3)
+    if not shown:
+        return ""
+    measured = [run.measurement for run in experiment.runs if run.measurement]
+    clips = ", ".join(map(str, unique(m.n_clips for m in measured)))
+    return (
+        f"{shown}\n\nCosine of centred features between a clip and its augmented self, {clips} "
+        "test clips; off flips that component from all-on; mean ± standard deviation over seeds.\n"
+    )
+
+
+def worth_table(experiment: Experiment) -> str:
+    """R^2 of the parameters of each component, on and off; "" if they were not read."""
+    shown = _measured(experiment, "parameters read (R²)", ("read_on", "read_off"), 2)
+    told = "Clips changed once by what a component governs: how well a linear readout of the last"
+    return (
+        f"{shown}\n\n{told} layer tells by how much. 0: no better than the mean.\n" if shown else ""
+    )
+
+
+def _measured(experiment: Experiment, head: str, kinds: Sequence[str], decimals: int) -> str:
+    """A row a component, and of each method a column a kind; the first alone where it has one
+    network for all descriptors."""
     measured: dict[str, list[Measurement]] = {}
     for run in experiment.runs:
-        if run.measurement:
+        if run.measurement and getattr(run.measurement, kinds[0]):
             measured.setdefault(run.method, []).append(run.measurement)
-    if not measured:
-        return ""
     heads, columns = [], []
     for method, several in measured.items():
         moves = any(abs(gap) > 1e-6 for m in several for gap in m.gap.values())
-        for kind in ("on", "off", "gap") if moves else ("on",):
-            heads.append(f"{method_name(method)}, {kind}" if moves else method_name(method))
+        for kind in kinds if moves else kinds[:1]:
+            said = f", {kind.removeprefix('read_')}" if moves else ""
+            heads.append(f"{method_name(method)}{said}")
             columns.append([getattr(m, kind) for m in several])
     names = unique(name for several in measured.values() for m in several for name in m.names)
     rows = []
     for name in names:
         cells = [[values[name] for values in column if name in values] for column in columns]
-        rows.append([words(name), *(_spread(cell, 3) for cell in cells)])
-    clips = ", ".join(map(str, unique(m.n_clips for s in measured.values() for m in s)))
-    seeds = max(len(several) for several in measured.values())
-    return markdown_table(["measured invariance", *heads], rows, len(heads)) + (
-        "\n\nCosine of centred features between a clip and its augmented self, "
-        f"{clips} test clips, {seeds} seed(s); off flips that component from all-on.\n"
-    )
+        rows.append([words(name), *(_spread(cell, decimals) for cell in cells)])
+    return markdown_table([head, *heads], rows, len(heads)) if rows else ""
 
 
 def _spread(values: Sequence[float], decimals: int) -> str:

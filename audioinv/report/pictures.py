@@ -44,6 +44,7 @@ class MeasurementPictures:
     n_seeds: int
     dots: Picture | None
     matrix: Picture | None
+    read: Picture | None
 
 
 HeatMap = Callable[[Sequence[str], Sequence[str], NDArray[Any], NDArray[Any]], Figure]
@@ -89,6 +90,7 @@ def measurement_pictures(experiment: Experiment) -> list[MeasurementPictures]:
             len(several),
             _dots(method, several, low_dots),
             _matrix(method, several, low_matrix),
+            _read(method, several),
         )
         for method, several in by_method.items()
         if several
@@ -204,6 +206,18 @@ def _dots(method: str, several: Sequence[Measurement], low: float) -> Picture | 
         figures.data_uri(figures.invariance_dots(names, on, off, (low, 1.02))),
         f"Measured invariance of {method_name(method)}. "
         f"Cosine with the component on minus off: {said or 'not recorded'}.",
+    )
+
+
+def _read(method: str, several: Sequence[Measurement]) -> Picture | None:
+    on, off = _gather([m.read_on for m in several]), _gather([m.read_off for m in several])
+    names = unique(name for m in several for name in m.names if name in on and name in off)
+    if not names:
+        return None
+    said = ", ".join(f"{words(k)} {np.mean(on[k]):.2f}, {np.mean(off[k]):.2f}" for k in names)
+    return Picture(
+        figures.data_uri(figures.invariance_dots(names, on, off, (-0.02, 1.02), "R²")),
+        f"R² of the parameters read from {method_name(method)}, component on and off: {said}.",
     )
 
 

@@ -13,7 +13,13 @@ from audioinv.base.files import write_text
 from audioinv.report.collect import Experiment, method_order, read_experiment, unique
 from audioinv.report.curves import curve_tables
 from audioinv.report.markdown import code, escape, markdown_table
-from audioinv.report.measured import LINEAR, depth_table, descriptor_table, invariance_table
+from audioinv.report.measured import (
+    LINEAR,
+    depth_table,
+    descriptor_table,
+    invariance_table,
+    worth_table,
+)
 from audioinv.report.names import ERRORS, METRIC_NAMES, SCEPTICS, show
 from audioinv.tasks.result import Result
 
@@ -142,7 +148,8 @@ def tables_markdown(experiment: Experiment) -> str:
     """A table a protocol, learnt descriptors, measured invariance, hardware and command."""
     parts = [markdown(table) for table in tables(experiment)]
     parts += curve_tables(experiment.results)
-    parts += [make(experiment) for make in (descriptor_table, depth_table, invariance_table)]
+    below = (descriptor_table, depth_table, invariance_table, worth_table)
+    parts += [make(experiment) for make in below]
     made = f"Hardware: {hardware(experiment)}. Command: {code(command(experiment))}"
     return "\n".join([part for part in parts if part] + [made]) + "\n"
 

@@ -161,7 +161,7 @@ class TaskEvidence:
 
         Where there are more, from all-on: of the corners seen, that of highest evidence whose
         neighbours were not looked at yet lets its neighbours be computed, each of one component
-        flipped, until there are so many. 0 takes all of up to 32 corners, and `usual_number` of more.
+        flipped, until there are so many. 0 takes all of up to 32 corners, of more `usual_number`.
 
         Raises:
             UserError: a number below 0.

@@ -14,10 +14,11 @@ from audioinv.core.bank import AugmentationBank
 from audioinv.core.descriptor import flip
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.pack import Pack
-from audioinv.data.rows import sample_rows, test_rows
+from audioinv.data.rows import sample_rows, test_rows, training_rows
 from audioinv.tasks.clips import encoder_clips
 from audioinv.tasks.features import embed, maps_of
 from audioinv.tasks.settings.protocols import MeasureConfig
+from audioinv.tasks.worth import parameters_read
 
 
 def centred_cosine(clean: Tensor, augmented: Tensor) -> float:
@@ -43,9 +44,16 @@ def measure_pack(
     settings: MeasureConfig,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """`measure_invariance` on test clips of a pack."""
+    """`measure_invariance` on test clips of a pack, and what `parameters_read` from them."""
     tested = sample_rows(test_rows(pack), settings.n_clips, seed, "measure")
-    return measure_invariance(encoder, bank, encoder_clips(encoder, pack, tested), seed)
+    clips = encoder_clips(encoder, pack, tested)
+    found = measure_invariance(encoder, bank, clips, seed)
+    others = sorted(set(training_rows(pack)) - set(tested))
+    learn = sample_rows(others, settings.n_learn, seed, "worth")
+    if len(learn) < 2:
+        return found
+    read = parameters_read(encoder, bank, encoder_clips(encoder, pack, learn), clips, seed)
+    return {**found, "read": {**read, "n_learn": len(learn)}}
 
 
 def measure_invariance(

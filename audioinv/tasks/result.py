@@ -124,7 +124,8 @@ class Measurement:
     """One measure.json: cosine between the embeddings of a clip and of its augmented self.
 
     `on` and `off` map an augmentation to the mean cosine with its component at 1 and at 0;
-    `matrix` is (descriptors `rows`, augmentations `columns`), NaN where unknown.
+    `matrix` is (descriptors `rows`, augmentations `columns`), NaN where unknown. `read_on` and
+    `read_off`: R^2 of the parameters of what a component governs, if they were read.
     """
 
     names: tuple[str, ...]
@@ -135,6 +136,8 @@ class Measurement:
     rows: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     matrix: tuple[tuple[float, ...], ...] = ()
+    read_on: dict[str, float] = field(default_factory=dict)
+    read_off: dict[str, float] = field(default_factory=dict)
 
     @property
     def cosines(self) -> dict[tuple[str, str], float]:
@@ -168,7 +171,9 @@ class Measurement:
             names, n_clips = _texts(given.get("names") or on), given["n_clips"]
             n_clips = None if n_clips is None else int(n_clips)
             of = (_texts(matrix["rows"]), _texts(matrix["columns"]), lines)
-            return cls(names, n_clips, on, off, _named_numbers(gap), *of)
+            told = {"on": {}, "off": {}, **given.get("read", {})}
+            read = [_named_numbers(told[key]) for key in ("on", "off")]
+            return cls(names, n_clips, on, off, _named_numbers(gap), *of, *read)
         except (TypeError, ValueError, AttributeError) as error:
             raise broken(path, error) from error
 

@@ -15,6 +15,7 @@ from audioinv.core.bank import AugmentationBank
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.tasks.measure import augmented_copies, centred_cosine, measure_invariance
+from audioinv.tasks.worth import parameters_read
 from tests.core.plain_frontend import PlainFrontend
 from tests.core.small_pretraining import SIZE
 
@@ -140,3 +141,34 @@ def test_one_clip_is_too_few() -> None:
     encoder: Any = Masking()
     with pytest.raises(UserError, match=r"2 .*1"):
         measure_invariance(encoder, bank(), clips(1), torch.empty(0))
+
+
+def test_parameters_are_read_where_features_hold_them_and_not_elsewhere() -> None:
+    """An encoder that shows a band's mean only while its component is off."""
+
+    class Bands(nn.Module):
+        def __init__(self, seen: Tensor) -> None:
+            super().__init__()
+            self.seen = seen
+
+        def forward(self, maps: Tensor, layers: str = "last") -> Tensor:
+            bands = maps[:, 0].mean(2)[:, :15].unflatten(1, (3, 5)).mean(2)
+            return torch.cat([bands * self.seen, maps.flatten(1)[:, -4:] * 0], 1)
+
+    one = bank()
+    encoder: Any = SimpleNamespace(
+        frontend=PlainFrontend(SIZE), bound=lambda i: Bands((i < 0.5).float()), space=one.space
+    )
+    read = parameters_read(encoder, one, clips(120, "learn"), clips(60, "test"))
+    assert set(read) == {"on", "off"} and list(read["on"]) == ["low", "middle", "high"]
+    assert max(read["on"].values()) < 0.1 and min(read["off"].values()) > 0.9
+
+
+def test_what_has_no_quantity_to_read_is_left_out() -> None:
+    one = bank()
+    one.augmentations["low"].parameters = (Parameter("seed", "", 0.0, 9.0, 0.0, False, False),)
+    encoder = AmortisedEncoder(
+        PlainFrontend(SIZE), {"name": "statistics"}, {"name": "none"}, one.space
+    )
+    read = parameters_read(encoder, one, clips(40, "learn"), clips(20, "test"))
+    assert list(read["off"]) == ["middle", "high"]

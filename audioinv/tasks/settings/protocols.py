@@ -11,9 +11,12 @@ class MeasureConfig:
 
     Args:
         n_clips: test clips.
+        n_learn: training clips from which a readout learns how much a component changed them, at
+            its corner on and off (`tasks.worth`); 0 leaves that out.
     """
 
     n_clips: int = 300
+    n_learn: int = 600
 
 
 @dataclass
