@@ -33,7 +33,8 @@ LENGTH_TOLERANCE_S = 0.01  # manifests round their seconds, and mp3 encoders pad
 FULL_SCALE = 32768.0  # of the int16 that packs of sounds hold
 ENDINGS = frozenset(
     {f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW"}
-    | {".aif", ".oga", ".opus"}
+    | {".aif", ".aifc", ".aiffc", ".amb", ".bw64", ".bwf", ".wave", ".iff", ".8svx", ".sf", ".snd"}
+    | {".sph", ".mp1", ".mp2", ".mpa", ".mpga", ".oga", ".opus"}
 )
 
 _STREAMED_BYTES = 0x7FFF0000  # tools that write wav to a pipe declare this or more: no promise

@@ -29,6 +29,8 @@ class Task:
         kind: one of classification, multilabel, regression.
         groups: a column whose values are held out in turn: no value is both trained and tested on.
             None uses the manifest's own split.
+        split: a column of train, valid and test for this task alone, empty for clips that it leaves
+            out; None uses the manifest's.
         augmentation: if given, every clip is transformed once by this augmentation of the bank and
             the target is the parameter drawn for it that `label` names, or its first if it has none
             of that name: a regression that needs the opposite.
@@ -47,6 +49,7 @@ class Task:
     augmentation: str | None = None
     unit: str = ""
     metric: str = "r2"
+    split: str | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -55,8 +58,11 @@ class Task:
             raise UserError(f"task {self.name}: metric is '{self.metric}'; give {METRICS}")
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as a dictionary."""
-        return asdict(self)
+        """The fields as a dictionary; `split` only where there is one."""
+        fields = asdict(self)
+        if self.split is None:
+            del fields["split"]
+        return fields
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Task:
@@ -70,7 +76,9 @@ class Task:
         checked(
             {**cls("", "").to_json(), **fields}, what,
             kind=str, groups=(str, absent), augmentation=(str, absent), unit=str,
+            metric=str,
         )  # fmt: skip
+        checked({"split": None, **fields}, what, split=(str, absent))
         try:
             return cls(**fields)
         except TypeError as error:

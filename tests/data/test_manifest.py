@@ -128,13 +128,12 @@ def test_every_problem_is_told_in_one_go(tmp_path: Path) -> None:
         r"sample_rate .*'8000\.5'",
         r"sample_rate .*'0'",
         r"split .*'dev'.* train, valid, test",
-        r"kind .*''",
         r"height .*'tall'.* number",
         r"path .*'\.\./b\.wav'",
         r"path .*'/etc/c\.wav'",
     ):
         assert re.search(told, message)
-    assert "13 problem(s)" in message
+    assert "12 problem(s)" in message
     assert "\n" not in message
 
 
@@ -266,7 +265,7 @@ def test_regression_labels_of_several_values(tmp_path: Path) -> None:
     assert read["height"].tolist() == frame["height"].tolist()
 
 
-@pytest.mark.parametrize("bad", ["1", "1;2;3", "1;", "1;x", "1;nan", ""])
+@pytest.mark.parametrize("bad", ["1", "1;2;3", "1;", "1;x", "1;nan"])
 def test_rows_with_other_numbers_of_values_are_named(tmp_path: Path, bad: str) -> None:
     frame = table(height=["1;2", "1;2", bad, "3;4"])
     with pytest.raises(UserError, match=r"1 problem.*clip2: height is '.*as many in every row"):
