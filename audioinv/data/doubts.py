@@ -77,8 +77,8 @@ def _values(texts: pd.Series, known: Mask, task: Task) -> Iterator[str]:
         yield f"every clip {what}: there is nothing to learn"
     elif task.kind == "classification" and len(single := counts.index[counts == 1]):
         yield (
-            f"{len(single)} classes have a single clip, which cannot be both trained and tested "
-            f"on: {_some(sorted(single))}"
+            "classes of a single clip, which cannot be both trained and tested on: "
+            f"{_some(sorted(single))}"
         )
 
 
@@ -100,7 +100,7 @@ def _parted(frame: pd.DataFrame, task: Task) -> Iterator[str]:
         yield f"there are no {name} clips"
     if unseen and task.kind != "regression":
         yield (
-            f"{len(unseen)} classes are tested on and never trained on: {_some(sorted(unseen))}; "
+            f"classes that are tested on and never trained on: {_some(sorted(unseen))}; "
             'give the task a column of its own that splits them, by "split" in corpus.json'
         )
 
@@ -112,4 +112,5 @@ def _names(texts: np.ndarray, task: Task) -> set[str]:
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -74,7 +74,7 @@ class Preparation:
             told = "; ".join(list(problems.values())[:SHOWN])
             more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
             raise UserError(
-                f"{len(problems)} file(s) {what}: {told}{more}. Mend them, or leave them out by "
+                f"{len(problems)} file(s), {what}: {told}{more}. Mend them, or leave them out by "
                 "--on_error skip"
             )
         for path, reason in problems.items():

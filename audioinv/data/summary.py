@@ -30,6 +30,8 @@ def summary(manifest: Manifest, preparation: Preparation, folder: Path) -> Itera
     if told := preparation.told():
         yield f"left out: {len(preparation.left_out)} files, listed in {folder / FILE}"
         yield from (f"  {line}" for line in told)
+    if preparation.also:
+        yield "links lead out of the root; give validate and pack the same --also_inside"
     odd = [*preparation.notes, *_odd_parts(frame), *doubts(frame, corpus.tasks)]
     yield from (f"warning: {line}" for line in odd)
 

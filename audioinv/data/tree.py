@@ -112,6 +112,8 @@ def _odd(
             f"all files lie in {top}, so there is one label; if the folders in it are the labels "
             f"(or the split), give --root {root / top}"
         )
+    if labels and (padded := sorted(top for top in tops if top != clean(top))):
+        notes.append(f"labels are without the blanks around the folders' names: {padded}")
     left = [PurePosixPath(each.path).parts for each in preparation.left_out]
     if labels and (empty := sorted({parts[0] for parts in left if len(parts) > 1} - tops)):
         notes.append(f"no clip is left of {', '.join(empty)}: all files there are left out")

@@ -63,7 +63,7 @@ def find_clips(root: Path, kind: Kind, preparation: Preparation) -> list[PurePos
             f"no {kind.name} under {root}: {told}. Looked for {', '.join(sorted(kind.endings))}"
         )
     lost = _astray(root, clips, preparation.also)
-    preparation.pass_over(lost, "a link that is not followed")
+    preparation.pass_over(lost, "linked to nothing, or out of the root")
     return _named([path for path in clips if str(path) not in lost])
 
 
