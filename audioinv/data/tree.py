@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from audioinv.base.errors import UserError
-from audioinv.data.labels import clean
+from audioinv.data.labels import SEPARATOR, clean
 from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import stratified_validation
 from audioinv.data.preparing import Preparation
@@ -55,9 +55,11 @@ def read_tree(root: Path, kind: Kind, seed: int, preparation: Preparation) -> pd
 
 
 def label_tasks(rows: pd.DataFrame) -> tuple[Task, ...]:
-    """The task of telling the labels, if there are several."""
-    several = "label" in rows and rows["label"].nunique() > 1
-    return (Task("label", "label"),) if several else ()
+    """The task of telling the labels, if there are several: multilabel where one says "a;b"."""
+    if "label" not in rows or rows["label"].nunique() < 2:
+        return ()
+    many = rows["label"].str.contains(SEPARATOR).any()
+    return (Task("label", "label", "multilabel" if many else "classification"),)
 
 
 def part_of(name: str) -> str:

@@ -37,7 +37,7 @@ def find_files(root: Path, endings: Collection[str], kind: str) -> list[PurePosi
     Raises:
         UserError: no folder, none in it, or names that are not UTF-8.
     """
-    paths = [path for path in _visible(root, kind) if path.suffix.lower() in endings]
+    paths = [path for path in visible(root, kind) if path.suffix.lower() in endings]
     if not paths:
         raise UserError(f"no {kind} under {root}; looked for {', '.join(sorted(endings))}")
     return _named(paths)
@@ -49,7 +49,7 @@ def find_clips(root: Path, kind: Kind, preparation: Preparation) -> list[PurePos
     Raises:
         UserError: as `find_files`; or links that lead out of the root, or nowhere.
     """
-    files = _visible(root, kind.name)
+    files = visible(root, kind.name)
     clips = [path for path in files if path.suffix.lower() in kind.endings]
     why: dict[str, str] = {}
     for path in files:
@@ -67,7 +67,12 @@ def find_clips(root: Path, kind: Kind, preparation: Preparation) -> list[PurePos
     return _named([path for path in clips if str(path) not in lost])
 
 
-def _visible(root: Path, kind: str) -> list[PurePosixPath]:
+def visible(root: Path, kind: str = "files") -> list[PurePosixPath]:
+    """All files under `root`, relative to it, in order, without hidden ones.
+
+    Raises:
+        UserError: no folder, or one that cannot be listed.
+    """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder; give the one that holds the {kind}")
     found = map(PurePosixPath, _walk(root, "", ()))
