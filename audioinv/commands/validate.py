@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{problem.kind}: {problem}")
     for warning in warnings:
         print(f"warning: {warning}")
-    told = f", {len(warnings)} warnings" if warnings else ""
-    print(f"{len(manifest)} clips, {len(problems)} problems{told}")
+    if warnings:
+        print(f"{len(warnings)} warnings")
+    print(f"{len(manifest)} clips, {len(problems)} problems")
     return 1 if problems else 0

@@ -39,14 +39,17 @@ def task_doubts(frame: pd.DataFrame, task: Task) -> list[str]:
     if not known.any():
         return [*told, f"no clip has a label in the column {task.label}"]
     if not known.all():
-        told.append(f"{(~known).sum()} of {len(known)} clips have no label and are left out of it")
+        lacks = ["label", *(["group"] if task.groups else []), *(["part"] if task.split else [])]
+        told.append(
+            f"{(~known).sum()} of {len(known)} clips have no {' or '.join(lacks)} and are left out"
+        )
     told += _values(label_texts(frame[task.label], task.kind == "multilabel"), known, task)
     return told + list(_parted(frame, task))
 
 
 def _written(frame: pd.DataFrame, task: Task) -> Iterator[str]:
     """How labels are written."""
-    raw = as_text(frame[[task.label]])[task.label]
+    raw = as_text(frame[[task.label]].drop_duplicates())[task.label]
     texts = label_texts(raw, task.kind == "multilabel")
     changed = raw[(raw != texts) & (task.kind != "regression")]
     if len(changed):

@@ -5,13 +5,12 @@ Blanks around a label are no part of it, and é is é whether written as one sig
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from audioinv.data.table import as_text
+import numpy as np
 
-if TYPE_CHECKING:
-    import pandas as pd
+from audioinv.data.later import pandas as pd
+from audioinv.data.table import as_text
 
 SEPARATOR = ";"
 
@@ -27,7 +26,12 @@ def several(text: str) -> list[str]:
 
 
 def label_texts(column: pd.Series, many: bool = False) -> pd.Series:
-    """A column of labels in one form, "" where there is none; `many` are joined by ";"."""
-    texts = as_text(column.to_frame("label"))["label"]
-    form = {text: SEPARATOR.join(several(text)) if many else clean(text) for text in texts.unique()}
-    return texts.map(form)
+    """A column of labels in one form, "" where there is none; `many` are joined by ";".
+
+    The rows are numbered 0..n-1.
+    """
+    if column.dtype != "str":
+        column = as_text(column.to_frame("label"))["label"]
+    codes, texts = pd.factorize(column.fillna(""))  # few labels are of many rows
+    forms = [SEPARATOR.join(several(text)) if many else clean(text) for text in texts]
+    return pd.Series(np.array(forms, object)[codes], dtype="str")

@@ -80,6 +80,7 @@ def folds(
                 f"task {task.name}: a fold has no training or no {score_on} clips; give the "
                 "manifest some, or the task a split of its own"
             )
+        labelled.check_values(task.name)
         yield labelled, _rows(test)
 
 
