@@ -1,4 +1,4 @@
-"""Tables of annotations as spreadsheets of many countries write them, with one label and several."""
+"""Tables as spreadsheets of many countries write them, with one label a row and with several."""
 
 from __future__ import annotations
 
