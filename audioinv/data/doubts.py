@@ -21,7 +21,7 @@ def doubts(frame: pd.DataFrame, tasks: Sequence[Task]) -> list[str]:
     return [
         f"task {task.name}: {line}"
         for task in tasks
-        if {task.label, task.groups, task.split} - {None} <= set(frame)
+        if set(task.columns) <= set(frame)
         for line in task_doubts(frame, task)
     ]
 

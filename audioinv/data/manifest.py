@@ -245,9 +245,7 @@ def keyed_hash(seed: int, name: str) -> str:
 
 def _label_columns(corpus: Corpus) -> list[str]:
     """Columns that the corpus' tasks read."""
-    names = [task.label for task in corpus.tasks if task.augmentation is None]
-    names += [name for task in corpus.tasks for name in (task.groups, task.split) if name]
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(name for task in corpus.tasks for name in task.columns))
 
 
 def _regression_columns(corpus: Corpus) -> list[str]:

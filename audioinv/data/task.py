@@ -10,6 +10,8 @@ from audioinv.base.checked import checked
 from audioinv.base.errors import UserError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from audioinv.data.pack import Pack
 
 KINDS = ("classification", "multilabel", "regression")
@@ -56,6 +58,23 @@ class Task:
             raise UserError(f"task {self.name}: kind is '{self.kind}'; give {', '.join(KINDS)}")
         if self.metric not in METRICS:
             raise UserError(f"task {self.name}: metric is '{self.metric}'; give {METRICS}")
+
+    @property
+    def columns(self) -> list[str]:
+        """Of a manifest, that it reads."""
+        label = self.label if self.augmentation is None else None
+        return [name for name in (label, self.groups, self.split) if name]
+
+    def over(self, frame: pd.DataFrame) -> Task:
+        """This task, if a table has all the columns that it reads.
+
+        Raises:
+            UserError: it lacks some.
+        """
+        if missing := [name for name in self.columns if name not in frame]:
+            has = ", ".join(map(str, frame))
+            raise UserError(f"task {self.name} reads {', '.join(missing)}; there are {has}")
+        return self
 
     def to_json(self) -> dict[str, Any]:
         """The fields as a dictionary; `split` only where there is one."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 from audioinv.base.errors import FileError, UserError
-from audioinv.data.preparing import Preparation
+from audioinv.data.preparing import Preparation, ending_of
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,19 @@ class Kind:
 def find_files(root: Path, endings: Collection[str], kind: str) -> list[PurePosixPath]:
     """The files under `root`, relative to it, in order; links are followed.
 
-    Hidden files and folders are none.
+    Hidden files and folders are none. A warning counts files of other endings.
 
     Raises:
         UserError: no folder, none in it, or names that are not UTF-8.
     """
-    paths = [path for path in visible(root, kind) if path.suffix.lower() in endings]
+    files = visible(root, kind)
+    paths = [path for path in files if path.suffix.lower() in endings]
     if not paths:
         raise UserError(f"no {kind} under {root}; looked for {', '.join(sorted(endings))}")
+    if len(paths) < len(files):
+        others = Counter(ending_of(str(path)) for path in set(files).difference(paths))
+        told = ", ".join(f"{ending} {n}" for ending, n in sorted(others.items()))
+        log.warning("%s: files of other endings are passed over: %s", root, told)
     return _named(paths)
 
 
@@ -77,6 +86,15 @@ def visible(root: Path, kind: str = "files") -> list[PurePosixPath]:
         raise UserError(f"{root} is not a folder; give the one that holds the {kind}")
     found = map(PurePosixPath, _walk(root, "", ()))
     return sorted(found, key=lambda path: path.parts)
+
+
+def seen(root: Path, pattern: str) -> list[Path]:
+    """What matches below `root`, in order, without hidden files and what lies in hidden folders."""
+    return sorted(
+        path
+        for path in root.glob(pattern)
+        if not any(part.startswith(".") for part in path.relative_to(root).parts)
+    )
 
 
 def _walk(root: Path, below: str, around: Sequence[str]) -> Iterator[str]:

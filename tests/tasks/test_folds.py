@@ -306,3 +306,8 @@ def test_labels_that_say_nothing_are_explained(
     pack = repacked(split_pack, tmp_path, **{name: column})
     with pytest.raises(UserError, match=told):
         list(folds(pack, task(name), None))
+
+
+def test_a_task_of_columns_that_are_not_there(split_pack: Pack) -> None:
+    with pytest.raises(UserError, match=r"task mine reads colour, hour; there are .*word"):
+        split_pack.task(Task("mine", "colour", split="hour"))

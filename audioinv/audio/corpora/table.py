@@ -24,7 +24,7 @@ from audioinv.data.manifest import SHOWN_PROBLEMS, Corpus
 from audioinv.data.paths import leaves_root
 from audioinv.data.preparing import going_on
 from audioinv.data.tree import label_tasks
-from audioinv.data.walk import visible
+from audioinv.data.walk import seen, visible
 
 NAME = "table"
 TITLE = "Annotated recordings"
@@ -101,7 +101,7 @@ def prepare(
 def _tables(given: Path) -> list[Path]:
     if not given.is_dir():
         return [given]
-    found = sorted(file for file in given.rglob("*.txt") if not file.name.startswith("."))
+    found = seen(given, "**/*.txt")
     if not found:
         raise UserError(f"no .txt files under {given}; give --table FILE, or the folder of them")
     return found

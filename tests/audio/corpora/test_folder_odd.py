@@ -13,6 +13,7 @@ import soundfile
 
 from audioinv.cli import main
 from audioinv.data.manifest import read_manifest
+from audioinv.data.walk import find_files
 
 NOISE = np.random.default_rng(0)
 # what libsndfile writes -> endings by which people know it
@@ -218,3 +219,23 @@ def test_any_corpus_may_leave_files_out(tmp_path: Path) -> None:
     assert main([*command, "--on_error", "skip"]) == 0
     assert len(frame(tmp_path)) == 119
     assert bad.name in (tmp_path / "out" / "left_out.csv").read_text()
+
+
+def test_hidden_files_are_no_clips_of_any_corpus(tmp_path: Path) -> None:
+    """As macOS leaves them beside the files that it copies."""
+    where = tmp_path / "fsdd" / "recordings"
+    for digit in range(10):
+        for k in range(12):
+            sound(where / f"{digit}_jackson_{k}.wav")
+    (where / "._0_jackson_0.wav").write_bytes(b"x")
+    command = ["prepare", "fsdd", "--root", str(where.parent), "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert len(frame(tmp_path)) == 120
+
+
+def test_embedding_a_folder_says_what_it_passes_over(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (root / "dog" / "a.m4a").touch()
+    assert len(find_files(root, {".wav"}, "audio")) == 20
+    assert ".m4a 1" in caplog.text
