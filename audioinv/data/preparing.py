@@ -26,11 +26,17 @@ UNREADABLE = "cannot be read"
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file that is no clip: its path from the root, why in a few words, and the whole reason."""
+    """A file that is no clip.
+
+    Args:
+        path: from the root. why: in a few words. reason: the whole of it.
+        like_a_clip: it would be one if it could be read.
+    """
 
     path: str
     why: str
     reason: str
+    like_a_clip: bool
 
 
 @dataclass
@@ -60,9 +66,9 @@ class Preparation:
             if not folder.is_dir():
                 raise UserError(f"--also_inside {folder} is not a folder")
 
-    def leave(self, path: str, why: str, reason: str = "") -> None:
-        """Notes that a file is left out."""
-        self.left_out.append(LeftOut(path, why, reason or why))
+    def leave(self, path: str, why: str, reason: str = "", like_a_clip: bool = True) -> None:
+        """Notes that a file is left out; the arguments are those of `LeftOut`."""
+        self.left_out.append(LeftOut(path, why, reason or why, like_a_clip))
 
     def pass_over(self, problems: Mapping[str, str], what: str = UNREADABLE) -> None:
         """Leaves out what is wrong, path -> reason.

@@ -68,6 +68,10 @@ def part_of(name: str) -> str:
     return next(said, "")
 
 
+def _like_a_part(name: str) -> bool:
+    return bool(part_of(name)) or _says(UNCLEAR, name)
+
+
 def _says(names: str, name: str) -> bool:
     return re.fullmatch(f"({names}){FURTHER}", name.strip().lower()) is not None
 
@@ -93,8 +97,8 @@ def _read_split(root: Path, paths: Parts) -> tuple[list[str], Parts]:
             without = [(*parts[:level], *parts[level + 1 :]) for parts in paths]
             return [part_of(parts[level]) for parts in paths], without
     tops = {parts[0] for parts in paths if len(parts) > 1}
-    parts_of = {part_of(name) or _says(UNCLEAR, name) for name in tops} - {"", False}
-    if "train" in parts_of and len(parts_of) > 1:
+    like = {name for name in tops if _like_a_part(name)}
+    if len(like) > 1 and (like == tops or "train" in map(part_of, like)):
         raise UserError(
             f"{root} holds split folders and more ({', '.join(sorted(tops))}); "
             "name them train, valid and test, and leave nothing else beside them"
@@ -116,7 +120,9 @@ def _odd(
         )
     if labels and (padded := sorted(top for top in tops if top != clean(top))):
         notes.append(f"labels are without the blanks around the folders' names: {padded}")
-    left = [PurePosixPath(each.path).parts for each in preparation.left_out]
+    if like := sorted(filter(_like_a_part, set(labels))):
+        notes.append(f"{', '.join(like)} are taken for labels, and look like parts of a split")
+    left = [PurePosixPath(each.path).parts for each in preparation.left_out if each.like_a_clip]
     if labels and (empty := sorted({parts[0] for parts in left if len(parts) > 1} - tops)):
         notes.append(f"no clip is left of {', '.join(empty)}: all files there are left out")
     return notes

@@ -32,6 +32,11 @@ class Kind:
     remedy: str
     probe: Callable[[Path], object]
 
+    @property
+    def other(self) -> str:
+        """What is said of all other files."""
+        return f"no {self.name} by its ending"
+
 
 def find_files(root: Path, endings: Collection[str], kind: str) -> list[PurePosixPath]:
     """The files under `root`, relative to it, in order; links are followed.
@@ -65,7 +70,7 @@ def find_clips(root: Path, kind: Kind, preparation: Preparation) -> list[PurePos
         if (ending := path.suffix.lower()) not in kind.endings:
             if ending not in why:  # one file stands for all of its ending
                 why[ending] = _why(root / path, ending, kind)
-            preparation.leave(str(path), why[ending])
+            preparation.leave(str(path), why[ending], like_a_clip=why[ending] != kind.other)
     if not clips:
         told = "; ".join(preparation.told()) or "there are no files"
         raise UserError(
@@ -123,7 +128,7 @@ def _why(file: Path, ending: str, kind: Kind) -> str:
     try:
         kind.probe(file)
     except (FileError, OSError):
-        return f"no {kind.name} by its ending"
+        return kind.other
     return f"{kind.name} by its content, but of an unknown ending; rename it"
 
 

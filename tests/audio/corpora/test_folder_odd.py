@@ -239,3 +239,12 @@ def test_embedding_a_folder_says_what_it_passes_over(
     (root / "dog" / "a.m4a").touch()
     assert len(find_files(root, {".wav"}, "audio")) == 20
     assert ".m4a 1" in caplog.text
+
+
+@pytest.mark.parametrize("names", ["dev eval", "train eval", "train test extra"])
+def test_folders_that_may_be_parts_or_labels_are_refused(
+    tmp_path: Path, prepare: Prepare, names: str
+) -> None:
+    for name in names.split():
+        sound(tmp_path / "sounds" / name / "a" / "0.wav")
+    assert "name them train, valid and test" in prepare(tmp_path / "sounds", status=2)[-1]
