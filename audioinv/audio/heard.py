@@ -24,6 +24,7 @@ class Heard:
         self.low: Samples | float = np.inf
         self.high: Samples | float = -np.inf
         self.given = self.mixed = 0.0
+        self.count = 0
 
     def listen(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
         """The same blocks."""
@@ -38,6 +39,7 @@ class Heard:
         mono: Samples = block.mean(axis=1, dtype=np.float32)
         if block.shape[1] > 1:
             self.given += float(np.square(block, dtype=np.float32).sum()) / block.shape[1]
+            self.count += len(block)
             self.mixed += float(np.square(mono).sum())
         return mono
 
@@ -48,8 +50,8 @@ class Heard:
 
     @property
     def cancelled(self) -> bool:
-        """Whether next to nothing is left of the channels in their mean."""
-        return self.given > 0 and self.mixed < CANCELLED * self.given
+        """Whether next to nothing is left, in their mean, of channels that 16 bits can tell."""
+        return self.given > self.count * STEP**2 and self.mixed < CANCELLED * self.given
 
     def check(self, name: object) -> None:
         """Raises a FileError (cancelled) that names a clip, if its channels are `cancelled`."""

@@ -5,6 +5,7 @@ Blanks around a label are no part of it, and é is é whether written as one sig
 
 from __future__ import annotations
 
+import re
 from unicodedata import normalize
 
 import numpy as np
@@ -13,6 +14,8 @@ from audioinv.data.later import pandas as pd
 from audioinv.data.table import as_text
 
 SEPARATOR = ";"
+# A list as Python, JSON or numpy writes it; [laughter] is a label like others.
+_LIST = re.compile(r"""[\[({]\s*(['"].*['"]\s*,?)?\s*[\])}]""", re.S)
 
 
 def clean(text: str) -> str:
@@ -23,6 +26,11 @@ def clean(text: str) -> str:
 def several(text: str) -> list[str]:
     """The labels of a clip of a multilabel task, each once, from "a;b"."""
     return list(dict.fromkeys(filter(None, map(clean, text.split(SEPARATOR)))))
+
+
+def is_list(text: str) -> bool:
+    """Whether a label is a list that some program wrote, such as "['a', 'b']"."""
+    return _LIST.fullmatch(text.strip()) is not None
 
 
 def label_texts(column: pd.Series, many: bool = False) -> pd.Series:

@@ -23,6 +23,7 @@ import numpy as np
 from audioinv.base.checked import checked
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, write_json
+from audioinv.data.labels import is_list
 from audioinv.data.later import pandas as pd
 from audioinv.data.modality import registered
 from audioinv.data.paths import leaves_root, path_inside
@@ -290,6 +291,12 @@ def _label_rules(corpus: Corpus) -> list[Rule]:
     """
     advice = "a regression task needs a number (or several joined by ';', as many in every row)"
     rules = [Rule(name, "label", _is_no_vector, advice) for name in _regression_columns(corpus)]
+    named = [t.label for t in corpus.tasks if t.kind != "regression" and t.augmentation is None]
+    lists = lambda c: c.isin([text for text in c.unique() if is_list(text)])  # noqa: E731
+    rules += [
+        Rule(name, "label", lists, "write several labels as a;b, and make the task multilabel")
+        for name in dict.fromkeys(named)
+    ]
     splits = {task.split for task in corpus.tasks if task.split}
     parts = f"give {', '.join(SPLITS)}, or nothing where the task leaves the clip out"
     return rules + [

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from audioinv.data.labels import label_texts
+from audioinv.data.labels import is_list, label_texts
 from audioinv.data.table import read_table
 
 
@@ -21,6 +21,12 @@ def test_blanks_and_signs_make_no_other_label(texts: list[str]) -> None:
 def test_a_missing_label_and_blanks_are_none() -> None:
     assert label_texts(pd.Series(["a", None, float("nan"), "  "])).tolist() == ["a", "", "", ""]
     assert label_texts(pd.Series([1.5, float("nan")])).tolist() == ["1.5", ""]
+
+
+@pytest.mark.parametrize("text", ["['a', 'b']", '["a"]', "['a' 'b']", "[]", "{'a'}", "('a',)"])
+def test_lists_that_a_program_wrote_are_known(text: str) -> None:
+    assert is_list(text)
+    assert not any(map(is_list, ["[laughter]", "a, b", "(quiet)", "it's", ""]))
 
 
 def test_several_labels_are_each_taken_once() -> None:

@@ -282,3 +282,23 @@ def test_descriptions_without_a_modality_are_of_audio() -> None:
     assert Corpus.from_json(old) == corpus()
     with pytest.raises(UserError, match=r"video.*audio, image"):
         Corpus.from_json({**old, "modality": "video"})
+
+
+def test_lists_as_labels_are_refused() -> None:
+    (problem,) = table_problems(table(kind=["dog", "['dog', 'cat']", "[noise]", "cat"]), corpus())
+    assert (problem.id, problem.kind) == ("clip1", "label")
+    assert "a;b" in problem.message
+
+
+def test_a_spreadsheet_of_another_country_is_a_manifest(tmp_path: Path) -> None:
+    path = write_manifest(tmp_path, table(), corpus())
+    expected = read_manifest(path).frame
+    table().to_csv(path, sep=";", decimal=",", index=False, encoding="utf-8-sig")
+    pd.testing.assert_frame_equal(read_manifest(path).frame, expected)
+
+
+def test_the_split_of_a_task_is_looked_at() -> None:
+    own = corpus(tasks=(Task("kind", "kind", split="mine"),))
+    assert [p.message for p in table_problems(table(), own)] == ["column mine is missing"]
+    (problem,) = table_problems(table(mine=["train", "", "test", "dev"]), own)
+    assert (problem.id, problem.kind) == ("clip3", "split")

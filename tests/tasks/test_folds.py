@@ -234,6 +234,13 @@ def test_a_split_without_training_or_test_clips(
         list(folds(repacked(split_pack, tmp_path, split=split), task("word"), None))
 
 
+def test_a_pack_of_test_clips_alone_is_told(split_pack: Pack, tmp_path: Path) -> None:
+    pack = repacked(split_pack, tmp_path, split="test")
+    assert training_rows(pack) == []
+    with pytest.raises(UserError, match="no training clips.* test part; mark some train"):
+        of_packs.some_training_rows(pack)
+
+
 def test_a_corpus_without_labels(split_pack: Pack) -> None:
     bare = Corpus("bare", "Bare", "", "", ".", RATE)
     pack = Pack(split_pack.directory, split_pack.frame, RATE, bare, "", {})

@@ -18,11 +18,12 @@ from audioinv.audio.annotations import FORMATS, Annotation, read_annotations
 from audioinv.audio.io import ENDINGS, AudioInfo, probe
 from audioinv.base.errors import UserError
 from audioinv.data.download import Download
+from audioinv.data.labels import is_list
 from audioinv.data.later import pandas as pd
 from audioinv.data.lists import choice, draw_split, probed, write_table
 from audioinv.data.manifest import SHOWN_PROBLEMS, Corpus
 from audioinv.data.paths import leaves_root
-from audioinv.data.preparing import going_on
+from audioinv.data.preparing import current, going_on
 from audioinv.data.tree import label_tasks
 from audioinv.data.walk import seen, visible
 
@@ -35,7 +36,6 @@ ACCESS = "your own: give the folder of the sounds as --root to 'audioinv prepare
 HOURS = 0.0
 SAMPLE_RATE = 0
 DERIVED = ["sample_rate"]  # a file says it itself
-LISTS = tuple("[]{}")
 FEWEST = 10  # recordings of which one in ten can be held out
 
 
@@ -109,7 +109,10 @@ def _tables(given: Path) -> list[Path]:
 
 def _checked(root: Path, rows: Sequence[Annotation]) -> pd.DataFrame:
     """The manifest's rows, without a split."""
-    paths = _each(_Sounds(root).path, rows)
+    known = _Sounds(root)
+    paths = _each(known.path, rows)
+    if idle := len({path.as_posix() for path in known.paths}.difference(paths)):
+        current().notes.append(f"{idle} sounds under {root} are in no row of the tables")
     sounds, found = probed(root, pd.DataFrame({"path": list(dict.fromkeys(paths))}), probe)
     infos = dict(zip(sounds["path"], found, strict=True))
     rows = [row for row, path in zip(rows, paths, strict=True) if path in infos]
@@ -157,7 +160,7 @@ def _times(
 ) -> tuple[float, float]:
     if labelled and not row.label:
         raise row.wrong("has no label, as others have; give it one, or remove the row")
-    if row.label[:1] in LISTS and row.label[-1:] in LISTS:
+    if is_list(row.label):
         raise row.wrong(f"label is the list {row.label}; write several labels as a;b")
     return row.span(infos[path].frames / infos[path].sample_rate)
 
