@@ -20,7 +20,7 @@ def training_rows(pack: Pack) -> list[int]:
 
 
 def some_training_rows(pack: Pack) -> list[int]:
-    """`training_rows`, of which there are some.
+    """As `training_rows`, where nothing can be done without.
 
     Raises:
         UserError: there are none.
@@ -28,8 +28,8 @@ def some_training_rows(pack: Pack) -> list[int]:
     rows = training_rows(pack)
     if not rows:
         raise UserError(
-            f"{pack.directory} has no training clips, all are in the test part; mark some train in "
-            "the manifest's split, and pack again"
+            f"{pack.corpus.name} has no clips to train on: all {len(pack)} are in the test part; "
+            "give some of them another split"
         )
     return rows
 

@@ -237,7 +237,7 @@ def test_a_split_without_training_or_test_clips(
 def test_a_pack_of_test_clips_alone_is_told(split_pack: Pack, tmp_path: Path) -> None:
     pack = repacked(split_pack, tmp_path, split="test")
     assert training_rows(pack) == []
-    with pytest.raises(UserError, match=r"no training clips.* test part; mark some train"):
+    with pytest.raises(UserError, match=r"no clips to train on.* test part"):
         of_packs.some_training_rows(pack)
 
 
