@@ -30,7 +30,7 @@ class TrainingImages:
 
     def __init__(self, pack: Pack, rows: Sequence[int]) -> None:
         self.pack = pack
-        self.rows = np.asarray(rows)
+        self.rows = np.asarray(rows, np.int64)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -27,6 +27,7 @@ Pixels = npt.NDArray[np.uint8]
 # Endings found when a folder is searched.
 ENDINGS = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+    | {".apng", ".avif", ".dib", ".jfif", ".jp2", ".jpe", ".mpo", ".pbm", ".tga"}
 )
 MOST_PIXELS = 89_478_485  # where Pillow warns of a decompression bomb
 _TURNED = {5, 6, 7, 8}  # EXIF orientations that swap width and height

@@ -7,7 +7,8 @@ is of the sound that its own name begins with: a.Table.1.selections.txt of a.wav
 
 Audacity label tracks: start, end and label between tabs, no header, one .txt beside each sound.
 
-CSV: a header with path, start, end (or duration), label, and whatever else.
+CSV: a header with path, start, end (or duration), label, and whatever else; semicolons or tabs
+between the columns, and then decimal commas, as spreadsheets of many countries write them.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ from typing import Literal
 
 from audioinv.audio.io import LENGTH_TOLERANCE_S
 from audioinv.base.errors import UserError
+from audioinv.data.preparing import current
 from audioinv.data.rules import number
+from audioinv.data.table import separator_of, with_point
 
 FORMATS = ("auto", "csv", "raven", "audacity")
 BEGIN, END, OFFSET = "Begin Time (s)", "End Time (s)", "File Offset (s)"
 RAVEN_LABELS = ("annotation", "annotations", "label", "species", "common name", "species code")
 TIMES = ("path", "start", "end", "duration", "label")
+NUMBERS = {BEGIN, END, OFFSET, "start", "end", "duration"}
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def read_annotations(path: Path, form: str = "auto", label: str = "") -> list[An
     kind = _form(path, lines) if form == "auto" else form
     if kind == "audacity":
         return list(_audacity(path, lines))
-    header, rows = _table(path, lines, "\t" if kind == "raven" or "\t" in lines[0] else ",")
+    header, rows = _table(path, lines, "\t" if kind == "raven" else separator_of(lines[0]))
     if kind == "raven":
         return _raven(path, header, rows, label)
     return _csv(path, header, rows, label)
@@ -110,17 +114,17 @@ def _lines(path: Path) -> list[str]:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     if not any(line.strip() for line in lines):
         raise UserError(f"{path} is empty; give a table with rows, or remove it")
-    return lines
+    return lines[1:] if lines[0].lower().startswith("sep=") else lines  # Excel's own line
 
 
 def _form(path: Path, lines: Sequence[str]) -> str:
     fields = [text.strip() for text in lines[0].split("\t")]
     if BEGIN in fields:
         return "raven"
-    separator = "\t" if len(fields) > 1 else ","
+    separator = separator_of(lines[0])
     if "path" in [text.strip().strip('"') for text in lines[0].split(separator)]:
         return "csv"
-    if len(fields) > 1 and all(number(text) == number(text) for text in fields[:2]):
+    if len(fields) > 1 and all(math.isfinite(number(with_point(text))) for text in fields[:2]):
         return "audacity"
     raise UserError(
         f"{path} is no table of annotations that is known: its first line is '{lines[0][:80]}'. A "
@@ -137,6 +141,7 @@ def _table(path: Path, lines: Sequence[str], separator: str) -> tuple[list[str],
     quoting: Literal[0, 3] = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
     reader = csv.reader((line + "\n" for line in lines), delimiter=separator, quoting=quoting)
     rows: Rows = []
+    padded = 0
     try:
         header = [name.strip() for name in next(reader)]
         for values in reader:
@@ -147,9 +152,15 @@ def _table(path: Path, lines: Sequence[str], separator: str) -> tuple[list[str],
                 )
             if any(value.strip() for value in values):
                 texts = [value.strip() for value in values] + [""] * (len(header) - len(values))
-                rows.append((reader.line_num, dict(zip(header, texts, strict=True))))
+                row = dict(zip(header, texts, strict=True))
+                if separator != ",":
+                    row |= {name: with_point(row[name]) for name in NUMBERS & set(row)}
+                padded += sum(value != value.strip() for value in values)
+                rows.append((reader.line_num, row))
     except csv.Error as error:
         raise UserError(f"{path}:{reader.line_num}: {error}") from error
+    if padded:
+        current().notes.append(f"{path}: {padded} values are read without the blanks around them")
     return header, rows
 
 
@@ -204,7 +215,7 @@ def _audacity(path: Path, lines: Sequence[str]) -> Iterator[Annotation]:
         if not text.strip() or text.startswith("\\"):
             continue
         start, end, label = (value.strip() for value in [*text.split("\t", 2), "", ""][:3])
-        yield Annotation(path, line, "", start, end, label)
+        yield Annotation(path, line, "", with_point(start), with_point(end), label)
 
 
 def _csv(path: Path, header: list[str], rows: Rows, label: str) -> list[Annotation]:

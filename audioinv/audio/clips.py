@@ -69,7 +69,7 @@ class RandomCrops:
         self, pack: Pack, rows: Sequence[int], n_samples: int, repeat: bool = False
     ) -> None:
         self.pack = pack
-        self.rows = np.asarray(rows)
+        self.rows = np.asarray(rows, np.int64)
         self.n_samples = n_samples
         self.repeat = repeat
         counts = np.ones(len(self.rows), np.int64)

@@ -13,15 +13,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 import soxr  # type: ignore[import-untyped]
 
+from audioinv.audio.heard import Heard
 from audioinv.base.errors import FileError, UserError
 from audioinv.base.files import atomic_path
+from audioinv.data.looks import looks_like
 from audioinv.data.parallel import probe_files
 
 Samples = npt.NDArray[np.float32]
@@ -33,7 +35,8 @@ LENGTH_TOLERANCE_S = 0.01  # manifests round their seconds, and mp3 encoders pad
 FULL_SCALE = 32768.0  # of the int16 that packs of sounds hold
 ENDINGS = frozenset(
     {f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW"}
-    | {".aif", ".oga", ".opus"}
+    | {".aif", ".aifc", ".aiffc", ".amb", ".bw64", ".bwf", ".wave", ".iff", ".8svx", ".sf", ".snd"}
+    | {".sph", ".mp1", ".mp2", ".mpa", ".mpga", ".oga", ".opus"}
 )
 
 _STREAMED_BYTES = 0x7FFF0000  # tools that write wav to a pipe declare this or more: no promise
@@ -50,8 +53,8 @@ _BUFFER_BYTES = 1 << 13  # what a decoder may leave unread of a whole file
 class AudioError(FileError):
     """Something is wrong with one audio file.
 
-    Its kind is one of missing, unreadable, empty, truncated, non-finite, scale, length and
-    sample_rate.
+    Its kind is one of missing, unreadable, empty, truncated, non-finite, scale, length,
+    sample_rate, cancelled (channels that cancel one another) and silent.
     """
 
 
@@ -107,7 +110,8 @@ def check(
     """Reads what a manifest's row promises.
 
     Returns:
-        a hash of the samples, and an error where the file's rate is not `sample_rate` Hz.
+        a hash of the samples ("" of silence), and an error where the file's rate is not
+            `sample_rate` Hz, or where all is silent.
 
     Raises:
         AudioError: as `read`.
@@ -116,12 +120,17 @@ def check(
         rate = file.samplerate
         first, count = _span(path, available, rate, start_s, duration_s)
         digest = hashlib.sha256(f"{rate} {(count, file.channels)}".encode())
-        for block in _blocks(path, file, first, count):
+        heard = Heard()
+        for block in heard.listen(_blocks(path, file, first, count)):
             digest.update(block.tobytes())
-    if rate == sample_rate:
-        return digest.hexdigest(), None
-    message = f"{path}: sample rate is {rate} Hz, {sample_rate:g} is declared"
-    return digest.hexdigest(), AudioError("sample_rate", message)
+    heard.check(path)
+    content = "" if heard.silent else digest.hexdigest()  # silences are no leakage of one another
+    if rate != sample_rate:
+        message = f"{path}: sample rate is {rate} Hz, {sample_rate:g} is declared"
+        return content, AudioError("sample_rate", message)
+    if heard.silent:
+        return content, AudioError("silent", f"{path}: digital silence from start to end")
+    return content, None
 
 
 def read_mono(
@@ -155,36 +164,6 @@ def pcm_blocks(
         AudioError: as `read_mono`.
     """
     return map(to_int16, _mono_blocks(Path(path), sample_rate, start_s, duration_s))
-
-
-def mono_of(samples: npt.NDArray[Any], name: str, from_rate: int, to_rate: int) -> Samples:
-    """The mean over channels of samples (n,) or (channels, n), resampled from Hz to Hz: (n,).
-
-    Args:
-        samples: nominally in [-1, 1], or integers of 16 or 32 bits. name: of the clip, for errors.
-
-    Raises:
-        UserError: another shape or type, no samples, ones that are not finite or above LOUDEST, or
-            rates that are none or too far apart.
-    """
-    if samples.ndim not in (1, 2) or not samples.size:
-        raise UserError(f"{name} is {samples.shape}; give (samples,) or (channels, samples)")
-    if samples.dtype.kind == "i" and samples.dtype.itemsize in (2, 4):
-        samples = samples / (-float(np.iinfo(samples.dtype).min))
-    if samples.dtype.kind != "f":
-        raise UserError(f"{name} holds {samples.dtype}; give floats in [-1, 1], or int16 or int32")
-    if not np.isfinite(samples).all():
-        raise UserError(f"{name} has NaN or infinite samples; repair it")
-    if (loudest := np.abs(samples).max()) > LOUDEST:
-        raise UserError(f"{name} has samples of {loudest:.3g} where full scale is 1; divide them")
-    mono = samples.astype(np.float32)
-    mono = mono.mean(axis=0, dtype=np.float32) if mono.ndim == 2 else mono
-    if from_rate == to_rate:
-        return mono
-    try:
-        return next(_resampled(iter([mono]), len(mono), from_rate, to_rate))
-    except (RuntimeError, ValueError) as error:  # no rate, or too far apart for soxr
-        raise UserError(f"{name}: {from_rate} Hz to {to_rate} Hz: {error}") from error
 
 
 def to_int16(samples: npt.NDArray[np.floating]) -> Pcm:
@@ -224,7 +203,11 @@ def _open(path: Path) -> Iterator[tuple[soundfile.SoundFile, int]]:
     except OSError as error:
         raise AudioError("unreadable", f"{path}: {error.strerror or error}") from error
     except soundfile.LibsndfileError as error:
-        raise AudioError("unreadable", f"{path}: {error.error_string}") from error
+        raise AudioError("unreadable", f"{path}: {error.error_string}{looks_like(path)}") from error
+    except TypeError as error:  # soundfile wants more to be told of .raw
+        raise AudioError(
+            "unreadable", f"{path}: samples without a header; save it as wav"
+        ) from error
     with file:
         frames = file.frames if counted is None else counted
         if frames == 0:
@@ -273,9 +256,10 @@ def _mono_blocks(
     with _open(path) as (file, available):
         first, count = _span(path, available, file.samplerate, start_s, duration_s)
         read = _blocks(path, file, first, count)
-        mono: Iterator[Samples] = (block.mean(axis=1, dtype=np.float32) for block in read)
+        heard = Heard()
+        mono: Iterator[Samples] = map(heard.mix, read)
         if file.samplerate != sample_rate:
-            mono = _resampled(mono, count, file.samplerate, sample_rate)
+            mono = resampled(mono, count, file.samplerate, sample_rate)
         empty = True
         try:
             for block in mono:
@@ -286,13 +270,15 @@ def _mono_blocks(
             raise AudioError(
                 "unreadable", f"{path}: {file.samplerate} Hz to {sample_rate} Hz: {error}"
             ) from error
+        heard.check(path)
         if empty:
             raise AudioError("empty", f"{path}: is shorter than one sample at {sample_rate} Hz")
 
 
-def _resampled(
+def resampled(
     mono: Iterator[Samples], count: int, from_rate: int, to_rate: int
 ) -> Iterator[Samples]:
+    """Blocks (n,) of `count` samples at a rate in Hz, at another."""
     if count <= _LONG_FRAMES:
         yield soxr.resample(np.concatenate(list(mono)), from_rate, to_rate, quality="HQ")
         return

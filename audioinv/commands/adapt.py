@@ -7,6 +7,7 @@ import logging
 from audioinv.base.versions import versions
 from audioinv.commands.judging import ADAPTED_BY, already_adapted, features_of
 from audioinv.conf.schema import Config
+from audioinv.data.doubts import doubts
 from audioinv.data.task import Task
 from audioinv.runs.build import modes_of, results_of, run_of
 from audioinv.runs.folder import command_line, encoder_key, task_folder
@@ -39,6 +40,8 @@ def main(config: Config) -> None:
         ]
         if not wanted:
             log.info("%s, %s: already done", out, task.name)
+        elif told := doubts(features.pack.frame, [task]):
+            log.warning("%s", "\n".join(told))
         for mode in wanted:
             adapt_task(task, mode, features, config)
 

@@ -24,7 +24,7 @@ import torch
 from audioinv.base.errors import UserError
 from audioinv.base.lock import locked
 from audioinv.base.progress import counted
-from audioinv.commands.feature_files import check_ending, features_file, has_key
+from audioinv.commands.feature_files import apart, check_ending, features_file, has_key
 from audioinv.commands.judging import tell_of_windows
 from audioinv.commands.using import Used, used
 from audioinv.conf.schema import Config
@@ -202,13 +202,13 @@ def rows_of_piece(piece: _Piece) -> Iterable[Rows]:
 
 def _join(pieces: Sequence[_Piece], pack: Pack, out: Path, key: str) -> int:
     """Writes `out`, a piece at a time; returns the number of features of a row."""
-    d = 0
+    d, frame = 0, apart(pack.frame)
     with features_file(out, key) as write:
         for piece in pieces:
             made = pq.read_table(piece.file)
             d = made["feature"].type.list_size
             features = made["feature"].combine_chunks().flatten().to_numpy().reshape(-1, d)
             told = made.drop_columns("feature").to_pandas()
-            rows = pack.frame.iloc[told.pop("clip")].reset_index(drop=True)
+            rows = frame.iloc[told.pop("clip")].reset_index(drop=True)
             write(rows.assign(**told), features)
     return int(d)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ from audioinv.base.errors import UserError
 from audioinv.base.files import atomic_path
 from audioinv.base.tensors import save_tensors
 
+log = logging.getLogger(__name__)
 Write = Callable[[pd.DataFrame, NDArray[np.float32]], None]
 """Takes rows, and their features (n, d)."""
 
@@ -41,6 +44,15 @@ def features_file(out: Path, key: str = "") -> Iterator[Write]:
     check_ending(out)
     with KINDS[out.suffix.lower()](out, key) as write:
         yield write
+
+
+def apart(frame: pd.DataFrame) -> pd.DataFrame:
+    """A manifest, with `manifest_` before the names of columns that files of features have."""
+    own = re.compile(r"feature(_\d+)?|start_s|end_s")
+    renamed = {name: f"manifest_{name}" for name in frame if own.fullmatch(str(name))}
+    if renamed:
+        log.warning("columns of the manifest are written as %s", ", ".join(renamed.values()))
+    return frame.rename(columns=renamed)
 
 
 def check_ending(out: Path) -> None:

@@ -72,6 +72,11 @@ def given_to(function: Callable[..., Any], options: argparse.Namespace) -> dict[
 def add_folders(command: argparse.ArgumentParser) -> None:
     """Where the files of a manifest may lie."""
     command.add_argument("--root", type=Path, help="folder of the files, if not corpus.json's")
+    also_inside(command)
+
+
+def also_inside(command: argparse.ArgumentParser) -> None:
+    """Folders outside the root."""
     command.add_argument(
         "--also_inside",
         action="append",
@@ -79,6 +84,19 @@ def add_folders(command: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="another folder that paths and symbolic links may lead to; may be given several times",
+    )
+
+
+def add_on_error(
+    command: argparse.ArgumentParser, what: str, then: str = "stop, or leave it out and list it"
+) -> None:
+    """What to do at `what` that cannot be read."""
+    command.add_argument(
+        "--on_error",
+        "--on-error",
+        choices=("fail", "skip"),
+        default="fail",
+        help=f"at {what} that cannot be read: {then} (default fail)",
     )
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from audioinv.commands.options import add_engine, add_folders, engine
+from audioinv.commands.options import add_engine, add_folders, add_on_error, engine
 from audioinv.data.modality import known_modalities, media_of
 
 HELP = "decode a manifest's clips once, at one size"
@@ -24,12 +24,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         command.add_argument(f"--{name}", **settings)
     add_folders(command)
     add_engine(command)
-    command.add_argument(
-        "--on-error",
-        choices=("fail", "skip"),
-        default="fail",
-        help="at a clip that cannot be read: stop, or leave it out and list it (default fail)",
-    )
+    add_on_error(command, "a clip")
 
 
 def media_options() -> dict[str, dict[str, Any]]:

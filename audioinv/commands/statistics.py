@@ -10,7 +10,7 @@ from audioinv.base.files import read_json, write_json
 from audioinv.conf.schema import Config
 from audioinv.data.fitting import batches_at
 from audioinv.data.modality import modality_of
-from audioinv.data.rows import sample_rows, training_rows
+from audioinv.data.rows import sample_rows, some_training_rows
 from audioinv.runs.build import frontend_of, need, source_of
 
 FROM_SHARDS = 10_000  # clips
@@ -29,7 +29,7 @@ def main(config: Config) -> None:
     if isinstance(known, dict) and source.items() <= known.items():
         log.info("%s: already done", path)
         return
-    rows = training_rows(pack)
+    rows = some_training_rows(pack)
     if config.shards is not None:  # every clip has to be decoded
         rows = sorted(sample_rows(rows, FROM_SHARDS, 0, "statistics"))
     values = frontend.fit_statistics(batches_at(rows, pack, frontend))

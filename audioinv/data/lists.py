@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
-from audioinv.base.errors import UserError
+from audioinv.base.errors import FileError, UserError
 from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import Corpus, stratified_validation, write_manifest
+from audioinv.data.parallel import probe_each
 from audioinv.data.paths import path_inside
+from audioinv.data.preparing import current
+
+Info = TypeVar("Info")
 
 
 def locate(root: str | Path, wanted: str | Sequence[str], source: str) -> Path:
@@ -94,14 +99,37 @@ def files_of(root: Path, paths: Sequence[str]) -> list[Path]:
     Raises:
         UserError: some are missing or lie outside the root.
     """
-    files = [path_inside(root, path) for path in paths]
+    files = [path_inside(root, path, current().also) for path in paths]
     missing = [path for path, file in zip(paths, files, strict=True) if not file.is_file()]
     if missing:
         raise UserError(
             f"{len(missing)} of {len(files)} files of the corpus are not under {root}, "
-            f"such as {missing[0]}; unpack it again"
+            f"such as {missing[0]}; unpack it again, or leave them out by --on_error skip"
         )
     return files
+
+
+def probed(
+    root: Path, rows: pd.DataFrame, probe: Callable[[Path], Info]
+) -> tuple[pd.DataFrame, list[Info]]:
+    """`rows` (with path) and what `probe` tells of the file of each.
+
+    Rows of files that cannot be read are left out where that was asked for (see `preparing`).
+
+    Raises:
+        UserError: it was not, or no file can be read, or one lies outside the root.
+    """
+    preparation, paths = current(), list(rows["path"])
+    skip = preparation.on_error == "skip"
+    inside = (path_inside(root, path, preparation.also) for path in paths)
+    files = list(inside) if skip else files_of(root, paths)
+    found = probe_each(probe, files)
+    wrong = {p: str(e) for p, e in zip(paths, found, strict=True) if isinstance(e, FileError)}
+    preparation.pass_over(wrong)
+    if wrong and len(wrong) == len(set(paths)):
+        raise UserError(f"no file under {root} can be read; the first: {wrong[paths[0]]}")
+    kept = rows[~rows["path"].isin(wrong)].reset_index(drop=True) if wrong else rows
+    return kept, [info for info in found if not isinstance(info, FileError)]
 
 
 def write_table(
@@ -113,10 +141,15 @@ def write_table(
         corpus: whose own `root` is not looked at: give "".
 
     Raises:
-        UserError: the table has problems, or cannot be written.
+        UserError: the table has problems, or cannot be written; or files were left out, and
+            `audioinv prepare` was told to leave none out.
     """
+    preparation = current()
+    preparation.check()
     relative = Path(os.path.relpath(root.resolve(), Path(out).resolve())).as_posix()
-    return write_manifest(out, frame, replace(corpus, root=relative), ending)
+    path = write_manifest(out, frame, replace(corpus, root=relative), ending)
+    preparation.write(path.parent)
+    return path
 
 
 def draw_split(

@@ -23,6 +23,7 @@ import numpy as np
 from audioinv.base.checked import checked
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, write_json
+from audioinv.data.labels import is_list
 from audioinv.data.later import pandas as pd
 from audioinv.data.modality import registered
 from audioinv.data.paths import leaves_root, path_inside
@@ -138,7 +139,8 @@ def read_manifest(
     """Reads a manifest (CSV or Parquet, by its ending) and the corpus.json beside it.
 
     Start, duration and labels of regression tasks come as float64, sample_rate and index as int64,
-    all others as strings (also regression labels of several numbers); a missing label is "".
+    all others as strings (also regression labels of several numbers); a missing label is "", or NaN
+    among numbers.
 
     Args:
         path: of the table, or the folder that it is the manifest of.
@@ -244,8 +246,7 @@ def keyed_hash(seed: int, name: str) -> str:
 
 def _label_columns(corpus: Corpus) -> list[str]:
     """Columns that the corpus' tasks read."""
-    names = [task.label for task in corpus.tasks if task.augmentation is None]
-    return list(dict.fromkeys(names + [task.groups for task in corpus.tasks if task.groups]))
+    return list(dict.fromkeys(name for task in corpus.tasks for name in task.columns))
 
 
 def _regression_columns(corpus: Corpus) -> list[str]:
@@ -284,26 +285,31 @@ def readable(manifest: Manifest) -> pd.DataFrame:
 
 
 def _label_rules(corpus: Corpus) -> list[Rule]:
-    """Every label that a task reads is there; a multilabel one may be "" (none of them).
+    """Labels may be empty, which leaves a clip out of the task.
 
     A regression label is a number, or several joined by ";": as many in every row.
     """
-    regression = _regression_columns(corpus)
-    multilabel = {task.label for task in corpus.tasks if task.kind == "multilabel"}
     advice = "a regression task needs a number (or several joined by ';', as many in every row)"
-    rules = [Rule(name, "label", _is_no_vector, advice) for name in regression]
+    rules = [Rule(name, "label", _is_no_vector, advice) for name in _regression_columns(corpus)]
+    named = [t.label for t in corpus.tasks if t.kind != "regression" and t.augmentation is None]
+    lists = lambda c: c.isin([text for text in c.unique() if is_list(text)])  # noqa: E731
+    rules += [
+        Rule(name, "label", lists, "write several labels as a;b, and make the task multilabel")
+        for name in dict.fromkeys(named)
+    ]
+    splits = {task.split for task in corpus.tasks if task.split}
+    parts = f"give {', '.join(SPLITS)}, or nothing where the task leaves the clip out"
     return rules + [
-        Rule(name, "label", lambda c: c == "", "a task needs it for every clip")
-        for name in _label_columns(corpus)
-        if name not in multilabel and name not in regression
+        Rule(name, "split", lambda c: ~c.isin((*SPLITS, "")), parts) for name in sorted(splits)
     ]
 
 
 def _is_no_vector(column: pd.Series) -> pd.Series:
     """True where a text is not finite numbers joined by ";", as many as most rows have."""
+    given = column != ""
     finite = column.map(lambda text: all(math.isfinite(number(v)) for v in text.split(";")))
     counts = column.str.count(";")
-    return ~finite | (counts != counts.mode()[0])
+    return given & (~finite | (counts != counts[given].mode().get(0, 0)))
 
 
 def _refuse(path: Path, problems: Sequence[Problem]) -> None:
@@ -319,8 +325,10 @@ def _typed(text: pd.DataFrame, corpus: Corpus) -> pd.DataFrame:
     typed = text.copy()
     modality = registered(corpus.modality)
     for name in (*modality.columns, *_regression_columns(corpus)):
-        numbers = text[name].map(number) if name in text else pd.Series(math.nan)
-        if np.isfinite(numbers.astype("float64")).all():
+        if name not in text:
+            continue
+        numbers, empty = text[name].map(number).astype("float64"), text[name] == ""
+        if (np.isfinite(numbers) | (empty & (name not in modality.columns))).all():
             typed[name] = numbers.astype("int64" if name in modality.whole else "float64")
     return typed
 

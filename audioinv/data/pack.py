@@ -97,13 +97,14 @@ class Pack:
         """A task of the corpus by its name, or one of your own, over these clips.
 
         Raises:
-            UserError: the corpus has none of that name.
+            UserError: the corpus has none of that name, or the pack lacks a column that it reads.
         """
         known = {each.name: each for each in self.corpus.tasks}
         if isinstance(task, str) and task not in known:
             has = ", ".join(known) or "none"
             raise UserError(f"unknown task {task}; corpus {self.corpus.name} has {has}")
-        return PackTask(self, known[task] if isinstance(task, str) else task)
+        found = known[task] if isinstance(task, str) else task
+        return PackTask(self, found.over(self.frame))
 
     def samples(self, index: int) -> Samples:
         """Clip `index`: (n_samples,), a read-only view of the memory map.

@@ -110,13 +110,18 @@ def probe_files(probe: Callable[[Path], Result], paths: Sequence[Path]) -> list[
     Raises:
         UserError: files that `probe` raises a FileError of; the message names them all.
     """
-    with ThreadPoolExecutor(PROBE_THREADS) as pool:
-        results = pool.map(partial(_or_error, probe), paths)
-        found = list(_shown(results, len(paths), "reading headers"))
+    found = probe_each(probe, paths)
     errors = [str(error) for error in found if isinstance(error, FileError)]
     if errors:
         raise UserError(f"{len(errors)} unreadable file(s): {'; '.join(errors)}")
     return [result for result in found if not isinstance(result, FileError)]
+
+
+def probe_each(probe: Callable[[Path], Result], paths: Sequence[Path]) -> list[Result | FileError]:
+    """`probe` of every file, in threads, or the FileError that it raises."""
+    with ThreadPoolExecutor(PROBE_THREADS) as pool:
+        results = pool.map(partial(_or_error, probe), paths)
+        return list(_shown(results, len(paths), "reading headers"))
 
 
 def _or_error(probe: Callable[[Path], Result], path: Path) -> Result | FileError:

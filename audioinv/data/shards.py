@@ -163,7 +163,8 @@ def _members(tar: Path, endings: Collection[str]) -> Iterator[tuple[str, int, in
                 if member.size < 0 or member.offset <= before:  # else it would never end
                     raise tarfile.ReadError(f"{member.name} has a negative size")
                 before = member.offset
-                if PurePosixPath(member.name).suffix.lower() not in endings:
+                path = PurePosixPath(member.name)
+                if path.suffix.lower() not in endings or any(map(hidden, path.parts)):
                     continue
                 if reason := _refused(member):
                     ignored.append(f"{member.name} ({reason})")
@@ -178,6 +179,11 @@ def _members(tar: Path, endings: Collection[str]) -> Iterator[tuple[str, int, in
     if ignored:
         more = ", ..." if len(ignored) > SHOWN else ""
         log.warning("%s: %d ignored: %s", tar, len(ignored), ", ".join(ignored[:SHOWN]) + more)
+
+
+def hidden(name: str) -> bool:
+    """Whether a file or folder is: macOS writes ._x.wav beside x.wav."""
+    return name.startswith(".") and name not in (".", "..")
 
 
 def _refused(member: tarfile.TarInfo) -> str:

@@ -16,7 +16,7 @@ from audioinv.data.later import pandas as pd
 from audioinv.data.media import Samples
 from audioinv.data.modality import Modality, modality_of, modality_of_frontend
 from audioinv.data.pack import Pack, open_pack
-from audioinv.data.tree import find_files
+from audioinv.data.walk import find_files
 
 FILES = 64  # that are held at once
 

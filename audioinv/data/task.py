@@ -10,6 +10,8 @@ from audioinv.base.checked import checked
 from audioinv.base.errors import UserError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from audioinv.data.pack import Pack
 
 KINDS = ("classification", "multilabel", "regression")
@@ -29,6 +31,8 @@ class Task:
         kind: one of classification, multilabel, regression.
         groups: a column whose values are held out in turn: no value is both trained and tested on.
             None uses the manifest's own split.
+        split: a column of train, valid and test for this task alone, empty for clips that it leaves
+            out; None uses the manifest's.
         augmentation: if given, every clip is transformed once by this augmentation of the bank and
             the target is the parameter drawn for it that `label` names, or its first if it has none
             of that name: a regression that needs the opposite.
@@ -47,6 +51,7 @@ class Task:
     augmentation: str | None = None
     unit: str = ""
     metric: str = "r2"
+    split: str | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -54,9 +59,29 @@ class Task:
         if self.metric not in METRICS:
             raise UserError(f"task {self.name}: metric is '{self.metric}'; give {METRICS}")
 
+    @property
+    def columns(self) -> list[str]:
+        """Of a manifest, that it reads."""
+        label = self.label if self.augmentation is None else None
+        return [name for name in (label, self.groups, self.split) if name]
+
+    def over(self, frame: pd.DataFrame) -> Task:
+        """This task, if a table has all the columns that it reads.
+
+        Raises:
+            UserError: it lacks some.
+        """
+        if missing := [name for name in self.columns if name not in frame]:
+            has = ", ".join(map(str, frame))
+            raise UserError(f"task {self.name} reads {', '.join(missing)}; there are {has}")
+        return self
+
     def to_json(self) -> dict[str, Any]:
-        """The fields as a dictionary."""
-        return asdict(self)
+        """The fields as a dictionary; `split` only where there is one."""
+        fields = asdict(self)
+        if self.split is None:
+            del fields["split"]
+        return fields
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Task:
@@ -70,7 +95,9 @@ class Task:
         checked(
             {**cls("", "").to_json(), **fields}, what,
             kind=str, groups=(str, absent), augmentation=(str, absent), unit=str,
+            metric=str,
         )  # fmt: skip
+        checked({"split": None, **fields}, what, split=(str, absent))
         try:
             return cls(**fields)
         except TypeError as error:

@@ -1,91 +1,85 @@
 """Any folder tree as a corpus: what its folders' names say of labels and split.
 
 root/dog/a.wav, root/cat/2024/b.wav      labels dog and cat; split 80/10/10 by a keyed hash
-root/train/dog/a.wav, root/test/...      train, valid, test at the top are the split
+root/train/dog/a.wav, root/test/...      the split, by whatever name and in whatever capitals
+root/dog/train/a.wav, root/dog/test/...  the same below the labels
 root/a.wav, root/b.wav                   no labels
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from audioinv.base.errors import UserError
+from audioinv.data.labels import SEPARATOR, clean
 from audioinv.data.later import pandas as pd
-from audioinv.data.manifest import SPLITS, stratified_validation
+from audioinv.data.manifest import stratified_validation
+from audioinv.data.preparing import Preparation
 from audioinv.data.task import Task
+from audioinv.data.walk import Kind, find_clips
 
 TEST_FRACTION = 0.1
 VALID_FRACTION = 0.1
-LIKE_SPLITS = {"valid", "test", "val", "validation", "dev", "eval"}
+PARTS = {
+    "train": r"trn|train(ing)?",
+    "valid": r"val|valid(ation|ate)?|dev(el|elopment)?",
+    "test": r"tst|test(ing)?",
+}
+UNCLEAR = r"eval(uation)?|holdout"
+FURTHER = r"([ _-]?(set|data|split|part|files|audio|images))?"
+
+Parts = list[tuple[str, ...]]
 
 
-def read_tree(root: Path, endings: Collection[str], kind: str, seed: int) -> pd.DataFrame:
+def read_tree(root: Path, kind: Kind, seed: int, preparation: Preparation) -> pd.DataFrame:
     """id, path, split and (where the tree tells any) label of the files under `root`, in order.
 
-    Hidden files and folders are left out. With train and test folders but no valid one, a tenth of
-    train becomes it.
+    Hidden files and folders are passed over. With train and test folders but no valid one, a tenth
+    of train becomes it.
 
     Args:
-        endings: of the files to look for, in lower case. kind: what they hold, for errors.
+        kind: of the files to look for. preparation: is told what is left out, and what is odd.
 
     Raises:
         UserError: no files, files beside label folders, or unclear split folders.
     """
-    paths = find_files(root, endings, kind)
+    paths = find_clips(root, kind, preparation)
     splits, labels = _read_shape(root, paths)
     names = [str(path) for path in paths]
     rows = pd.DataFrame({"id": names, "path": names}).assign(split=splits or "train")
-    return _split(rows.assign(label=labels) if labels else rows, seed)
+    rows = _split(rows.assign(label=labels) if labels else rows, seed)
+    preparation.notes += _odd(root, paths, labels, preparation)
+    return rows
 
 
 def label_tasks(rows: pd.DataFrame) -> tuple[Task, ...]:
-    """The task of telling the labels, if there are several."""
-    several = "label" in rows and rows["label"].nunique() > 1
-    return (Task("label", "label"),) if several else ()
+    """The task of telling the labels, if there are several: multilabel where one says "a;b"."""
+    if "label" not in rows or rows["label"].nunique() < 2:
+        return ()
+    many = rows["label"].str.contains(SEPARATOR).any()
+    return (Task("label", "label", "multilabel" if many else "classification"),)
 
 
-def find_files(root: Path, endings: Collection[str], kind: str) -> list[PurePosixPath]:
-    """The files under `root`, relative to it, in order."""
-    if not root.is_dir():
-        raise UserError(f"{root} is not a folder; give the one that holds the {kind}")
-    found = [PurePosixPath(file.relative_to(root).as_posix()) for file in root.rglob("*")]
-    paths = sorted(
-        path
-        for path in found
-        if path.suffix.lower() in endings
-        and not any(part.startswith(".") for part in path.parts)
-        and not (root / path).is_dir()
-    )
-    if not paths:
-        raise UserError(f"no {kind} under {root}; looked for {', '.join(sorted(endings))}")
-    if odd := [path for path in paths if not _is_utf8(str(path))]:
-        raise UserError(f"{len(odd)} file name(s) are not UTF-8, such as {odd[0]!r}; rename them")
-    return paths
+def part_of(name: str) -> str:
+    """The part that a folder's name stands for: train, valid or test; "" for none."""
+    said = (part for part, names in PARTS.items() if _says(names, name))
+    return next(said, "")
 
 
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _like_a_part(name: str) -> bool:
+    return bool(part_of(name)) or _says(UNCLEAR, name)
+
+
+def _says(names: str, name: str) -> bool:
+    return re.fullmatch(f"({names}){FURTHER}", name.strip().lower()) is not None
 
 
 def _read_shape(root: Path, paths: Sequence[PurePosixPath]) -> tuple[list[str], list[str]]:
     """Each file's split and its label; [] where the tree tells none."""
-    tops = {path.parts[0] for path in paths if len(path.parts) > 1}
-    splits: list[str] = []
-    below = [path.parts for path in paths]
-    if "train" in tops and tops & LIKE_SPLITS:
-        if not tops <= set(SPLITS) or any(len(parts) == 1 for parts in below):
-            raise UserError(
-                f"{root} holds split folders and more ({', '.join(sorted(tops))}); "
-                "name them train, valid and test, and leave nothing else beside them"
-            )
-        splits = [parts[0] for parts in below]
-        below = [parts[1:] for parts in below]
-    labels = [parts[0] if len(parts) > 1 else "" for parts in below]
+    splits, below = _read_split(root, [path.parts for path in paths])
+    labels = [clean(parts[0]) if len(parts) > 1 else "" for parts in below]
     bare = [path for path, label in zip(paths, labels, strict=True) if not label]
     if bare and len(bare) < len(paths):
         raise UserError(
@@ -93,6 +87,45 @@ def _read_shape(root: Path, paths: Sequence[PurePosixPath]) -> tuple[list[str], 
             f"such as {bare[0]}; move them into one, or away"
         )
     return splits, [] if bare else labels
+
+
+def _read_split(root: Path, paths: Parts) -> tuple[list[str], Parts]:
+    """Each file's split, and its path without the folder that says so; [] where none does."""
+    for level in (0, 1):
+        folders = {parts[level] if len(parts) > level + 1 else "" for parts in paths}
+        if all(map(part_of, folders)):
+            without = [(*parts[:level], *parts[level + 1 :]) for parts in paths]
+            return [part_of(parts[level]) for parts in paths], without
+    tops = {parts[0] for parts in paths if len(parts) > 1}
+    like = {name for name in tops if _like_a_part(name)}
+    if len(like) > 1 and (like == tops or "train" in map(part_of, like)):
+        raise UserError(
+            f"{root} holds split folders and more ({', '.join(sorted(tops))}); "
+            "name them train, valid and test, and leave nothing else beside them"
+        )
+    return [], paths
+
+
+def _odd(
+    root: Path, paths: Sequence[PurePosixPath], labels: Sequence[str], preparation: Preparation
+) -> list[str]:
+    """What of a tree's shape may not be meant."""
+    notes = []
+    tops = {path.parts[0] for path in paths if len(path.parts) > 1}
+    if len(set(labels)) == 1 and len(tops) == 1 and any(len(path.parts) > 2 for path in paths):
+        (top,) = tops
+        notes.append(
+            f"all files lie in {top}, so there is one label; if the folders in it are the labels "
+            f"(or the split), give --root {root / top}"
+        )
+    if labels and (padded := sorted(top for top in tops if top != clean(top))):
+        notes.append(f"labels are without the blanks around the folders' names: {padded}")
+    if like := sorted(filter(_like_a_part, set(labels))):
+        notes.append(f"{', '.join(like)} are taken for labels, and look like parts of a split")
+    left = [PurePosixPath(each.path).parts for each in preparation.left_out if each.like_a_clip]
+    if labels and (empty := sorted({parts[0] for parts in left if len(parts) > 1} - tops)):
+        notes.append(f"no clip is left of {', '.join(empty)}: all files there are left out")
+    return notes
 
 
 def _split(frame: pd.DataFrame, seed: int) -> pd.DataFrame:

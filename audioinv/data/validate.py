@@ -14,6 +14,13 @@ from audioinv.data.paths import path_inside
 __all__ = ["Problem", "validate"]
 
 CHUNK = 16
+MILD = frozenset({"silent"})
+"""Kinds that a manifest may have: clips are as its owner meant them, perhaps."""
+UNREADABLE = frozenset(
+    {"missing", "unreadable", "empty", "truncated", "non-finite", "scale", "length", "cancelled"}
+    | {"size", "index"}
+)
+"""Kinds of files that `audioinv pack --on_error skip` leaves out."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +41,9 @@ def validate(manifest: Manifest, workers: int = 1, *, files: bool = True) -> lis
     Kinds of the table: column, empty, id, duplicate id, path, number, split, fold, label.
     Of every file: missing, unreadable, empty, truncated, leakage (the same content in two splits or
     folds). Of audio also: non-finite, scale (far above full scale), length (the file ends before
-    the clip does), sample_rate (not the declared one). Of images also: size (too large to be opened
-    safely), index (no such record).
+    the clip does), sample_rate (not the declared one), cancelled (channels that cancel one
+    another), silent (digital silence, the leakage of none). Of images also: size (too large to be
+    opened safely), index (no such record).
 
     Args:
         manifest: read with `strict=False`, so that a bad table is reported with the rest.

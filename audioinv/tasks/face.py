@@ -6,6 +6,7 @@ The numbers are those of `audioinv adapt`, `evaluate` and `embed`.
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from audioinv.base.versions import versions
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.embedding import Frames, Rows, sources_of, together
 from audioinv.core.encoder import AmortisedEncoder
+from audioinv.data.doubts import doubts
 from audioinv.data.task import PackTask, Task
 from audioinv.tasks import modes
 from audioinv.tasks.adapted import Adapted, save_adapted
@@ -37,6 +39,8 @@ from audioinv.tasks.result import Result
 from audioinv.tasks.scores import score, score_outputs
 from audioinv.tasks.settings.adapt import AdaptConfig
 from audioinv.tasks.settings.features import FeatureConfig
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -266,6 +270,8 @@ def adapt(
 
 
 def _adapt_pack(by: Means, given: PackTask) -> AdaptedTask:
+    for told in doubts(given.pack.frame, [given.task]):
+        log.warning("%s", told)
     features = TaskFeatures(by.encoder, given.pack, by.made_of, by.bank)
     folds, info = learn_task(features, given.task, by.mode, by.settings, by.seed)
     return AdaptedTask(
@@ -284,8 +290,10 @@ def _adapt_arrays(by: Means, given: Any, y: Any, kind: str | None) -> AdaptedTas
     x = clips_for(by.encoder, given)
     labels = read_labels(y, len(x), kind)
     task = Task("given", "given", labels.kind)
+    known = _all_known(labels)
+    known.check_values(task.name)
     cache = cache_of(by.encoder, x, by.made_of, by.bank)
-    folds, info = learn(by.encoder, cache, [_all_known(labels)], by.mode, by.settings, by.seed)
+    folds, info = learn(by.encoder, cache, [known], by.mode, by.settings, by.seed)
     return AdaptedTask(
         **vars(by),
         task=task,

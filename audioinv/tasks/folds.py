@@ -12,11 +12,12 @@ from torch import Tensor
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator
 from audioinv.core.augmentation import Augmentation
+from audioinv.data.labels import label_texts
 from audioinv.data.pack import Pack
+from audioinv.data.parts import MOST_GROUP_FOLDS as MOST_GROUP_FOLDS
+from audioinv.data.parts import parts
 from audioinv.data.task import Task
 from audioinv.tasks.labelled import Labelled
-
-MOST_GROUP_FOLDS = 3
 
 
 def find_tasks(pack: Pack, names: list[str] | None) -> list[Task]:
@@ -54,8 +55,9 @@ def folds(
 ) -> Iterator[tuple[Labelled, Tensor]]:
     """The folds of a task: what may be learnt from, and the test rows.
 
-    One fold by the manifest's split; one a fold number, where the manifest has folds; or, with
-    `task.groups`, at most three folds over its values, each tested on values never trained on.
+    One fold by the task's split, or the manifest's; one a fold number, where the manifest has
+    folds; or, with `task.groups`, at most three folds over its values, each tested on values never
+    trained on.
     Validation rows are held out in the same way as test rows: the next fold's.
 
     Args:
@@ -69,12 +71,16 @@ def folds(
     if score_on not in ("test", "valid"):
         raise UserError(f"score_on is '{score_on}'; give test or valid")
     targets, classes = task_targets(pack, task, drawn)
-    for train, valid, test in _parts(pack, task):
+    for train, valid, test in parts(pack.frame, task):
         if score_on == "valid":
             valid, test = np.zeros_like(valid), valid
         labelled = Labelled(targets, task.kind, classes, _rows(train), _rows(valid))
         if len(labelled.train) == 0 or not test.any():
-            raise UserError(f"task {task.name}: a fold has no training or no {score_on} clips")
+            raise UserError(
+                f"task {task.name}: a fold has no training or no {score_on} clips; give the "
+                "manifest some, or the task a split of its own"
+            )
+        labelled.check_values(task.name)
         yield labelled, _rows(test)
 
 
@@ -82,18 +88,33 @@ def task_targets(pack: Pack, task: Task, drawn: Tensor | None) -> tuple[Tensor, 
     """Targets of every clip and the names of the classes.
 
     Class indices (n,), 0/1 labels (n, classes) of 8 bits each, or values: (n,), or (n, D) where
-    there are several.
+    there are several. A clip that the task leaves out has -1, no label, or NaN.
+
+    Raises:
+        UserError: no clip has a label.
     """
     if drawn is not None:
         return drawn, []
-    column = pack.frame[task.label]
+    texts = label_texts(pack.frame[task.label], task.kind == "multilabel")
+    if not (texts != "").any():
+        raise UserError(
+            f"task {task.name}: no clip has a label in the column {task.label}; give some, or "
+            "leave the task out by tasks=[...]"
+        )
     if task.kind == "regression":
-        values = torch.tensor([[float(v) for v in str(row).split(";")] for row in column])
-        return values.squeeze(1), []
+        return _values(texts), []
     if task.kind == "multilabel":
-        return _label_matrix(column.astype(str))
-    codes, classes = pd.factorize(column.astype(str), sort=True)
+        return _label_matrix(texts)
+    codes, classes = pd.factorize(texts.where(texts != ""), sort=True)
     return torch.from_numpy(codes.astype(np.int64)), [str(name) for name in classes]
+
+
+def _values(texts: pd.Series[str]) -> Tensor:
+    """The numbers of texts "1;2", (n,) or (n, D); NaN where there are none."""
+    width = texts.str.count(";").max() + 1
+    nothing = ";".join(["nan"] * width)
+    rows = texts.where(texts != "", nothing).str.split(";")
+    return torch.tensor([[float(v) for v in row] for row in rows]).squeeze(1)
 
 
 def _label_matrix(column: pd.Series[str]) -> tuple[Tensor, list[str]]:
@@ -104,33 +125,6 @@ def _label_matrix(column: pd.Series[str]) -> tuple[Tensor, list[str]]:
     targets = torch.zeros(len(column), len(classes), dtype=torch.uint8)
     targets[torch.from_numpy(owner), torch.from_numpy(codes.astype(np.int64))] = 1
     return targets, [str(name) for name in classes]
-
-
-def _parts(pack: Pack, task: Task) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Boolean masks (train, valid, test) of each fold."""
-    if task.groups is None and "split" in pack.frame:
-        split = pack.frame["split"].to_numpy()
-        yield split == "train", split == "valid", split == "test"
-        return
-    column = task.groups or "fold"
-    number, count = _fold_numbers(pack.frame[column].astype(str).to_numpy(), task)
-    for k in range(count):
-        test, valid = number == k, number == (k + 1) % count
-        yield ~(test | valid), valid, test
-
-
-def _fold_numbers(values: np.ndarray, task: Task) -> tuple[np.ndarray, int]:
-    """Fold of each row: a group value keeps together, values are dealt out in sorted order."""
-    distinct = sorted(pd.unique(values).tolist())
-    if len(distinct) < 3:
-        raise UserError(
-            f"task {task.name} needs 3 groups to train, choose and test on, got {distinct}"
-        )
-    most = MOST_GROUP_FOLDS if task.groups else len(distinct)
-    count = min(most, len(distinct))
-    codes, names = pd.factorize(values)
-    place = {value: k % count for k, value in enumerate(distinct)}
-    return np.array([place[name] for name in names])[codes], count
 
 
 def _rows(mask: np.ndarray) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator
 
 
@@ -34,6 +35,15 @@ class Labelled:
     def fit_rows(self) -> Tensor:
         """Rows for the final readout: training and validation together."""
         return torch.cat([self.train, self.valid])
+
+    def check_values(self, name: str) -> None:
+        """Raises a UserError if the values of a regression never vary; `name` is of the task."""
+        values = self.targets[self.train]
+        if self.kind == "regression" and not (values != values[:1]).any():
+            raise UserError(
+                f"task {name}: the label is {values[0].tolist()} for every training clip, so there "
+                "is nothing to learn; give others, or leave the task out by tasks=[...]"
+            )
 
     def alone(self) -> Labelled:
         """The same over `fit_rows` alone, which are its rows 0, 1, ..."""

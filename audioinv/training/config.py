@@ -150,9 +150,9 @@ def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
         )
     total = config.batch_size * processes
     if n_clips < total:
-        raise UserError(
-            f"{n_clips} training clips cannot fill a batch of {total}; lower pretrain.batch_size"
-        )
+        none = "all are in the test part; mark some train in the manifest's split, and pack again"
+        remedy = "lower pretrain.batch_size" if n_clips else none
+        raise UserError(f"{n_clips} training clips cannot fill a batch of {total}; {remedy}")
     if config.descriptors not in ("same", "per_process"):
         raise UserError(f"pretrain.descriptors is '{config.descriptors}'; give same or per_process")
     check_corners(config)

@@ -105,6 +105,13 @@ def write_tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> str:
     return str(path)
 
 
+def test_hidden_members_are_no_clips(tmp_path: Path) -> None:
+    """macOS writes ._x.wav beside x.wav when it makes a tar."""
+    names = ("./a/x.wav", "./a/._x.wav", "._b.wav", ".trash/c.wav", "d.wav")
+    tar = write_tar(tmp_path / "a.tar", *((member(n, sound(0)), sound(0)) for n in names))
+    assert open_shards(tar, Sounds(RATE)).frame["id"].tolist() == ["a.tar/./a/x.wav", "a.tar/d.wav"]
+
+
 def test_members_that_are_no_clips_are_told_and_not_read(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,7 @@ def test_help_lists_every_declared_option(driver: Driver) -> None:
         (["--nj"], ["--nj", "needs a value"]),
         (["--nj", "0"], ["'0'", "1 or more"]),
         (["--nj", "08"], ["'08'"]),
+        (["--on_error", "ignore"], ["'ignore'", "fail or skip"]),
         (["--dry_run", "yes"], ["'yes'", "true or false"]),
         (["--modality", "smell"], ["'smell'", "audio image series"]),
         (["--modality", "series"], ["--size", "channels", "series"]),
@@ -216,6 +217,12 @@ def test_another_data_root_prepares_and_validates_again(driver: Driver) -> None:
 def test_audio_that_is_there_is_not_downloaded(driver: Driver, option: tuple[str, str]) -> None:
     assert driver("--stop_stage", "1", *option).returncode == 0
     assert driver.subcommands() == ["prepare"]
+
+
+def test_files_that_cannot_be_read_may_be_skipped(driver: Driver) -> None:
+    assert driver("--stop_stage", "2", "--on_error", "skip").returncode == 0
+    asked = [call.argv[0] for call in driver.calls() if "--on_error" in call.argv]
+    assert asked == ["prepare", "validate", "pack"]
 
 
 def test_a_failed_download_stops_before_preparing(driver: Driver) -> None:

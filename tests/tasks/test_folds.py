@@ -234,6 +234,13 @@ def test_a_split_without_training_or_test_clips(
         list(folds(repacked(split_pack, tmp_path, split=split), task("word"), None))
 
 
+def test_a_pack_of_test_clips_alone_is_told(split_pack: Pack, tmp_path: Path) -> None:
+    pack = repacked(split_pack, tmp_path, split="test")
+    assert training_rows(pack) == []
+    with pytest.raises(UserError, match=r"no clips to train on.* test part"):
+        of_packs.some_training_rows(pack)
+
+
 def test_a_corpus_without_labels(split_pack: Pack) -> None:
     bare = Corpus("bare", "Bare", "", "", ".", RATE)
     pack = Pack(split_pack.directory, split_pack.frame, RATE, bare, "", {})
@@ -253,3 +260,61 @@ def test_labels_of_texts_are_those_of_a_loop() -> None:
     targets, classes = _label_matrix(texts)
     assert classes == ["a", "b", "c"] and targets.dtype == torch.uint8
     assert targets.tolist() == [[int(name in s) for name in classes] for s in said]
+
+
+def test_clips_without_a_label_are_left_out_of_their_task_alone(
+    split_pack: Pack, tmp_path: Path
+) -> None:
+    some = np.arange(N) % 5 != 0
+    word = split_pack.frame["word"].where(some, " ")
+    level = split_pack.frame["level"].where(some)
+    speaker = split_pack.frame["speaker"].where(some, "")
+    pack = repacked(split_pack, tmp_path, word=word, level=level, speaker=speaker)
+    for name in ("word", "level", "word_unseen_speaker"):
+        for data, test in folds(pack, task(name), None):
+            rows = torch.cat([data.fit_rows, test])
+            assert sorted(rows.tolist()) == np.flatnonzero(some).tolist()
+            assert "" not in data.classes
+    ((tags, test),) = folds(pack, task("tags"), None)
+    assert len(tags.fit_rows) + len(test) == N
+
+
+def test_blanks_make_no_class_of_their_own(split_pack: Pack, tmp_path: Path) -> None:
+    k = np.arange(N)
+    word = split_pack.frame["word"] + np.where(k % 2, " ", "")
+    tags = ["a; b" if i % 2 else "b ;" for i in k]
+    pack = repacked(split_pack, tmp_path, word=word, tags=tags)
+    ((data, _),) = folds(pack, task("word"), None)
+    assert data.classes == ["w0", "w1", "w2", "w3"]
+    ((data, _),) = folds(pack, task("tags"), None)
+    assert data.classes == ["a", "b"]
+    assert data.targets.sum(0).tolist() == [N // 2, N]
+
+
+def test_a_task_by_a_split_of_its_own(split_pack: Pack, tmp_path: Path) -> None:
+    own = np.array([("train", "valid", "test", "")[i % 4] for i in range(N)])
+    pack = repacked(split_pack, tmp_path, own=own)
+    ((data, test),) = folds(pack, replace(task("word"), split="own"), None)
+    for part, rows in (("train", data.train), ("valid", data.valid), ("test", test)):
+        assert rows.tolist() == np.flatnonzero(own == part).tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "told"),
+    [
+        ("tags", "", "no clip has a label in the column tags"),
+        ("word", "  ", "no clip has a label in the column word"),
+        ("level", 3.0, r"the label is 3\.0 for every training clip"),
+    ],
+)
+def test_labels_that_say_nothing_are_explained(
+    split_pack: Pack, tmp_path: Path, name: str, column: object, told: str
+) -> None:
+    pack = repacked(split_pack, tmp_path, **{name: column})
+    with pytest.raises(UserError, match=told):
+        list(folds(pack, task(name), None))
+
+
+def test_a_task_of_columns_that_are_not_there(split_pack: Pack) -> None:
+    with pytest.raises(UserError, match=r"task mine reads colour, hour; there are .*word"):
+        split_pack.task(Task("mine", "colour", split="hour"))

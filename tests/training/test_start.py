@@ -129,6 +129,7 @@ def test_another_run_in_the_folder_is_refused(
         ({"objective": "byol"}, "'byol'; give one of simclr"),
         ({"objective": lambda encoder, bank: encoder}, "AmortisedEncoder.*audioinv.Objective"),
         ({"clips": [1, 2]}, "clips are a list; give a pack, a tensor"),
+        ({"clips": Clips().x[:0]}, "0 training clips .* mark some train in the manifest's split"),
         ({"clips": Clips().x[:3]}, "3 training clips cannot fill a batch of 8"),
     ],
 )

@@ -18,6 +18,7 @@ from audioinv.data.later import pandas as pd
 from audioinv.data.lists import choice, locate
 from audioinv.data.manifest import stratified_validation
 from audioinv.data.task import Task
+from audioinv.data.walk import seen
 from vision.corpora.images import VALID_FRACTION, landmarks, write_images
 from vision.io import ENDINGS
 
@@ -95,7 +96,7 @@ def prepare(root: str | Path, out: str | Path, seed: int = 0, test: str = "full"
 
 
 def _point_files(root: Path, folder: str) -> list[Path]:
-    files = sorted((root / folder).glob("*.pts"))
+    files = seen(root / folder, "*.pts")
     if not files:
         raise UserError(f"{root / folder} has no .pts files; get the corpus from {SOURCE}")
     return files

@@ -1,7 +1,7 @@
 """Your own images: any folder tree, its first folder names as labels.
 
 root/dog/a.jpg, root/cat/2024/b.png      labels dog and cat; split 80/10/10 by a keyed hash
-root/train/dog/a.jpg, root/test/...      train, valid, test at the top are the split
+root/train/dog/a.jpg, root/Test/...      folders named for parts are the split (see `data.tree`)
 root/a.jpg, root/b.png                   no labels: the derived tasks alone
 """
 
@@ -11,10 +11,12 @@ import argparse
 from pathlib import Path
 
 from audioinv.data.download import Download
-from audioinv.data.lists import files_of
+from audioinv.data.lists import probed
+from audioinv.data.preparing import going_on
 from audioinv.data.tree import label_tasks, read_tree
+from audioinv.data.walk import Kind
 from vision.corpora.images import write_images
-from vision.io import ENDINGS, probe_all
+from vision.io import ENDINGS, probe
 
 NAME = "image_folder"
 TITLE = "A folder of images"
@@ -23,6 +25,14 @@ SOURCE = "your own folder"
 DESCRIPTION = "any folder tree of images; the first folder name below the root is the label"
 ACCESS = "your own: give its folder as --root to 'audioinv prepare'"
 IMAGES = 0
+FOREIGN = frozenset(
+    {
+        ".ai", ".arw", ".cr2", ".cr3", ".dds", ".dng", ".emf", ".eps", ".exr", ".hdr", ".heic",
+        ".heif", ".hif", ".jxl", ".jxr", ".nef", ".orf", ".pdf", ".ps", ".psd", ".raf", ".raw",
+        ".rw2", ".svg", ".svgz", ".wdp", ".wmf", ".xcf",
+    }
+)  # fmt: skip
+FILES = Kind("images", ENDINGS, FOREIGN, "convert it to png", probe)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +57,7 @@ def prepare(root: str | Path, out: str | Path, seed: int = 0) -> Path:
             headers cannot be read.
     """
     root = Path(root)
-    rows = read_tree(root, ENDINGS, "images", seed)
-    probe_all(files_of(root, list(rows["path"])))
     about = (NAME, root.resolve().name, SOURCE, LICENCE)
-    return write_images(root, out, rows, about, label_tasks(rows))
+    with going_on() as preparation:
+        rows, _ = probed(root, read_tree(root, FILES, seed, preparation), probe)
+        return write_images(root, out, rows, about, label_tasks(rows))

@@ -15,6 +15,7 @@ from audioinv.data.later import pandas as pd
 from audioinv.data.lists import locate, read_lines
 from audioinv.data.manifest import stratified_validation
 from audioinv.data.task import Task
+from audioinv.data.walk import seen
 from vision.corpora.images import write_images
 from vision.io import ENDINGS
 
@@ -79,7 +80,7 @@ def prepare(root: str | Path, out: str | Path, seed: int = 0, classes: str = "")
 
 
 def _folders(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+    return [path.name for path in seen(folder, "*") if path.is_dir()]
 
 
 def _listed(file: str) -> list[str]:
@@ -105,5 +106,5 @@ def _rows(root: Path, folder: str, split: str, wanted: list[str]) -> pd.DataFram
 
 def _images(folder: Path) -> list[str]:
     """Names of the images in a folder; none where there is no such folder."""
-    files = folder.iterdir() if folder.is_dir() else ()
+    files = seen(folder, "*") if folder.is_dir() else ()
     return sorted(file.name for file in files if file.suffix.lower() in ENDINGS)

@@ -21,6 +21,7 @@ from audioinv.data.later import pandas as pd
 from audioinv.data.lists import choice, locate, read_lines, read_table, write_table
 from audioinv.data.manifest import Corpus, stratified_validation
 from audioinv.data.task import Task
+from audioinv.data.walk import seen
 
 NAME = "audioset"
 TITLE = "AudioSet"
@@ -137,7 +138,7 @@ def _find(root: Path, part: str, known: Collection[str]) -> dict[str, str]:
     folders = [root / parent / name for parent in PARENTS for name in FOLDERS[part]]
     paths: dict[str, str] = {}
     for folder in folders:
-        for file in sorted(folder.rglob("*")):
+        for file in seen(folder, "**/*"):
             video = _video(file.stem, known) if file.suffix.lower() in ENDINGS else ""
             if video:
                 paths.setdefault(video, file.relative_to(root).as_posix())

@@ -19,6 +19,7 @@ from audioinv.data.later import pandas as pd
 from audioinv.data.lists import draw_split, locate, write_table
 from audioinv.data.manifest import Corpus
 from audioinv.data.task import Task
+from audioinv.data.walk import seen
 
 NAME = "birdclef2020"
 TITLE = "BirdCLEF 2020 (pruned)"
@@ -85,7 +86,7 @@ def prepare(
             "give more than 0 seconds, 3 clips or more"
         )
     root = locate(root, "audio/*/*", f"{SOURCE} ({ACCESS})")
-    files = sorted(root.glob("audio/*/*"))
+    files = seen(root, "audio/*/*")
     rows = timed(root, pd.DataFrame([_row(f) for f in files if f.suffix.lower() in ENDINGS]))
     kept = rows[rows["duration"] <= max_duration_s]
     kept = kept[kept.groupby("species")["id"].transform("size") >= min_clips]

@@ -17,6 +17,7 @@ from audioinv.data.later import pandas as pd
 from audioinv.data.lists import draw_split, locate, write_table
 from audioinv.data.manifest import Corpus
 from audioinv.data.task import Task
+from audioinv.data.walk import seen
 
 NAME = "crema_d"
 TITLE = "CREMA-D: emotional speech of many actors"
@@ -77,7 +78,7 @@ def prepare(root: str | Path, out: str | Path, seed: int = 0) -> Path:
             files cannot be read.
     """
     root = locate(root, "AudioWAV/*.wav", f"{SOURCE} ({ACCESS})")
-    files = [file for file in sorted((root / "AudioWAV").glob("*.wav")) if file.name != SILENT]
+    files = [file for file in seen(root / "AudioWAV", "*.wav") if file.name != SILENT]
     rows = pd.DataFrame([_row(file) for file in files])
     rows = draw_split(rows, seed, whole="actor", test=TEST_FRACTION, valid=VALID_FRACTION)
     corpus = Corpus(NAME, TITLE, SOURCE, LICENCE, "", SAMPLE_RATE, TASKS)

@@ -1,7 +1,7 @@
 """Your own audio: any folder tree, its first folder names as labels.
 
 root/dog/a.wav, root/cat/2024/b.flac     labels dog and cat; split 80/10/10 by a keyed hash
-root/train/dog/a.wav, root/test/...      train, valid, test at the top are the split
+root/train/dog/a.wav, root/Test/...      folders named for parts are the split (see `data.tree`)
 root/a.wav, root/b.mp3                   no labels, no tasks
 """
 
@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from audioinv.audio.corpora.kind import SOUNDS
 from audioinv.audio.corpora.timed import timed
-from audioinv.audio.io import ENDINGS
 from audioinv.data.download import Download
 from audioinv.data.lists import write_table
 from audioinv.data.manifest import Corpus
+from audioinv.data.preparing import going_on
 from audioinv.data.tree import label_tasks, read_tree
 
 NAME = "folder"
@@ -48,7 +49,8 @@ def prepare(root: str | Path, out: str | Path, seed: int = 0) -> Path:
         UserError: no audio, files beside label folders, unclear split folders, or unreadable files.
     """
     root = Path(root)
-    frame = timed(root, read_tree(root, ENDINGS, "audio", seed))
-    rate = int(frame["sample_rate"].mode()[0])
-    corpus = Corpus(NAME, root.resolve().name, SOURCE, LICENCE, "", rate, label_tasks(frame))
-    return write_table(root, out, frame, corpus)
+    with going_on() as preparation:
+        frame = timed(root, read_tree(root, SOUNDS, seed, preparation))
+        rate = int(frame["sample_rate"].mode()[0])
+        corpus = Corpus(NAME, root.resolve().name, SOURCE, LICENCE, "", rate, label_tasks(frame))
+        return write_table(root, out, frame, corpus)

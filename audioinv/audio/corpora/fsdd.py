@@ -16,6 +16,7 @@ from audioinv.data.later import pandas as pd
 from audioinv.data.lists import locate, write_table
 from audioinv.data.manifest import Corpus, stratified_validation
 from audioinv.data.task import Task
+from audioinv.data.walk import seen
 
 NAME = "fsdd"
 TITLE = "Free Spoken Digit Dataset"
@@ -64,7 +65,7 @@ def prepare(root: str | Path, out: str | Path, seed: int = 0) -> Path:
         UserError: no recordings are there, a file has another name, or files cannot be read.
     """
     root = locate(root, "recordings/*.wav", SOURCE)
-    rows = pd.DataFrame([_row(file) for file in sorted((root / "recordings").glob("*.wav"))])
+    rows = pd.DataFrame([_row(file) for file in seen(root / "recordings", "*.wav")])
     frame = stratified_validation(timed(root, rows), ["digit", "speaker"], VALID_FRACTION, seed)
     corpus = Corpus(NAME, TITLE, SOURCE, LICENCE, "", SAMPLE_RATE, TASKS)
     return write_table(root, out, frame, corpus)

@@ -18,6 +18,7 @@ from audioinv.data.later import pandas as pd
 from audioinv.data.lists import choice, draw_split, locate, read_lines, write_table
 from audioinv.data.manifest import Corpus
 from audioinv.data.task import Task
+from audioinv.data.walk import seen
 
 NAME = "librispeech"
 TITLE = "LibriSpeech: who reads"
@@ -98,7 +99,7 @@ def prepare(
 
 
 def _files(folder: Path) -> list[Path]:
-    files = sorted(folder.glob("*/*/*.flac"))
+    files = seen(folder, "*/*/*.flac")
     if not files:
         raise UserError(f"no <speaker>/<chapter>/*.flac in {folder}; unpack the archive again")
     return files

@@ -17,6 +17,7 @@ from audioinv.data.later import pandas as pd
 from audioinv.data.lists import locate, write_table
 from audioinv.data.manifest import Corpus
 from audioinv.data.task import Task
+from audioinv.data.walk import seen
 
 NAME = "ravdess"
 TITLE = "RAVDESS: emotional speech"
@@ -83,7 +84,7 @@ def prepare(root: str | Path, out: str | Path, seed: int = 0) -> Path:
         UserError: no Actor_01 is there, a file has another name, or files cannot be read.
     """
     root = locate(root, "Actor_*", SOURCE)
-    rows = [_row(file) for file in sorted(root.glob("Actor_*/*.wav"))]
+    rows = [_row(file) for file in seen(root, "Actor_*/*.wav")]
     speech = pd.DataFrame([row for row in rows if row.pop("channel") == SPEECH])
     if speech.empty:
         raise UserError(f"no speech under {root}/Actor_*; unpack {ARCHIVE} of {SOURCE} there")

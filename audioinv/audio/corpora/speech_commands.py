@@ -20,6 +20,7 @@ from audioinv.data.later import pandas as pd
 from audioinv.data.lists import choice, locate, read_lines, write_table
 from audioinv.data.manifest import SPLITS, Corpus
 from audioinv.data.task import Task
+from audioinv.data.walk import seen
 
 NAME = "speech_commands"
 TITLE = "Speech Commands"
@@ -93,7 +94,7 @@ def prepare(
 
 def _words(root: Path) -> pd.DataFrame:
     """Every clip of every word."""
-    files = sorted(path for path in root.glob("*/*.wav") if path.parent.name != NOISE)
+    files = [path for path in seen(root, "*/*.wav") if path.parent.name != NOISE]
     paths = [f"{file.parent.name}/{file.name}" for file in files]
     splits = dict.fromkeys(paths, "train")
     for split, name in (("valid", "validation_list.txt"), ("test", "testing_list.txt")):
@@ -137,7 +138,7 @@ def _share(commands: pd.DataFrame) -> dict[str, int]:
 
 def _silence(root: Path, frame: pd.DataFrame) -> pd.DataFrame:
     """One-second cuts, evenly over the noises: as many as a command has clips, by split."""
-    paths = [f"{NOISE}/{file.name}" for file in sorted((root / NOISE).glob("*.wav"))]
+    paths = [f"{NOISE}/{file.name}" for file in seen(root / NOISE, "*.wav")]
     if not paths:
         raise UserError(f"no *.wav in {root / NOISE}, from which silence is cut; unpack it again")
     lengths_s = timed(root, pd.DataFrame({"id": paths, "path": paths}))["duration"].to_numpy()

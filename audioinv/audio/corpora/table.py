@@ -15,14 +15,17 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from audioinv.audio.annotations import FORMATS, Annotation, read_annotations
-from audioinv.audio.io import ENDINGS, AudioInfo, probe_all
+from audioinv.audio.io import ENDINGS, AudioInfo, probe
 from audioinv.base.errors import UserError
 from audioinv.data.download import Download
+from audioinv.data.labels import is_list
 from audioinv.data.later import pandas as pd
-from audioinv.data.lists import choice, draw_split, write_table
+from audioinv.data.lists import choice, draw_split, probed, write_table
 from audioinv.data.manifest import SHOWN_PROBLEMS, Corpus
 from audioinv.data.paths import leaves_root
+from audioinv.data.preparing import current, going_on
 from audioinv.data.tree import label_tasks
+from audioinv.data.walk import seen, visible
 
 NAME = "table"
 TITLE = "Annotated recordings"
@@ -85,19 +88,20 @@ def prepare(
     if not root.is_dir():
         raise UserError(f"{root} is not a folder; give the one that holds the sounds as --root")
     tables = _tables(root if table is None else Path(table))
-    rows = [row for file in tables for row in read_annotations(file, format, label)]
-    if not rows:
-        raise UserError(f"{tables[0]} has no rows; give a table with at least one")
-    frame = _split(_checked(root, rows), seed)
-    rate = int(frame["sample_rate"].mode()[0])
-    corpus = Corpus(NAME, root.resolve().name, SOURCE, LICENCE, "", rate, label_tasks(frame))
-    return write_table(root, out, frame, corpus)
+    with going_on():
+        rows = [row for file in tables for row in read_annotations(file, format, label)]
+        if not rows:
+            raise UserError(f"{tables[0]} has no rows; give a table with at least one")
+        frame = _split(_checked(root, rows), seed)
+        rate = int(frame["sample_rate"].mode()[0])
+        corpus = Corpus(NAME, root.resolve().name, SOURCE, LICENCE, "", rate, label_tasks(frame))
+        return write_table(root, out, frame, corpus)
 
 
 def _tables(given: Path) -> list[Path]:
     if not given.is_dir():
         return [given]
-    found = sorted(file for file in given.rglob("*.txt") if not file.name.startswith("."))
+    found = seen(given, "**/*.txt")
     if not found:
         raise UserError(f"no .txt files under {given}; give --table FILE, or the folder of them")
     return found
@@ -105,9 +109,14 @@ def _tables(given: Path) -> list[Path]:
 
 def _checked(root: Path, rows: Sequence[Annotation]) -> pd.DataFrame:
     """The manifest's rows, without a split."""
-    paths = _each(_Sounds(root).path, rows)
-    names = list(dict.fromkeys(paths))
-    infos = dict(zip(names, probe_all([root / name for name in names]), strict=True))
+    known = _Sounds(root)
+    paths = _each(known.path, rows)
+    if idle := len({path.as_posix() for path in known.paths}.difference(paths)):
+        current().notes.append(f"{idle} sounds under {root} are in no row of the tables")
+    sounds, found = probed(root, pd.DataFrame({"path": list(dict.fromkeys(paths))}), probe)
+    infos = dict(zip(sounds["path"], found, strict=True))
+    rows = [row for row, path in zip(rows, paths, strict=True) if path in infos]
+    paths = [path for path in paths if path in infos]
     labelled = any(row.label for row in rows)
     times = _each(partial(_times, infos, labelled), rows, paths)
     further = pd.DataFrame([row.further for row in rows]).drop(columns=DERIVED, errors="ignore")
@@ -151,6 +160,8 @@ def _times(
 ) -> tuple[float, float]:
     if labelled and not row.label:
         raise row.wrong("has no label, as others have; give it one, or remove the row")
+    if is_list(row.label):
+        raise row.wrong(f"label is the list {row.label}; write several labels as a;b")
     return row.span(infos[path].frames / infos[path].sample_rate)
 
 
@@ -159,8 +170,7 @@ class _Sounds:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        files = [file for file in sorted(root.rglob("*")) if file.suffix.lower() in ENDINGS]
-        self.paths = [file.relative_to(root) for file in files]
+        self.paths = [Path(path) for path in visible(root) if path.suffix.lower() in ENDINGS]
         self.named: dict[str, list[Path]] = {}
         for path in self.paths:
             self.named.setdefault(path.name, []).append(path)

@@ -26,6 +26,7 @@ dry_run=false        # true: print the commands, ready to paste, and run nothing
 jobs=2               # corpora that are worked on at once (stages 3 and 4)
 threads=1            # CPU threads of each
 nj=2                 # processes that read the files (stage 2)
+on_error=fail        # at a file that cannot be read: fail, or skip, which leaves it out and lists it (stages 1 and 2)
 audioinv_opts=       # Hydra overrides for stages 3 and 4, separated by spaces: "adapt.readout=lda"
 audioinv=            # the audioinv command; empty: the one in the repository's .venv, else the one on PATH
 # --- end of options ---
@@ -46,6 +47,7 @@ check_options() {
     for name in nj jobs threads; do check_number "$name" 1; done
     check_given recipe run data_root config protocols
     check_true_or_false dry_run
+    check_on_error
     [[ -f $recipe/corpora.txt ]] || die "--recipe is '$recipe', which has no corpora.txt"
     [[ -f $run/encoder/encoder.json ]] || die "--run is '$run', which holds no encoder/: give a run folder that 'audioinv pretrain' finished"
     [[ -d $data_root ]] || die "--data_root is '$data_root', which is not a folder"
@@ -106,7 +108,7 @@ stage_prepare() {
     local name options
     for name in "${found[@]}"; do
         words options "${prepared_as[$name]}"
-        local command=("$audioinv" prepare "${options[0]}" --root "$data_root/$name" --out "data/$name" "${options[@]:1}")
+        local command=("$audioinv" prepare "${options[0]}" --root "$data_root/$name" --out "data/$name" "${options[@]:1}" "${skip[@]}")
         if is_prepared "data/$name" "${command[@]}"; then
             log "already done: data/$name"
         else

@@ -4,6 +4,7 @@
 
 current_stage=
 declare -a running=()     # process id -> name of a run that is going on
+declare -a skip=()        # options of the commands that read files; see check_on_error
 declare -a left_out=()    # numbers of the stages to leave out
 declare -A default=()     # option -> its value where nobody says otherwise
 
@@ -68,6 +69,11 @@ check_true_or_false() {  # check_true_or_false NAME...
     for name in "$@"; do
         [[ ${!name} == true || ${!name} == false ]] || die "--$name is '${!name}'; give true or false"
     done
+}
+
+check_on_error() {  # sets skip, the options of prepare, validate and pack that --on_error asks for
+    [[ $on_error == fail || $on_error == skip ]] || die "--on_error is '$on_error'; give fail or skip"
+    [[ $on_error == fail ]] || skip=(--on_error "$on_error")
 }
 
 check_given() {  # check_given NAME...
@@ -175,10 +181,10 @@ validate_and_pack() {  # validate_and_pack FOLDER PACK SIZE_OPTION...: such as -
     if [[ $dry_run == false && $1/.validated -nt $1/manifest.csv && $1/.validated -nt $1/manifest.parquet ]]; then
         log "already validated: $1"
     else
-        run "$audioinv" validate "$1" --nj "$nj"
+        run "$audioinv" validate "$1" --nj "$nj" "${skip[@]}"
         [[ $dry_run == true ]] || touch "$1/.validated"
     fi
-    run "$audioinv" pack "$1" --out "$2" "${@:3}" --nj "$nj"
+    run "$audioinv" pack "$1" --out "$2" "${@:3}" --nj "$nj" "${skip[@]}"
 }
 
 # -------------------------------------------------------------------------------- several runs at once

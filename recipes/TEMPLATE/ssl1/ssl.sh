@@ -37,6 +37,7 @@ seeds=0              # one run for each method and seed: "0 1 2"
 jobs=2               # runs that go on at once (stages 4 to 7)
 threads=1            # CPU threads of each run
 nj=2                 # processes that read the files (stage 2)
+on_error=fail        # at a file that cannot be read: fail, or skip, which leaves it out and lists it (stages 1 and 2)
 ngpu=0               # GPUs, which the runs take in turn; 0: CPU
 audioinv_opts=       # Hydra overrides for stages 3 to 7, separated by spaces: "pretrain.steps=10"
 audioinv=            # the audioinv command; empty: the one in the repository's .venv, else the one on PATH
@@ -56,6 +57,7 @@ check_options() {
     for name in nj jobs threads sample_rate image_size; do check_number "$name" 1; done
     check_number ngpu 0
     [[ -z $size ]] || check_number size 1
+    check_on_error
     check_given recipe corpus config methods seeds
     [[ -d $recipe ]] || die "--recipe is '$recipe', which is not a folder"
     [[ -z $corpora || " $corpora " == *" $corpus "* ]] || die "--corpus is '$corpus'; give one of $corpora"
@@ -117,7 +119,7 @@ stage_prepare() {
     local options more folder=data/$corpus
     words options "$prepare_opts"
     words more "$download_opts"
-    local command=("$audioinv" prepare "$corpus" --root "$data_root" --out "$folder" "${options[@]}")
+    local command=("$audioinv" prepare "$corpus" --root "$data_root" --out "$folder" "${options[@]}" "${skip[@]}")
     if is_prepared "$folder" "${command[@]}"; then
         log "already done: $folder"
         return
@@ -167,7 +169,7 @@ methods_in() {  # methods_in LIST yes|no: the methods that are, or are not, in L
 stage_report() {
     local corpus_folder=${recipe%/*}
     local made_by="recipes/${corpus_folder##*/}/${recipe##*/}/run.sh${corpora:+ --corpus $corpus} --config $config --seeds '$seeds'"
-    made_by+=$(changed methods measured protocols audioinv_opts)
+    made_by+=$(changed methods measured protocols audioinv_opts on_error)
     run "$audioinv" report "$expdir" --pack "packs/$corpus" --title "${title:-$corpus}" --made_by "$made_by" ${results:+--results "$results"}
 }
 

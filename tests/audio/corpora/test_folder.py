@@ -110,7 +110,7 @@ def test_files_beside_label_folders_are_an_error(tmp_path: Path) -> None:
         folder.prepare(tmp_path / "sounds", tmp_path / "out")
 
 
-@pytest.mark.parametrize("other", ["val/a.wav", "test/a.wav extra/b.wav", "test/a.wav b.wav"])
+@pytest.mark.parametrize("other", ["eval/a.wav", "test/a.wav extra/b.wav", "test/a.wav b.wav"])
 def test_unclear_split_folders_are_an_error(tmp_path: Path, other: str) -> None:
     for name in ("train/a.wav", *other.split()):
         sound(tmp_path / "sounds" / name)

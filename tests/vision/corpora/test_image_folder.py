@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from audioinv.base.errors import UserError
+from audioinv.cli import main
 from audioinv.data.manifest import Manifest, read_manifest
 from audioinv.data.validate import validate
 from vision.corpora import image_folder, imagenet
@@ -135,3 +136,23 @@ def test_validate_reads_every_image(tmp_path: Path, write_images: Write, workers
     assert {problem.id: problem.kind for problem in problems} == expected
     assert len(problems) == len(expected)
     assert "same image as 7.png, in split train and test" in problems[-1].message
+
+
+def test_what_is_left_out_is_told(
+    tmp_path: Path, write_images: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As for sounds: endings, capitals of split folders, files that cannot be read."""
+    root = tmp_path / "pictures"
+    write_images(root, [f"{p}/{c}/{i}.png" for p in ("Train", "val") for c in "ab" for i in "01"])
+    write_images(root, ["Train/a/2.tga", "Train/a/3.jfif"])
+    (root / "Train" / "a" / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    (root / "Train" / "b" / "bad.png").write_text("<html>404")
+    command = ["prepare", "image_folder", "--root", str(root), "--out", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert "bad.png" in capsys.readouterr().err
+    assert main([*command, "--on_error", "skip"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "10 clips"
+    assert "label: a 6, b 4" in lines and "split: train 6, valid 4" in lines
+    assert any(".heic: 1" in line and "convert it" in line for line in lines)
+    assert main([*command, "--on_error", "skip", "--strict"]) == 2
