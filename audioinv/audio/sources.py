@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from audioinv.audio.clips import stretches, waveform
-from audioinv.audio.io import mono_of, pcm_blocks
+from audioinv.audio.faults import LOUDEST
+from audioinv.audio.io import pcm_blocks, resampled
 from audioinv.base.errors import UserError
 from audioinv.core.embedding import Stretch, Stretches
 from audioinv.data.media import Samples
@@ -98,3 +100,33 @@ def _numbers(x: Any) -> Samples:
         return np.asarray(x)
     except ValueError as error:
         raise UserError(f"clips are an array, or a list of arrays: {error}") from error
+
+
+def mono_of(samples: NDArray[Any], name: str, from_rate: int, to_rate: int) -> NDArray[np.float32]:
+    """The mean over channels of samples (n,) or (channels, n), resampled from Hz to Hz: (n,).
+
+    Args:
+        samples: nominally in [-1, 1], or integers of 16 or 32 bits. name: of the clip, for errors.
+
+    Raises:
+        UserError: another shape or type, no samples, ones that are not finite or above LOUDEST, or
+            rates that are none or too far apart.
+    """
+    if samples.ndim not in (1, 2) or not samples.size:
+        raise UserError(f"{name} is {samples.shape}; give (samples,) or (channels, samples)")
+    if samples.dtype.kind == "i" and samples.dtype.itemsize in (2, 4):
+        samples = samples / (-float(np.iinfo(samples.dtype).min))
+    if samples.dtype.kind != "f":
+        raise UserError(f"{name} holds {samples.dtype}; give floats in [-1, 1], or int16 or int32")
+    if not np.isfinite(samples).all():
+        raise UserError(f"{name} has NaN or infinite samples; repair it")
+    if (loudest := np.abs(samples).max()) > LOUDEST:
+        raise UserError(f"{name} has samples of {loudest:.3g} where full scale is 1; divide them")
+    mono = samples.astype(np.float32)
+    mono = mono.mean(axis=0, dtype=np.float32) if mono.ndim == 2 else mono
+    if from_rate == to_rate:
+        return mono
+    try:
+        return next(resampled(iter([mono]), len(mono), from_rate, to_rate))
+    except (RuntimeError, ValueError) as error:  # no rate, or too far apart for soxr
+        raise UserError(f"{name}: {from_rate} Hz to {to_rate} Hz: {error}") from error
