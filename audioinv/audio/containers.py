@@ -54,44 +54,44 @@ def find(raw: BinaryIO, as_mpeg: bool = False) -> Found:
         return _ogg(raw, size)
     if _at(raw, start := mpeg.behind_tags(raw), 4) == b"fLaC":
         return Found(joined=_occurs(raw, start + 1, re.compile(b"fLaC[\0\x80]\0\0\x22"), 8))
-    if as_mpeg or mpeg.begins(head):
-        return _mpeg(raw, 0, size)
     for starts, promise in _PROMISES.items():
         if re.match(starts, head, re.DOTALL):
             return _compared(raw, size, *promise(raw, size))
+    if as_mpeg or mpeg.begins(head):
+        return _mpeg(raw, 0, size)
     if re.match(_UNMEASURED, head, re.DOTALL):
-        return Found(joined=_occurs(raw, 1, re.compile(re.escape(head[:16])), 16))
+        return Found(joined=_occurs(raw, 1, re.compile(re.escape(head[:12])), 12))
     return Found()
 
 
 def _compared(raw: BinaryIO, size: int, start: int, length: int, end: int) -> Found:
     """Audio of `length` bytes from `start`, in a file all of whose parts end at `end`."""
-    if _at(raw, 0, 4) == b"RIFF" and _at(raw, 20, 2) == b"\x55\0" and start + length <= size:
+    behind, missing = _at(raw, end, 1 << 16), max(0, start + length - size)
+    joined = behind.lstrip(b"\0")[:4] == _at(raw, 0, 4)
+    as_mpeg = _at(raw, 0, 4) == b"RIFF" and _at(raw, 20, 2) == b"\x55\0"
+    if as_mpeg and not joined and not missing:
         return _mpeg(raw, start, start + length)
-    data = max(0, min(start + length, size) - start)
-    behind = _at(raw, end, 1 << 16)
     explained = not behind.strip(b"\0") or behind.startswith(_BEHIND)
-    return Found(
-        missing=max(0, start + length - size),
-        surplus=0 if explained else size - end,
-        joined=behind[:4] == _at(raw, 0, 4),
-        data=data,
-    )
+    surplus = 0 if explained else size - end
+    return Found(missing, surplus, joined, data=max(0, min(start + length, size) - start))
 
 
 def _mpeg(raw: BinaryIO, start: int, end: int) -> Found:
     walk = mpeg.walk(raw, start, end)
     if walk is None:
         return Found()
-    told = walk.told
-    if told is None:
-        return Found(missing=walk.cut, frames=walk.frames * walk.samples)
-    lost = told - walk.frames - bool(walk.cut)  # whole ones; the last may be there in part
-    missing = walk.cut + max(0, lost) * walk.length
-    return Found(missing=missing, joined=walk.frames > told + 1)  # one more: some count the tag
+    # Of a frame that lacks one byte nothing is decoded.
+    missing = walk.cut and walk.cut + mpeg.FORGIVEN_BYTES
+    if walk.told is None:
+        return Found(missing=missing, frames=walk.frames * walk.samples)
+    lost = walk.told - walk.frames - 1  # one more or less: some count the tag
+    missing += max(0, lost) * walk.length
+    return Found(missing=missing, joined=lost < -2)
 
 
 def _at(raw: BinaryIO, offset: int, count: int) -> bytes:
+    if not 0 <= offset < 1 << 62:  # as a damaged size may say
+        return b""
     raw.seek(offset)
     return raw.read(count)
 
@@ -136,7 +136,7 @@ def _chunks(
     head, own = struct.calcsize(layout), _at(raw, 0, 4)
     while len(found := _at(raw, at, head)) == head:
         name, length = struct.unpack(layout, found)
-        if name[:4] == own or not name.strip(b"\0 ") or not name[:4].isascii():
+        if name[:4] == own or not re.match(rb"[ -~]{4}", name):
             return
         length = length - head if whole else length
         if length < 0 and name != b"data":
@@ -268,7 +268,7 @@ _PROMISES: dict[bytes, Callable[[BinaryIO, int], tuple[int, int, int]]] = {
     rb"Creative Voice File": _voc,
     rb"\xf0\x7e.\x01": _sds,
     rb"MATLAB 5.0": _mat5,
-    rb"\0\0(\0\0|\x03\xe8)": _mat4,
+    rb"\0{4}\x01\0\0\0\x01\0\0\0|\0\0\x03\xe8\0\0\0\x01\0\0\0\x01": _mat4,
 }  # fmt: skip
 # paf, pvf, ircam, xi: no length in the header
 _UNMEASURED = rb" paf|fap |PVF1|Extended Instrument|\x64\xa3[\x01-\x04]\0|\0[\x01-\x04]\xa3\x64"

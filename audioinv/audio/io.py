@@ -7,6 +7,7 @@ error here, so nothing downstream has to ask.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,9 +70,6 @@ def probe(path: str | Path) -> AudioInfo:
         AudioError: missing, unreadable, empty, truncated or joined.
     """
     with _open(Path(path)) as sound:
-        if sound.file.format == "FLAC":  # the only one whose header is silent about its bytes
-            sound.go_to(sound.frames - 1)
-            next(_blocks(sound, sound.frames - 1, 1))
         return AudioInfo(sound.frames, sound.rate, sound.file.channels)
 
 
@@ -233,7 +231,7 @@ class _Sound:
     def __init__(self, path: Path, hold: bool, found: Found) -> None:
         self.path, self.hold = path, hold
         self.odd = FORGIVEN_BYTES if found.missing else 0
-        self.file = _Forward(path)
+        self.file = _Forward(os.fsencode(path))
         self.exact = self.file.subtype.startswith(_EXACT)
         self.rate, self.at = self.file.samplerate, 0
         self._held: list[Samples] = []
@@ -248,7 +246,7 @@ class _Sound:
             self.file.seek(frame)
         if not self.exact and frame < self._begin:
             self.file.close()
-            self.file = _Forward(self.path)
+            self.file = _Forward(os.fsencode(self.path))
             self._held, self._begin, self._end = [], 0, 0
         self.at = frame
 
@@ -307,6 +305,8 @@ def _open(path: Path, hold: bool = False) -> Iterator[_Sound]:
     try:
         judge_rate(path, sound.rate)
         judge_frames(path, found, sound.file, sound.frames, sound.odd)
+        if sound.file.format == "FLAC":  # the only one whose header is silent about its bytes
+            next(_blocks(sound, sound.frames - 1, 1))
         yield sound
     finally:
         sound.file.close()

@@ -74,7 +74,11 @@ def walk(raw: BinaryIO, at: int, end: int) -> Walk | None:
     told: int | None = None
     while at < end:
         raw.seek(at)
-        length, samples, _ = _frame(raw.read(4))
+        head = raw.read(4)
+        length, samples, _ = _frame(head)
+        if frames and len(head) < 4 and head[0] == 0xFF:  # not even a head is there
+            cut = 1
+            break
         if not length:
             following = _next(raw, at, end)
             if following is None:
