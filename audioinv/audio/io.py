@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,16 +20,9 @@ import numpy.typing as npt
 import soundfile
 import soxr  # type: ignore[import-untyped]
 
+from audioinv.audio import faults
 from audioinv.audio.containers import Found, find
-from audioinv.audio.faults import (
-    AudioError,
-    judge,
-    judge_frames,
-    judge_rate,
-    judge_samples,
-    rate_error,
-    span_of,
-)
+from audioinv.audio.faults import AudioError, rate_error, span_of
 from audioinv.audio.mpeg import FORGIVEN_BYTES
 from audioinv.base.errors import UserError
 from audioinv.base.files import atomic_path
@@ -39,8 +33,8 @@ Pcm = npt.NDArray[np.int16]
 Part = tuple[float, float | None]  # start and duration in seconds; None goes to the end
 Made = TypeVar("Made")
 
-# Endings found when a folder is searched; raw has no header to read.
 FULL_SCALE = 32768.0  # of the int16 that packs of sounds hold
+# Endings found when a folder is searched; raw has no header to read.
 ENDINGS = frozenset(
     {f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW"}
     | {".aif", ".oga", ".opus"}
@@ -48,6 +42,7 @@ ENDINGS = frozenset(
 
 _BLOCK_VALUES = 1 << 21  # of all channels together
 _LONG_FRAMES = 1 << 24  # six minutes at 44.1 kHz
+_NOWHERE = 1 << 62  # where a decoder is after an error: it is opened anew
 _HELD_VALUES = 1 << 24  # 64 MB of what was decoded last, for rows that overlap
 _ODD_FRAMES = 3 * 1152  # that the decoder of an mp3 without a length may leave out of those counted
 # What libsndfile finds its place in to the sample; all others are read through.
@@ -123,9 +118,9 @@ def _digest(sound: _Sound, start_s: float, duration_s: float | None) -> str:
 
 
 def digests(path: Path, parts: Sequence[Part]) -> Iterator[tuple[int, tuple[str, int] | UserError]]:
-    """Hash and rate (Hz) of parts of a file, each with its number in `parts`, or what is wrong.
+    """Hash and rate (Hz) of parts of a file, or what is wrong, each with its number in `parts`.
 
-    The file is read once, from its start to its end: parts come in the order of their starts.
+    The file is read once, in order: parts come in the order of their starts.
     """
     return _in_order(path, parts, lambda sound, part: (_digest(sound, *part), sound.rate))
 
@@ -144,15 +139,18 @@ def pcm_parts(
 def _in_order(
     path: Path, parts: Sequence[Part], made: Callable[[_Sound, Part], Made]
 ) -> Iterator[tuple[int, Made | UserError]]:
+    order = sorted(range(len(parts)), key=lambda number: parts[number][0])
     try:
-        with _open(path, hold=len(parts) > 1) as sound:
-            for number in sorted(range(len(parts)), key=lambda number: parts[number][0]):
-                try:
-                    yield number, made(sound, parts[number])
-                except UserError as error:
-                    yield number, error
+        changed = os.path.getmtime(path) if os.path.exists(path) else 0.0
+        sound = _kept(path, os.getcwd(), changed)
     except UserError as error:
-        yield from ((number, error) for number in range(len(parts)))
+        yield from ((number, error) for number in order)
+        return
+    for number in order:
+        try:
+            yield number, made(sound, parts[number])
+        except UserError as error:
+            yield number, error
 
 
 def read_mono(
@@ -264,7 +262,11 @@ class _Sound:
         return block
 
     def _decode(self, count: int) -> Samples:
-        block: Samples = self.file.read(count, dtype="float32", always_2d=True)
+        try:
+            block: Samples = self.file.read(count, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError:
+            self._held, self._begin, self._end = [], _NOWHERE, _NOWHERE
+            raise
         return block
 
     def _more(self, count: int) -> bool:
@@ -287,8 +289,22 @@ class _Sound:
 
 
 @contextmanager
-def _open(path: Path, hold: bool = False) -> Iterator[_Sound]:
-    """Yields the open file, whose container was looked through."""
+def _open(path: Path) -> Iterator[_Sound]:
+    sound = _opened(path)
+    try:
+        yield sound
+    finally:
+        sound.file.close()
+
+
+@lru_cache(1)
+def _kept(path: Path, folder: str, changed: float) -> _Sound:
+    """The file that was asked for last stays open: the next shard of a pack goes on in it."""
+    return _opened(path, hold=True)
+
+
+def _opened(path: Path, hold: bool = False) -> _Sound:
+    """The open file, whose container was looked through."""
     try:
         if not path.exists():
             raise AudioError("missing", f"{path}: no such file")
@@ -296,20 +312,17 @@ def _open(path: Path, hold: bool = False) -> Iterator[_Sound]:
             if not raw.read(1):
                 raise AudioError("empty", f"{path}: the file has no bytes")
             found = find(raw, path.suffix.lower() == ".mp3")
-        judge(path, found)
+        faults.judge(path, found)
         sound = _Sound(path, hold, found)
     except OSError as error:
         raise AudioError("unreadable", f"{path}: {error.strerror or error}") from error
     except soundfile.LibsndfileError as error:
         raise AudioError("unreadable", f"{path}: {error.error_string}") from error
-    try:
-        judge_rate(path, sound.rate)
-        judge_frames(path, found, sound.file, sound.frames, sound.odd)
-        if sound.file.format == "FLAC":  # the only one whose header is silent about its bytes
-            next(_blocks(sound, sound.frames - 1, 1))
-        yield sound
-    finally:
-        sound.file.close()
+    faults.judge_rate(path, sound.rate)
+    faults.judge_frames(path, found, sound.file, sound.frames, sound.odd)
+    if sound.file.format == "FLAC":  # the only one whose header is silent about its bytes
+        next(_blocks(sound, sound.frames - 1, 1))
+    return sound
 
 
 def _mono_blocks(
@@ -377,5 +390,5 @@ def _blocks(sound: _Sound, first: int, count: int) -> Iterator[Samples]:
                 "truncated",
                 f"{path}: promises {first + count} frames, {first + done} are there",
             )
-        judge_samples(path, block)
+        faults.judge_samples(path, block)
         yield block
