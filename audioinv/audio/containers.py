@@ -16,7 +16,8 @@ from typing import BinaryIO
 from audioinv.audio import mpeg
 
 _STREAMED_BYTES = 0x7F000000  # tools that write to a pipe declare this or more: no promise
-_BEHIND = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")  # tags that players write behind anything
+# Tags that players write behind anything, and chunks that stand there without their padding.
+_BEHIND = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"LIST", b"id3 ", b"bext")
 _SEARCHED_BYTES = 1 << 20
 
 
@@ -48,7 +49,13 @@ def find(raw: BinaryIO, as_mpeg: bool = False) -> Found:
     Args:
         as_mpeg: its name says mp3, whatever its first bytes are.
     """
-    size = os.fstat(raw.fileno()).st_size
+    try:
+        return _find(raw, os.fstat(raw.fileno()).st_size, as_mpeg)
+    except (ValueError, ZeroDivisionError, IndexError, struct.error):
+        return Found()  # a header of nonsense, of which the decoder will say more
+
+
+def _find(raw: BinaryIO, size: int, as_mpeg: bool) -> Found:
     head = _at(raw, 0, 32)
     if head[:4] == b"OggS":
         return _ogg(raw, size)

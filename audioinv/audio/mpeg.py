@@ -6,6 +6,7 @@ whole file (Xing, Info, VBRI) is no part of the standard.
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +23,7 @@ _KBITS = {  # (MPEG-1, layer): of the indices 1 to 14
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _SEARCHED_BYTES = 1 << 16
+_HEAD = re.compile(rb"(?=(\xff[\xe2-\xff][\x10-\xef].))", re.DOTALL)  # also where two overlap
 
 
 @dataclass(frozen=True)
@@ -122,12 +124,10 @@ def _next(raw: BinaryIO, at: int, end: int) -> int | None:
         at = behind_tags(raw, at)
         raw.seek(at)
         block = raw.read(_SEARCHED_BYTES)
-        found = block.find(b"\xff")
-        while found >= 0:
-            length, _, rate = _frame(block[found : found + 4])
-            raw.seek(at + found + length)
+        for match in _HEAD.finditer(block):
+            length, _, rate = _frame(match[1])
+            raw.seek(at + match.start() + length)
             if length and _frame(raw.read(4))[2] == rate:
-                return at + found
-            found = block.find(b"\xff", found + 1)
+                return at + match.start()
         at += max(1, len(block) - 3)
     return None

@@ -42,7 +42,8 @@ def validate(manifest: Manifest, workers: int = 1, *, files: bool = True) -> lis
     Kinds of the table: column, empty, id, duplicate id, path, number, split, fold, label.
     Of every file: missing, unreadable, empty, truncated, leakage (the same content in two splits or
     folds). Of audio also: non-finite, scale (far above full scale), length (the file ends before
-    the clip does), sample_rate (not the declared one). Of images also: size (too large to be opened
+    the clip does), sample_rate (not the declared one), joined (another file begins within it),
+    unread (far more bytes than its header names). Of images also: size (too large to be opened
     safely), index (no such record).
 
     Args:
