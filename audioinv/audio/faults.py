@@ -49,7 +49,9 @@ def judge(path: object, found: Found) -> None:
         AudioError: truncated, joined or unread.
     """
     if found.missing > FORGIVEN_BYTES:
-        raise AudioError("truncated", f"{path}: cut short, its header promises more audio")
+        raise AudioError(
+            "truncated", f"{path}: cut short, its header promises more audio; fetch it again"
+        )
     if found.holes:
         raise AudioError(
             "truncated", f"{path}: cut, {found.holes} page(s) in the middle are not there"

@@ -187,3 +187,20 @@ def test_many_rows_decode_a_file_once(
         assert not [e for _, e in pcm_parts(path, RATE, some) if isinstance(e, Exception)]
     most = 2.1 if name == "a.flac" else 1.0  # which goes back to where a part begins
     assert sum(decoded) <= most * 20.2 * 44100
+
+
+@pytest.mark.parametrize(
+    ("container", "endian"),
+    [("WAV", "BIG"), ("AU", "LITTLE"), ("AIFF", "LITTLE"), ("CAF", "LITTLE"), ("MAT4", "LITTLE")],
+)
+def test_cuts_are_found_in_either_order_of_bytes(
+    tmp_path: Path, container: str, endian: str
+) -> None:
+    path = tmp_path / "a.audio"
+    x = np.stack([noise(RATE), noise(RATE, 1)], 1)
+    soundfile.write(path, x, RATE, "PCM_16", endian, container)
+    assert probe(path).frames == RATE
+    path.write_bytes(path.read_bytes()[: 2 * RATE])
+    with pytest.raises(AudioError, match="cut short") as caught:
+        probe(path)
+    assert caught.value.kind == "truncated"
