@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from audioinv.audio.io import LENGTH_TOLERANCE_S
+from audioinv.audio.faults import LENGTH_TOLERANCE_S
 from audioinv.base.errors import UserError
 from audioinv.data.preparing import current
 from audioinv.data.rules import number

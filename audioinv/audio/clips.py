@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audioinv.audio.io import FULL_SCALE
+from audioinv.audio.pcm import FULL_SCALE
 from audioinv.core.bank import ALL, Rows
 from audioinv.data.media import Samples
 from audioinv.data.pack import Pack

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from audioinv.audio.pcm import FULL_SCALE
 from audioinv.base.errors import FileError
 
 Samples = npt.NDArray[np.float32]
 
-STEP = 1 / 32768  # what 16 bits tell apart
+STEP = 1 / FULL_SCALE  # what 16 bits tell apart
 CANCELLED = 1e-4  # of the channels' power is left in their mean: 40 dB less
 CANCEL = "its channels cancel one another, as where a cable is wired the wrong way round"
 ADVICE = "keep one of them: ffmpeg -i OLD -af 'pan=mono|c0=c0' NEW.wav"

@@ -8,54 +8,47 @@ from __future__ import annotations
 
 import hashlib
 import os
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 import soxr  # type: ignore[import-untyped]
 
+from audioinv.audio import faults
+from audioinv.audio.containers import Found, find
+from audioinv.audio.faults import AudioError, span_of
 from audioinv.audio.heard import Heard
-from audioinv.base.errors import FileError, UserError
+from audioinv.audio.mpeg import FORGIVEN_BYTES
+from audioinv.audio.pcm import Pcm, to_int16
+from audioinv.base.errors import UserError
 from audioinv.base.files import atomic_path
 from audioinv.data.looks import looks_like
 from audioinv.data.parallel import probe_files
 
 Samples = npt.NDArray[np.float32]
-Pcm = npt.NDArray[np.int16]
+Part = tuple[float, float | None]  # start and duration in seconds; None goes to the end
+Made = TypeVar("Made")
 
-LOUDEST = 256.0  # 48 dB above full scale: integers written as floats, or damage
-LENGTH_TOLERANCE_S = 0.01  # manifests round their seconds, and mp3 encoders pad
 # Endings found when a folder is searched; raw has no header to read.
-FULL_SCALE = 32768.0  # of the int16 that packs of sounds hold
 ENDINGS = frozenset(
     {f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW"}
     | {".aif", ".aifc", ".aiffc", ".amb", ".bw64", ".bwf", ".wave", ".iff", ".8svx", ".sf", ".snd"}
     | {".sph", ".mp1", ".mp2", ".mpa", ".mpga", ".oga", ".opus"}
 )
 
-_STREAMED_BYTES = 0x7FFF0000  # tools that write wav to a pipe declare this or more: no promise
-_OGG_PAGE_BYTES = 65307  # the largest page of RFC 3533
-_UNKNOWN_FRAMES = 2**62
-_BLOCK_FRAMES = 1 << 20
-_BLOCK_VALUES = 1 << 21  # of all channels together
+_BLOCK_VALUES = 1 << 21  # of all channels
 _LONG_FRAMES = 1 << 24  # six minutes at 44.1 kHz
-_HIGHEST_RATE = 10_000_000  # in Hz; more is a damaged header
-LONGEST_S = 12 * 3600  # of one clip: what a pack holds of it stays below 2 GB at 22 kHz
-_BUFFER_BYTES = 1 << 13  # what a decoder may leave unread of a whole file
-
-
-class AudioError(FileError):
-    """Something is wrong with one audio file.
-
-    Its kind is one of missing, unreadable, empty, truncated, non-finite, scale, length,
-    sample_rate, cancelled (channels that cancel one another) and silent.
-    """
+_NOWHERE = 1 << 62  # where a decoder is after an error: it is opened anew
+_HELD_VALUES = 1 << 24  # 64 MB of what was decoded last, for rows that overlap
+_ODD_FRAMES = 3 * 1152  # that the decoder of an mp3 without a length may leave out of those counted
+# What libsndfile finds its place in to the sample; all others are read through.
+_EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 
 
 @dataclass(frozen=True)
@@ -71,10 +64,10 @@ def probe(path: str | Path) -> AudioInfo:
     """The file's length, rate and channels, from its header where the header can be believed.
 
     Raises:
-        AudioError: missing, unreadable, empty, or (wav and ogg, where the size tells) truncated.
+        AudioError: missing, unreadable, empty, truncated or joined.
     """
-    with _open(Path(path)) as (file, frames):
-        return AudioInfo(frames, file.samplerate, file.channels)
+    with _open(Path(path)) as sound:
+        return AudioInfo(sound.frames, sound.rate, sound.file.channels)
 
 
 def probe_all(paths: Sequence[Path]) -> list[AudioInfo]:
@@ -95,13 +88,12 @@ def read(
         samples (frames, channels), nominally in [-1, 1], and the file's sample rate in Hz.
 
     Raises:
-        AudioError: missing, unreadable, empty, truncated, non-finite, above LOUDEST, longer than
-            LONGEST_S, or the asked part lies outside the file by more than LENGTH_TOLERANCE_S.
+        AudioError: missing, unreadable, empty, truncated, joined, non-finite, above LOUDEST, longer
+            than LONGEST_S, or the asked part lies outside the file by more than LENGTH_TOLERANCE_S.
     """
-    path = Path(path)
-    with _open(path) as (file, available):
-        first, count = _span(path, available, file.samplerate, start_s, duration_s)
-        return np.concatenate(list(_blocks(path, file, first, count))), file.samplerate
+    with _open(Path(path)) as sound:
+        first, count = span_of(sound.path, sound.frames, sound.rate, start_s, duration_s)
+        return np.concatenate(list(_blocks(sound, first, count))), sound.rate
 
 
 def check(
@@ -116,21 +108,55 @@ def check(
     Raises:
         AudioError: as `read`.
     """
-    with _open(path) as (file, available):
-        rate = file.samplerate
-        first, count = _span(path, available, rate, start_s, duration_s)
-        digest = hashlib.sha256(f"{rate} {(count, file.channels)}".encode())
-        heard = Heard()
-        for block in heard.listen(_blocks(path, file, first, count)):
-            digest.update(block.tobytes())
-    heard.check(path)
-    content = "" if heard.silent else digest.hexdigest()  # silences are no leakage of one another
-    if rate != sample_rate:
-        message = f"{path}: sample rate is {rate} Hz, {sample_rate:g} is declared"
-        return content, AudioError("sample_rate", message)
-    if heard.silent:
-        return content, AudioError("silent", f"{path}: digital silence from start to end")
-    return content, None
+    with _open(path) as sound:
+        content = _digest(sound, start_s, duration_s)
+        return content, faults.content_error(path, content, sound.rate, sample_rate)
+
+
+def _digest(sound: _Sound, start_s: float, duration_s: float | None) -> str:
+    first, count = span_of(sound.path, sound.frames, sound.rate, start_s, duration_s)
+    digest = hashlib.sha256(f"{sound.rate} {(count, sound.file.channels)}".encode())
+    heard = Heard()
+    for block in heard.listen(_blocks(sound, first, count)):
+        digest.update(block.tobytes())
+    heard.check(sound.path)
+    return "" if heard.silent else digest.hexdigest()  # silences are no leakage of one another
+
+
+def digests(path: Path, parts: Sequence[Part]) -> Iterator[tuple[int, tuple[str, int] | UserError]]:
+    """Hash ("" of silence) and rate (Hz) of parts of a file, or what is wrong with each.
+
+    Each comes with its number in `parts`, in the order of their starts: the file is read once.
+    """
+    return _in_order(path, parts, lambda sound, part: (_digest(sound, *part), sound.rate))
+
+
+def pcm_parts(
+    path: Path, sample_rate: int, parts: Sequence[Part]
+) -> Iterator[tuple[int, Pcm | UserError]]:
+    """`read_pcm` of parts of a file, in the way of `digests`."""
+
+    def pcm(sound: _Sound, part: Part) -> Pcm:
+        return np.concatenate(list(map(to_int16, _mono_blocks(sound, sample_rate, *part))))
+
+    return _in_order(path, parts, pcm)
+
+
+def _in_order(
+    path: Path, parts: Sequence[Part], made: Callable[[_Sound, Part], Made]
+) -> Iterator[tuple[int, Made | UserError]]:
+    order = sorted(range(len(parts)), key=lambda number: parts[number][0])
+    try:
+        changed = os.path.getmtime(path) if os.path.exists(path) else 0.0
+        sound = _kept(path, os.getcwd(), changed)
+    except UserError as error:
+        yield from ((number, error) for number in order)
+        return
+    for number in order:
+        try:
+            yield number, made(sound, parts[number])
+        except UserError as error:
+            yield number, error
 
 
 def read_mono(
@@ -141,7 +167,8 @@ def read_mono(
     Raises:
         AudioError: as `read`; or nothing is left at that rate.
     """
-    return np.concatenate(list(_mono_blocks(Path(path), sample_rate, start_s, duration_s)))
+    with _open(Path(path)) as sound:
+        return np.concatenate(list(_mono_blocks(sound, sample_rate, start_s, duration_s)))
 
 
 def read_pcm(
@@ -163,20 +190,15 @@ def pcm_blocks(
     Raises:
         AudioError: as `read_mono`.
     """
-    return map(to_int16, _mono_blocks(Path(path), sample_rate, start_s, duration_s))
-
-
-def to_int16(samples: npt.NDArray[np.floating]) -> Pcm:
-    """16-bit samples: rounded, clipped to the range. Exact for what came from 16-bit audio."""
-    return np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    with _open(Path(path)) as sound:
+        yield from map(to_int16, _mono_blocks(sound, sample_rate, start_s, duration_s))
 
 
 def write_wav(path: str | Path, samples: npt.NDArray[np.floating], sample_rate: int) -> None:
     """Writes (n,) or (n, channels) in [-1, 1) as 16-bit wav, atomically.
 
     Raises:
-        AudioError: NaN or infinite samples.
-        UserError: the file cannot be written.
+        UserError: NaN or infinite samples, or the file cannot be written.
     """
     if not np.isfinite(samples).all():
         raise AudioError("non-finite", f"{path}: refusing to write NaN or infinite samples")
@@ -187,19 +209,111 @@ def write_wav(path: str | Path, samples: npt.NDArray[np.floating], sample_rate: 
             raise UserError(f"cannot write {path}: {error.error_string}") from error
 
 
+class _Forward(soundfile.SoundFile):
+    """Soundfile seeks after each block where it can, which changes what an mp3 gives next."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _Sound:
+    """An open file, whose next frames `read` gives; `go_to` chooses which.
+
+    Where a place cannot be found to the sample, what lies before it is decoded. `hold` keeps what
+    was decoded last, so that a little way back is free.
+
+    Attributes:
+        frames: that it truly promises; `odd` of them may be missing at its end. rate: in Hz.
+    """
+
+    def __init__(self, path: Path, hold: bool, found: Found) -> None:
+        self.path, self.hold = path, hold
+        self.odd = FORGIVEN_BYTES if found.missing else 0
+        self.file = _Forward(os.fsencode(path))
+        self.exact = self.file.subtype.startswith(_EXACT)
+        self.rate, self.at = self.file.samplerate, 0
+        self._held: list[Samples] = []
+        self._begin = self._end = 0  # of what is held
+        self.frames = self.file.frames
+        if found.frames is not None:
+            self.frames, self.odd = found.frames, _ODD_FRAMES
+
+    def go_to(self, frame: int) -> None:
+        """Lets `read` go on at a frame."""
+        if self.exact and frame != self.file.tell():
+            self.file.seek(frame)
+        if not self.exact and frame < self._begin:
+            self.file.close()
+            self.file = _Forward(os.fsencode(self.path))
+            self._held, self._begin, self._end = [], 0, 0
+        self.at = frame
+
+    def read(self, count: int) -> Samples:
+        """At most `count` frames, (n, channels), of which there is one unless the file ends."""
+        if self.exact:
+            block = self._decode(count)
+        else:
+            while self._end <= self.at:
+                step = min(_BLOCK_VALUES // self.file.channels + 1, self.at - self._end + count)
+                if not self._more(step):
+                    return np.empty((0, self.file.channels), np.float32)
+            block = self._from_held(count)
+        self.at += len(block)
+        return block
+
+    def _decode(self, count: int) -> Samples:
+        try:
+            block: Samples = self.file.read(count, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError:
+            self._held, self._begin, self._end = [], _NOWHERE, _NOWHERE
+            raise
+        return block
+
+    def _more(self, count: int) -> bool:
+        """Decodes on, and drops what is too long ago."""
+        block = self._decode(count)
+        self._held.append(block)
+        self._end += len(block)
+        most = _HELD_VALUES // self.file.channels if self.hold else 0
+        while self._end - self._begin - len(self._held[0]) >= most and len(self._held) > 1:
+            self._begin += len(self._held.pop(0))
+        return len(block) > 0
+
+    def _from_held(self, count: int) -> Samples:
+        begin = self._begin
+        for block in self._held:
+            if self.at < begin + len(block):
+                return block[self.at - begin :][:count]
+            begin += len(block)
+        raise IndexError(f"frame {self.at} is not held")
+
+
 @contextmanager
-def _open(path: Path) -> Iterator[tuple[soundfile.SoundFile, int]]:
-    """Yields the open file and the number of frames it truly promises."""
+def _open(path: Path) -> Iterator[_Sound]:
+    sound = _opened(path)
+    try:
+        yield sound
+    finally:
+        sound.file.close()
+
+
+@lru_cache(1)
+def _kept(path: Path, folder: str, changed: float) -> _Sound:
+    """The file that was asked for last stays open: the next shard of a pack goes on in it."""
+    return _opened(path, hold=True)
+
+
+def _opened(path: Path, hold: bool = False) -> _Sound:
+    """The open file, whose container was looked through."""
     try:
         if not path.exists():
             raise AudioError("missing", f"{path}: no such file")
         with open(path, "rb") as raw:
-            if os.fstat(raw.fileno()).st_size == 0:
+            if not raw.read(1):
                 raise AudioError("empty", f"{path}: the file has no bytes")
-            if _is_cut(raw):
-                raise AudioError("truncated", f"{path}: cut short, its header promises more audio")
-            counted = _count_frames(path) if _lacks_length(raw) else None
-        file = soundfile.SoundFile(path)
+            found = find(raw, path.suffix.lower() == ".mp3")
+        faults.judge(path, found)
+        sound = _Sound(path, hold, found)
     except OSError as error:
         raise AudioError("unreadable", f"{path}: {error.strerror or error}") from error
     except soundfile.LibsndfileError as error:
@@ -208,71 +322,39 @@ def _open(path: Path) -> Iterator[tuple[soundfile.SoundFile, int]]:
         raise AudioError(
             "unreadable", f"{path}: samples without a header; save it as wav"
         ) from error
-    with file:
-        frames = file.frames if counted is None else counted
-        if frames == 0:
-            raise AudioError("empty", f"{path}: holds no samples")
-        if frames > _UNKNOWN_FRAMES:
-            raise AudioError("unreadable", f"{path}: declares no length; encode it again")
-        if not 0 < file.samplerate <= _HIGHEST_RATE:
-            raise AudioError("unreadable", f"{path}: declares {file.samplerate} Hz")
-        yield file, frames
-
-
-def _span(
-    path: Path, available: int, sample_rate: int, start_s: float, duration_s: float | None
-) -> tuple[int, int]:
-    """First frame and number of frames of the asked part."""
-    if not start_s >= 0 or (duration_s is not None and not duration_s > 0):
-        raise UserError(
-            f"{path}: start is {start_s} s, duration {duration_s} s; give start >= 0, duration > 0"
-        )
-    length_s = available / sample_rate
-    end_s = length_s if duration_s is None else start_s + duration_s
-    first = round(start_s * sample_rate)
-    if end_s > length_s + LENGTH_TOLERANCE_S or first >= available:
-        raise AudioError(
-            "length",
-            f"{path}: lasts {length_s:.3f} s but {start_s:.3f} to {end_s:.3f} s is asked for",
-        )
-    wanted = available if duration_s is None else max(1, round(duration_s * sample_rate))
-    count = min(wanted, available - first)
-    if count > LONGEST_S * sample_rate:
-        raise AudioError(
-            "length",
-            f"{path}: {count / sample_rate / 3600:.1f} hours in one clip; give several rows, each "
-            f"with start and duration, of at most {LONGEST_S // 3600} hours",
-        )
-    return first, count
+    faults.judge_rate(path, sound.rate)
+    faults.judge_frames(path, found, sound.file, sound.frames, sound.odd)
+    if sound.file.format == "FLAC":  # the only one whose header is silent about its bytes
+        next(_blocks(sound, sound.frames - 1, 1))
+    return sound
 
 
 def _mono_blocks(
-    path: Path, sample_rate: int, start_s: float, duration_s: float | None
+    sound: _Sound, sample_rate: int, start_s: float, duration_s: float | None
 ) -> Iterator[Samples]:
     """The mean over channels at `sample_rate` Hz, in blocks (n,) of which at least one holds some.
 
     A long recording is resampled as it is read; a short one, whose start and end count, at once.
     """
-    with _open(path) as (file, available):
-        first, count = _span(path, available, file.samplerate, start_s, duration_s)
-        read = _blocks(path, file, first, count)
-        heard = Heard()
-        mono: Iterator[Samples] = map(heard.mix, read)
-        if file.samplerate != sample_rate:
-            mono = resampled(mono, count, file.samplerate, sample_rate)
-        empty = True
-        try:
-            for block in mono:
-                if len(block):
-                    empty = False
-                    yield block
-        except (RuntimeError, ValueError) as error:  # rates too far apart for soxr
-            raise AudioError(
-                "unreadable", f"{path}: {file.samplerate} Hz to {sample_rate} Hz: {error}"
-            ) from error
-        heard.check(path)
-        if empty:
-            raise AudioError("empty", f"{path}: is shorter than one sample at {sample_rate} Hz")
+    first, count = span_of(sound.path, sound.frames, sound.rate, start_s, duration_s)
+    read = _blocks(sound, first, count)
+    heard = Heard()
+    mono: Iterator[Samples] = map(heard.mix, read)
+    if sound.rate != sample_rate:
+        mono = resampled(mono, count, sound.rate, sample_rate)
+    empty = True
+    try:
+        for block in mono:
+            if len(block):
+                empty = False
+                yield block
+    except (RuntimeError, ValueError) as error:  # rates too far apart for soxr
+        raise AudioError(
+            "unreadable", f"{sound.path}: {sound.rate} Hz to {sample_rate} Hz: {error}"
+        ) from error
+    heard.check(sound.path)
+    if empty:
+        raise AudioError("empty", f"{sound.path}: is shorter than one sample at {sample_rate} Hz")
 
 
 def resampled(
@@ -288,18 +370,18 @@ def resampled(
         yield stream.resample_chunk(block, last=count == 0)
 
 
-def _blocks(path: Path, file: soundfile.SoundFile, first: int, count: int) -> Iterator[Samples]:
+def _blocks(sound: _Sound, first: int, count: int) -> Iterator[Samples]:
     """`count` frames from frame `first`, in blocks (n, channels).
 
     Memory is taken for what is there, not for what a header promises.
     """
-    size = max(1, _BLOCK_VALUES // file.channels)
-    done = 0
+    path, done = sound.path, 0
+    size = max(1, _BLOCK_VALUES // sound.file.channels)
     while done < count:
         try:
             if not done:
-                file.seek(first)
-            block: Samples = file.read(min(size, count - done), dtype="float32", always_2d=True)
+                sound.go_to(first)
+            block = sound.read(min(size, count - done))
         except (soundfile.LibsndfileError, MemoryError, ValueError) as error:
             # It opened, so the header is whole: what it promises is not there. A damaged mp3 may
             # send libsndfile behind its end, where soundfile has a negative number of frames left.
@@ -308,77 +390,11 @@ def _blocks(path: Path, file: soundfile.SoundFile, first: int, count: int) -> It
             ) from error
         done += len(block)
         if not len(block):
+            if done and first + done >= sound.frames - sound.odd:
+                return
             raise AudioError(
                 "truncated",
                 f"{path}: promises {first + count} frames, {first + done} are there",
             )
-        if not np.isfinite(block).all():
-            raise AudioError("non-finite", f"{path}: has NaN or infinite samples; repair it")
-        if (loudest := max(block.max(), -block.min())) > LOUDEST:
-            raise AudioError(
-                "scale",
-                f"{path}: has samples of {loudest:.3g} where full scale is 1; "
-                "divide them by the largest value of the integers that they were",
-            )
+        faults.judge_samples(path, block)
         yield block
-
-
-def _is_cut(raw: BinaryIO) -> bool:
-    """Whether a wav's data or an ogg's last page runs past the end: libsndfile shortens both."""
-    size = os.fstat(raw.fileno()).st_size
-    head = raw.read(12)
-    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-        return _wav_is_cut(raw, size)
-    return head[:4] == b"OggS" and _ogg_is_cut(raw, size)
-
-
-def _wav_is_cut(raw: BinaryIO, size: int) -> bool:
-    while len(header := raw.read(8)) == 8:
-        name, length = struct.unpack("<4sI", header)
-        if name == b"data":
-            return length < _STREAMED_BYTES and raw.tell() + length > size
-        raw.seek(length + length % 2, os.SEEK_CUR)
-    return False
-
-
-def _ogg_is_cut(raw: BinaryIO, size: int) -> bool:
-    raw.seek(max(0, size - _OGG_PAGE_BYTES))
-    tail = raw.read()
-    page = tail[max(0, tail.rfind(b"OggS")) :]
-    if len(page) < 27 or len(page) < 27 + page[26]:
-        return True
-    return len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
-
-
-def _lacks_length(raw: BinaryIO) -> bool:
-    """Whether this is an mp3 without a Xing, Info or VBRI tag: its length is only a guess."""
-    raw.seek(0)
-    head = raw.read(10)
-    size = 0
-    if head[:3] == b"ID3":  # ten bytes, the last four of them the size in seven bits each
-        for byte in head[6:]:
-            size = size << 7 | byte & 0x7F
-        size += len(head)
-    raw.seek(size)
-    frame = raw.read(256)
-    is_mp3 = len(frame) > 1 and frame[0] == 0xFF and frame[1] & 0xE0 == 0xE0
-    return is_mp3 and not any(tag in frame for tag in (b"Xing", b"Info", b"VBRI"))
-
-
-def _count_frames(path: Path) -> int:
-    """The number of frames of an mp3 whose header does not tell, by decoding them.
-
-    libsndfile guesses the length from the size and the first frame, and stops there: where a guess
-    was too low, bytes stay unread.
-    """
-    with open(path, "rb") as raw, soundfile.SoundFile(raw) as file:
-        # Not SoundFile.blocks: it fills up to the guess.
-        frames = sum(iter(lambda: len(file.read(_BLOCK_FRAMES, dtype="float32")), 0))
-        unread = os.fstat(raw.fileno()).st_size - raw.tell()
-        if frames == file.frames and unread > _BUFFER_BYTES:
-            raise AudioError(
-                "unreadable",
-                f"{path}: an mp3 of variable rate that does not tell its length; mend it with "
-                "ffmpeg -i OLD.mp3 -c copy NEW.mp3",
-            )
-    return frames

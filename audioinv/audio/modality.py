@@ -76,6 +76,24 @@ class Audio(Modality):
 
         return check(path, *numbers)
 
+    def examine_all(
+        self, path: Path, rows: Sequence[tuple[float, ...]]
+    ) -> list[tuple[str, UserError | None]]:
+        """`examine` of several rows, of which a child process decodes the file once, in order."""
+        from audioinv.audio.decoder import check_parts
+        from audioinv.audio.faults import content_error
+
+        try:
+            found = check_parts(path, [(start, duration) for start, duration, _ in rows])
+        except UserError as error:
+            return [("", error) for _ in rows]
+        return [
+            ("", each)
+            if isinstance(each, UserError)
+            else (each[0], content_error(path, *each, rate))
+            for each, (_, _, rate) in zip(found, rows, strict=True)
+        ]
+
     def bank(self, sample_rate: int, **options: Any) -> AugmentationBank:
         """The bank at a rate in Hz; `options` as of `audioinv.audio.augment.build_bank`."""
         from audioinv.audio.augment import build_bank

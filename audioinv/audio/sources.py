@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audioinv.audio.clips import stretches, waveform
+from audioinv.audio.faults import LOUDEST
 from audioinv.audio.heard import CANCEL, Heard
-from audioinv.audio.io import LOUDEST, pcm_blocks, resampled
+from audioinv.audio.io import pcm_blocks, resampled
 from audioinv.base.errors import UserError
 from audioinv.core.embedding import Stretch, Stretches
 from audioinv.data.media import Samples

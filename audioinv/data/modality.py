@@ -110,6 +110,18 @@ class Modality(ABC):
             UserError: it cannot be read.
         """
 
+    def examine_all(
+        self, path: Path, rows: Sequence[tuple[float, ...]]
+    ) -> list[tuple[str, UserError | None]]:
+        """`examine` of several rows of one file; one that cannot be read has the hash ""."""
+        return [self._examined(path, numbers) for numbers in rows]
+
+    def _examined(self, path: Path, numbers: tuple[float, ...]) -> tuple[str, UserError | None]:
+        try:
+            return self.examine(path, *numbers)
+        except UserError as error:
+            return "", error
+
     @abstractmethod
     def bank(self, *size: Any, **options: Any) -> AugmentationBank:
         """The bank for clips of a pack's size; `options` as in the group `bank`."""

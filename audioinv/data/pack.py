@@ -30,7 +30,7 @@ from audioinv.base.errors import UserError
 from audioinv.base.files import atomic_path, read_json, remove_abandoned, write_json, write_text
 from audioinv.base.lock import locked
 from audioinv.data.manifest import Corpus, Manifest
-from audioinv.data.media import Media, Samples
+from audioinv.data.media import Media, Samples, read_all
 from audioinv.data.parallel import SERIAL, Engine, map_all
 from audioinv.data.paths import path_inside
 from audioinv.data.task import PackTask, Task
@@ -134,8 +134,7 @@ def build_pack(
     Args:
         manifest: rows in the order the pack will have.
         out: folder of the pack; made if need be.
-        media: how a clip is read, and its size in the pack.
-        engine: what makes the shards.
+        media: how a clip is read, and its size in the pack. engine: what makes the shards.
         on_error: at a clip that cannot be read, "fail" stops; "skip" leaves it out and lists it in
             pack.json and skipped.csv.
         shard_clips: clips in a shard, at most (fewer where they are long).
@@ -317,23 +316,31 @@ def _make_shard(shard: _Shard, on_error: str) -> list[dict[str, str]]:
     if _shard_key(shard.frame, shard.root, shard.media) != shard.key:
         raise UserError(
             f"{platform.node()} does not find in {shard.root} what {shard.file.name} was planned "
-            "from: files change, or its machine does not share this folder with the one that asks"
+            "from: files change, or its machine does not share this folder"
         )
-    read: list[Samples] = []
-    skipped: list[dict[str, str]] = []
-    bad: list[int] = []
     rows: list[Any] = shard.frame.to_dict("records")
-    for number, row in enumerate(rows):
-        try:
-            read.append(shard.media.read(path_inside(shard.root, row["path"], shard.also), row))
-        except UserError as error:
-            reason = f"clip {row['id']}: {error}"
-            if on_error == "fail":
-                raise UserError(f"{reason}; --on-error skip leaves it out") from None
-            skipped.append({"id": row["id"], "reason": str(error)})
-            bad.append(number)
-    _write_shard(shard, shard.frame.drop(index=bad), read, skipped)
+    read = _read_rows(shard, rows, on_error)
+    bad = [number for number, found in enumerate(read) if isinstance(found, UserError)]
+    skipped = [{"id": rows[number]["id"], "reason": str(read[number])} for number in bad]
+    whole = [found for found in read if not isinstance(found, UserError)]
+    _write_shard(shard, shard.frame.drop(index=bad), whole, skipped)
     return skipped
+
+
+def _read_rows(shard: _Shard, rows: list[Any], on_error: str) -> list[Samples | UserError]:
+    """Every row's samples, or what is wrong with it (unless `on_error` is "fail")."""
+    found: list[Any] = [None] * len(rows)
+    for name, numbers in shard.frame.groupby("path", sort=False).indices.items():
+        try:
+            path = path_inside(shard.root, str(name), shard.also)
+            read = read_all(shard.media, path, [rows[number] for number in numbers])
+        except UserError as error:
+            read = [error] * len(numbers)
+        for number, found[number] in zip(numbers, read, strict=True):
+            if isinstance(found[number], UserError) and on_error == "fail":
+                reason = f"clip {rows[number]['id']}: {found[number]}"
+                raise UserError(f"{reason}; --on-error skip leaves it out") from None
+    return found
 
 
 def _write_shard(

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from audioinv.base.errors import FileError, UserError
-from audioinv.data.manifest import Manifest, Problem, readable, table_problems
+from audioinv.data.manifest import Corpus, Manifest, Problem, readable, table_problems
 from audioinv.data.modality import registered
 from audioinv.data.parallel import Local, map_all
 from audioinv.data.paths import path_inside
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Problem", "validate"]
 
@@ -18,21 +25,22 @@ MILD = frozenset({"silent"})
 """Kinds that a manifest may have: clips are as its owner meant them, perhaps."""
 UNREADABLE = frozenset(
     {"missing", "unreadable", "empty", "truncated", "non-finite", "scale", "length", "cancelled"}
-    | {"size", "index"}
+    | {"joined", "unread", "size", "index"}
 )
 """Kinds of files that `audioinv pack --on_error skip` leaves out."""
+Checked = tuple[Problem | None, str]
 
 
 @dataclass(frozen=True)
-class _Row:
-    """One row, as a worker gets it; `numbers` are those that the modality's manifest has."""
+class _File:
+    """One file and its rows, as a worker gets it; `numbers` are those that the modality has."""
 
     modality: str
     root: Path
     also: tuple[Path, ...]
-    id: str
     path: str
-    numbers: tuple[float, ...]
+    ids: list[str]
+    numbers: NDArray[np.float64]
 
 
 def validate(manifest: Manifest, workers: int = 1, *, files: bool = True) -> list[Problem]:
@@ -42,8 +50,9 @@ def validate(manifest: Manifest, workers: int = 1, *, files: bool = True) -> lis
     Of every file: missing, unreadable, empty, truncated, leakage (the same content in two splits or
     folds). Of audio also: non-finite, scale (far above full scale), length (the file ends before
     the clip does), sample_rate (not the declared one), cancelled (channels that cancel one
-    another), silent (digital silence, the leakage of none). Of images also: size (too large to be
-    opened safely), index (no such record).
+    another), silent (digital silence, the leakage of none), joined (another file begins within it),
+    unread (far more bytes than its header names). Of images also: size (too large to be opened
+    safely), index (no such record).
 
     Args:
         manifest: read with `strict=False`, so that a bad table is reported with the rest.
@@ -55,41 +64,59 @@ def validate(manifest: Manifest, workers: int = 1, *, files: bool = True) -> lis
         return problems
     if any(problem.kind == "column" for problem in problems) or len(manifest) == 0:
         return problems
-    modality, table = manifest.corpus.modality, readable(manifest)
-    numbers = table[list(registered(modality).columns)].itertuples(index=False, name=None)
-    rows = [
-        _Row(modality, manifest.root, manifest.also, *row)
-        for row in zip(table["id"], table["path"], numbers, strict=True)
-    ]
-    checked = map_all(_check, rows, Local(workers, CHUNK), "validating")
-    digests = [digest for _, digest in checked]
-    for found, _ in checked:
-        problems += found
+    table = readable(manifest)
+    checked = _read(manifest, table, Local(workers, CHUNK))
+    problems += [problem for problem, _ in checked if problem is not None]
     for column in sorted({"split", "fold"} & set(table)):
-        problems += _leaks(rows, digests, column, list(table[column]))
+        problems += _leaks(table, [digest for _, digest in checked], column, manifest.corpus)
     return problems
 
 
-def _check(row: _Row) -> tuple[list[Problem], str]:
-    """A row's problems, and the hash of its content ("" if it cannot be read)."""
+def _read(manifest: Manifest, table: pd.DataFrame, engine: Local) -> list[Checked]:
+    """Of each row its problem, and the hash of its content ("" if it cannot be read)."""
+    modality = manifest.corpus.modality
+    ids = table["id"].to_numpy(object)
+    numbers = table[list(registered(modality).columns)].to_numpy()
+    groups = table.groupby("path", sort=False).indices
+    files = [
+        _File(modality, manifest.root, manifest.also, str(path), [*ids[rows]], numbers[rows])
+        for path, rows in groups.items()
+    ]
+    checked: list[Checked] = [(None, "")] * len(table)
+    for rows, found in zip(
+        groups.values(), map_all(_check, files, engine, "validating"), strict=True
+    ):
+        for row, each in zip(rows, found, strict=True):
+            checked[row] = each
+    return checked
+
+
+def _check(file: _File) -> list[Checked]:
     try:
-        path = path_inside(row.root, row.path, row.also)
-        digest, error = registered(row.modality).examine(path, *row.numbers)
-    except UserError as unreadable:
-        digest, error = "", unreadable
-    if error is None:
-        return [], digest
-    kind = error.kind if isinstance(error, FileError) else "path"
-    return [Problem(row.id, row.path, kind, str(error))], digest
+        path = path_inside(file.root, file.path, file.also)
+        found = registered(file.modality).examine_all(
+            path, [tuple(row) for row in file.numbers.tolist()]
+        )
+    except UserError as error:
+        found = [("", error)] * len(file.ids)
+    return [
+        (None if error is None else _problem(id_, file.path, error), digest)
+        for id_, (digest, error) in zip(file.ids, found, strict=True)
+    ]
 
 
-def _leaks(rows: list[_Row], digests: list[str], column: str, parts: list[str]) -> list[Problem]:
+def _problem(id_: str, path: str, error: UserError) -> Problem:
+    return Problem(id_, path, error.kind if isinstance(error, FileError) else "path", str(error))
+
+
+def _leaks(table: pd.DataFrame, digests: list[str], column: str, corpus: Corpus) -> list[Problem]:
     """Rows whose content was met before in another part (a split or a fold)."""
     problems = []
     first: dict[str, tuple[str, str]] = {}
-    for row, digest, part in zip(rows, digests, parts, strict=True):
-        before, other = first.setdefault(digest, (part, row.id))
+    rows = zip(table["id"], table["path"], table[column], digests, strict=True)
+    for id_, path, part, digest in rows:
+        before, other = first.setdefault(digest, (part, id_))
         if digest and before != part:
-            message = f"{row.path}: same {row.modality} as {other}, in {column} {before} and {part}"
-            problems.append(Problem(row.id, row.path, "leakage", message))
+            message = f"{path}: same {corpus.modality} as {other}, in {column} {before} and {part}"
+            problems.append(Problem(id_, path, "leakage", message))
     return problems

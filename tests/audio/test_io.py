@@ -19,9 +19,9 @@ from audioinv.audio.io import (
     probe_all,
     read,
     read_mono,
-    to_int16,
     write_wav,
 )
+from audioinv.audio.pcm import to_int16
 from audioinv.base.errors import UserError
 
 RATE = 16000
@@ -227,5 +227,5 @@ def test_an_mp3_whose_decoder_runs_behind_its_end(tmp_path: Path) -> None:
     soundfile.write(path, np.stack([sine, -sine], 1), 8000, "MPEG_LAYER_III", format="MP3")
     whole = path.read_bytes()
     path.write_bytes(b"\0" + whole[1:139] + whole[75:])
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(UserError, match=r"damaged|lasts"):
         check(path, 0.14, 0.05, 8000)

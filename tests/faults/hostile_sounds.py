@@ -31,7 +31,9 @@ def of_audio(folder: Path) -> Case:
         "d.ogg": ("OGG", "VORBIS"), "e.mp3": ("MP3", "MPEG_LAYER_III"),
         "f.aiff": ("AIFF", "PCM_24"),
         "g.w64": ("W64", "PCM_16"), "h.au": ("AU", "ULAW"), "i.wav": ("WAVEX", "PCM_24"),
-        "j.opus": ("OGG", "OPUS"), "k.caf": ("CAF", "ALAC_16"),
+        "j.opus": ("OGG", "OPUS"), "k.caf": ("CAF", "ALAC_16"), "l.sph": ("NIST", "PCM_16"),
+        "m.voc": ("VOC", "PCM_16"), "n.mat": ("MAT5", "FLOAT"), "o.mat": ("MAT4", "DOUBLE"),
+        "p.avr": ("AVR", "PCM_16"), "q.rf64": ("RF64", "PCM_16"),
     }  # fmt: skip
     whole = {}
     for name, (kind, subtype) in kinds.items():
