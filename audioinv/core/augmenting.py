@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant, meant_by
 from audioinv.core.augmentation import Augmentation
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.descriptor import DescriptorSpace
@@ -63,7 +64,8 @@ def default(
         UserError: there is none of that name.
     """
     if name not in kinds:
-        raise UserError(f"there is no augmentation {name}; tasks may be over {list(kinds)}")
+        near = meant(name, kinds)
+        raise UserError(f"there is no augmentation {name}; tasks may be over {list(kinds)}{near}")
     return _build(kinds[name], common or {}, {})
 
 
@@ -88,7 +90,8 @@ def _check_known(
 ) -> None:
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise UserError(f"unknown augmentation {', '.join(unknown)} in {where}; give {list(known)}")
+        told = f"unknown augmentation {', '.join(unknown)} in {where}; give {list(known)}"
+        raise UserError(f"{told}{meant_by(unknown, known)}")
 
 
 def _build(
@@ -100,6 +103,7 @@ def _build(
     if unknown:
         raise UserError(
             f"unknown option {', '.join(unknown)} of {kind.name}; give {', '.join(sorted(allowed))}"
+            f"{meant_by(unknown, allowed)}"
         )
     given = {name: value for name, value in common.items() if name in accepted}
     return kind(**given, **options)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from audioinv.base.checked import checked
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant_by
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ class DescriptorSpace:
         if unknown:
             raise UserError(
                 f"unknown component {', '.join(unknown)}; this space has {', '.join(self.names)}"
+                f"{meant_by(unknown, (*self.names, 'all', 'none'))}"
             )
 
 

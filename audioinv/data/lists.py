@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant
 from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import Corpus, stratified_validation, write_manifest
 from audioinv.data.paths import path_inside
@@ -151,5 +152,6 @@ def choice(name: str, value: str, allowed: Sequence[str]) -> str:
         UserError: it is not.
     """
     if value not in allowed:
-        raise UserError(f"{name} is '{value}'; give {', '.join(allowed)}")
+        near = meant(value, allowed)
+        raise UserError(f"{name} is '{value}'; give {', '.join(allowed)}{near}")
     return value

@@ -17,6 +17,7 @@ from scipy.stats import norm
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
 from audioinv.base.randomness import generator
 from audioinv.tasks.evidence import evidence_on_grid
 from audioinv.tasks.features import first_windows
@@ -140,7 +141,7 @@ def episode_accuracies(
         UserError: an unknown readout.
     """
     if readout not in READOUTS:
-        raise UserError(f"fewshot.readouts has '{readout}'; give {' or '.join(READOUTS)}")
+        raise unknown("a readout of fewshot.readouts", readout, READOUTS)
     draw, shuffle = generator(seed, "support windows"), generator(seed, "sgd")
     parts = []
     for part in episodes.chunks():

@@ -13,6 +13,7 @@ from torch import Tensor
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, remove_abandoned, write_json
 from audioinv.base.lock import locked
+from audioinv.base.near import meant_by
 from audioinv.base.tensors import device_of
 from audioinv.base.version import __version__
 from audioinv.core.bank import AugmentationBank, ClipSource
@@ -128,7 +129,10 @@ def _owned(run: Path) -> Iterator[None]:
 def _config(settings: Mapping[str, Any]) -> PretrainConfig:
     known = [field.name for field in fields(PretrainConfig)]
     if unknown := [name for name in settings if name not in known]:
-        raise UserError(f"pretrain has no setting {', '.join(unknown)}; it has {', '.join(known)}")
+        near = meant_by(unknown, known)
+        raise UserError(
+            f"pretrain has no setting {', '.join(unknown)}; it has {', '.join(known)}{near}"
+        )
     return PretrainConfig(**settings)
 
 
