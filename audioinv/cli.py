@@ -25,7 +25,7 @@ from audioinv.commands import (
     validate,
 )
 from audioinv.commands.options import Parser
-from audioinv.training.signals import STOPPED_STATUS, Stopped
+from audioinv.training.signals import INTERRUPTED_STATUS, Stopped
 
 EPILOGUE = """\
 a first run, from nothing:
@@ -55,8 +55,8 @@ LAST = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status.
 
-    0 when it worked, 2 when the input was at fault, 130 when interrupted, 143 when pre-training was
-    stopped by SIGTERM or SIGUSR1 and has written a checkpoint.
+    0 when it worked, 2 when the input was at fault, 130 when interrupted, 143 when stopped by
+    SIGTERM or SIGUSR1. Pre-training has written a checkpoint then.
     """
     parser = make_parser()
     words = joined(sys.argv[1:] if arguments is None else arguments)
@@ -79,10 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except Stopped as stopped:
         print(f"audioinv {options.command}: {stopped}; the same command resumes", file=sys.stderr)
-        return STOPPED_STATUS
+        return stopped.status
     except KeyboardInterrupt:
         print(f"audioinv {options.command}: interrupted; the same command resumes", file=sys.stderr)
-        return 130
+        return INTERRUPTED_STATUS
 
 
 def joined(words: Sequence[str]) -> list[str]:

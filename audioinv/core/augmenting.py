@@ -45,7 +45,10 @@ def build_bank(
         UserError: an unknown name or option, or groups that do not cover the names.
     """
     ranges, common = ranges or {}, common or {}
-    chosen = _choose(kinds, names, groups, [augmentation.name for augmentation in extra])
+    others = [augmentation.name for augmentation in extra]
+    chosen = _choose(kinds, names, groups, others)
+    _check_called_once(chosen, others)
+    _check_groups(groups, [*chosen, *others])
     _check_known(ranges, chosen, "ranges")
     built = [_build(kinds[name], common, ranges.get(name, {})) for name in chosen] + list(extra)
     if groups is None:
@@ -83,6 +86,39 @@ def _choose(
     names = list(kinds) if names is None else names
     _check_known(names, list(kinds), "names")
     return [name for name in kinds if name in names]
+
+
+def _check_called_once(names: Sequence[str], others: Sequence[str]) -> None:
+    every = [*names, *others]
+    if twice := sorted({name for name in others if every.count(name) > 1}):
+        kept = ",".join(name for name in names if name not in twice)
+        ours = f", ours by bank.names=[{kept}]" if kept and kept != ",".join(names) else ""
+        raise UserError(f"two augmentations are called {', '.join(twice)}; leave one out{ours}")
+
+
+def _check_groups(groups: Mapping[str, Sequence[str]] | None, names: Sequence[str]) -> None:
+    """Refuses components that nobody could name, that do nothing, or that leave a name out."""
+    if groups is None:
+        return
+    example = "such as bank.groups={pitch:[pitch_shift],noise:[white_noise]}"
+    for component, members in groups.items():
+        if component in ("all", "none", "") or component.startswith("-") or "+" in component:
+            raise UserError(
+                f"a component is called '{component}', which descriptors mean otherwise; give a "
+                f"name without + and -, {example}"
+            )
+        if not members:
+            raise UserError(
+                f"component {component} switches nothing; name augmentations, {example}"
+            )
+    members = [name for group in groups.values() for name in group]
+    if groups and (alone := [name for name in names if name not in members]):
+        raise UserError(
+            f"bank.groups leaves out {', '.join(alone)}, which the bank has; put each name into a "
+            "group, or leave it out of bank.names"
+        )
+    if members and (gone := [name for name in members if name not in names]):
+        raise UserError(f"bank.groups has {', '.join(gone)}, which bank.names leaves out; add it")
 
 
 def _check_known(

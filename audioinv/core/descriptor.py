@@ -41,7 +41,10 @@ class DescriptorSpace:
         names = tuple(self.groups)
         members = tuple(name for group in self.groups.values() for name in group)
         if not names:
-            raise UserError("a descriptor needs at least one component")
+            raise UserError(
+                "a descriptor needs at least one component, such as "
+                "bank.groups={pitch:[pitch_shift]}"
+            )
         if len(set(members)) != len(members):
             raise UserError(f"an augmentation belongs to one component only, got {list(members)}")
         if not 0 <= self.min_active <= len(names):

@@ -10,7 +10,7 @@ from torch import Tensor
 from audioinv.core.embedding import Sources
 from audioinv.data.modality import modality_of
 from audioinv.data.pack import Pack
-from audioinv.data.rows import training_rows
+from audioinv.data.rows import some_training_rows
 from audioinv.data.sources import sources_of
 
 BATCH = 256
@@ -54,7 +54,7 @@ def batches_of(clips: Pack | Tensor | Iterable[Tensor], frontend: Any) -> Iterab
     if not isinstance(clips, Pack):
         return clips
     modality_of(clips.corpus.modality).check(clips, frontend)
-    return batches_at(training_rows(clips), clips, frontend)
+    return batches_at(some_training_rows(clips), clips, frontend)
 
 
 def batches_at(rows: Sequence[int], pack: Pack, frontend: Any) -> Iterator[Tensor]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator
 from audioinv.data.pack import Pack
 
@@ -16,6 +17,21 @@ def training_rows(pack: Pack) -> list[int]:
     if "split" not in pack.frame:
         return list(range(len(pack)))
     return np.flatnonzero(pack.frame["split"] != "test").tolist()
+
+
+def some_training_rows(pack: Pack) -> list[int]:
+    """As `training_rows`, where nothing can be done without.
+
+    Raises:
+        UserError: there are none.
+    """
+    rows = training_rows(pack)
+    if not rows:
+        raise UserError(
+            f"{pack.corpus.name} has no clips to train on: all {len(pack)} are in the test part; "
+            "give some of them another split"
+        )
+    return rows
 
 
 def test_rows(pack: Pack) -> list[int]:

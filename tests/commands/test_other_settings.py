@@ -117,11 +117,34 @@ def test_other_statistics_are_refused(
     """Of a finished run, and of one that goes on; none are others too."""
     for run in (finished.run, stopped):
         before = snapshot(run)
-        for word in (shifted(finished, tmp_path), "statistics=null"):
+        for word in (shifted(finished, tmp_path), "statistics=none"):
             line = refuse(["pretrain", *finished.settings(run), word])
             assert "was begun with statistics" in line and "allow_changes=true" in line
             assert str(json.loads(finished.statistics.read_text())["mean"]) in line
         assert snapshot(run) == before
+
+
+def test_statistics_that_are_not_given_are_computed_kept_and_told(
+    packed: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The run is the one that was given those of `audioinv statistics`; it goes on with them."""
+    runs = {word: tmp_path / word for word in ("given", "null", "none")}
+    for word, run in runs.items():
+        given = [] if word == "given" else [f"statistics={word}"]
+        with caplog.at_level(logging.INFO):
+            assert main(["pretrain", *packed.settings(run), "pretrain.steps=1", *given]) == 0
+        told = "no statistics= is given: mean" in caplog.text
+        assert told is (word == "null")
+        caplog.clear()
+    values = [json.loads((run / "statistics.json").read_text()) for run in runs.values()]
+    assert values[0] == values[1] and values[2] == {}
+    encoders = [(r / "encoder" / "encoder.safetensors").read_bytes() for r in runs.values()]
+    assert encoders[0] == encoders[1] != encoders[2]
+    assert mean_of(runs["none"]) == 0
+    shutil.rmtree(runs["null"] / "encoder")
+    again = [*packed.settings(runs["null"]), "pretrain.steps=1", "statistics=null"]
+    assert main(["pretrain", *again]) == 0
+    assert mean_of(runs["null"]) == mean_of(runs["given"])
 
 
 def test_the_file_of_statistics_may_move(finished: Any, stopped: Path, tmp_path: Path) -> None:
