@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from torch import Tensor
+
 from audioinv.base.files import read_json, write_json
+from audioinv.base.progress import counted
 from audioinv.conf.schema import Config
 from audioinv.data.fitting import batches_at
 from audioinv.data.modality import modality_of
@@ -47,5 +51,17 @@ def fitted(frontend: Any, pack: Pack, sampled: bool = False) -> dict[str, Any]:
     rows = some_training_rows(pack)
     if sampled:
         rows = sorted(sample_rows(rows, FROM_SHARDS, 0, "statistics"))
-    values: dict[str, Any] = frontend.fit_statistics(batches_at(rows, pack, frontend))
+    with counted("statistics", "clips") as progress:
+        batches = _counted(batches_at(rows, pack, frontend), len(rows), progress)
+        values: dict[str, Any] = frontend.fit_statistics(batches)
     return values
+
+
+def _counted(
+    batches: Iterable[Tensor], total: int, progress: Callable[[int, int], None]
+) -> Iterator[Tensor]:
+    done = 0
+    for x in batches:
+        yield x
+        done += len(x)
+        progress(done, total)
