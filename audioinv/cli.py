@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant_by
 from audioinv.base.version import __version__
 from audioinv.commands import (
     calibrate,
@@ -64,7 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "overrides" in options and not any(word.startswith("-") for word in rest):
         options.overrides += rest  # argparse stops at the first option after them
     elif rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        own: argparse.ArgumentParser = options.parser  # of the command, whose usage is of help
+        near = meant_by(rest, own._option_string_actions)
+        own.error(f"unrecognized arguments: {' '.join(rest)}{near}")
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
@@ -89,7 +92,7 @@ def joined(words: Sequence[str]) -> list[str]:
     """`--descriptor -pitch_shift` as one word, which argparse does not take for two options."""
     done: list[str] = []
     for word in words:
-        if done and done[-1] == "--descriptor" and re.match(r"-\w", word):
+        if done and re.fullmatch(r"--des[a-z]*", done[-1]) and re.match(r"-\w", word):
             done[-1] += f"={word}"
         else:
             done.append(word)
@@ -117,7 +120,7 @@ def _add_plain(commands: Any, modules: Mapping[str, ModuleType]) -> None:
     for name, module in modules.items():
         about = getattr(module, "ABOUT", None)
         command = commands.add_parser(name, help=module.HELP, description=about)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, parser=command)
         module.add_arguments(command)
 
 
@@ -130,7 +133,7 @@ def _add_hydra(commands: Any) -> None:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             add_help=False,
         )
-        command.set_defaults(run=hydra.run)
+        command.set_defaults(run=hydra.run, parser=command)
         hydra.add_arguments(command, name)
 
 

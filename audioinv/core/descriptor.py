@@ -172,9 +172,10 @@ class DescriptorSpace:
     def _check_names(self, names: Sequence[str] | Mapping[str, float]) -> None:
         unknown = [name for name in names if name not in self.names]
         if unknown:
+            told = ", ".join(unknown) or "''"
+            near = meant_by(unknown, (*self.names, "all", "none"))
             raise UserError(
-                f"unknown component {', '.join(unknown)}; this space has {', '.join(self.names)}"
-                f"{meant_by(unknown, (*self.names, 'all', 'none'))}"
+                f"unknown component {told}; this space has {', '.join(self.names)}{near}"
             )
 
 

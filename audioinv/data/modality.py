@@ -66,6 +66,7 @@ class Modality(ABC):
         conf: the package of its Hydra groups. defaults: the file in it that chooses among them.
         requires: packages that it cannot do without. extra: what to install audioinv with for them.
         media_options: further options of `media`.
+        derived_tasks: names of tasks that its corpora have beside their own `TASKS`.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Modality(ABC):
     requires: tuple[str, ...] = ()
     extra: str = ""
     media_options: tuple[MediaOption, ...] = ()
+    derived_tasks: tuple[str, ...] = ()
 
     @property
     def endings(self) -> Collection[str]:

@@ -25,6 +25,11 @@ from audioinv.tasks.storage import Storage
 Change = Callable[[Tensor, Tensor], Tensor]
 
 
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
+PRECISIONS += ("32", "16", "bf16", "64")
+"""Those of Fabric; see `features.autocast`."""
+
+
 def check_names(settings: FeatureConfig) -> None:
     """Raises a UserError for layers or a pool that there are not."""
     if settings.layers not in LAYERS:
@@ -58,6 +63,8 @@ class TaskFeatures:
         precision: str = "32-true",
     ) -> None:
         check_names(settings)
+        if precision not in PRECISIONS:
+            raise unknown("precision", precision, PRECISIONS)
         check_strength(settings.strength)
         if (settings.hop_s or 0) < 0 or settings.views < 0:
             raise UserError(

@@ -70,6 +70,14 @@ check_true_or_false() {  # check_true_or_false NAME...
     done
 }
 
+check_seeds() {
+    local all seed
+    words all "$seeds"
+    for seed in "${all[@]}"; do
+        [[ $seed =~ ^(0|[1-9][0-9]{0,8})$ ]] || die "--seeds has '$seed'; give whole numbers, 0 or more, such as '0 1 2'"
+    done
+}
+
 check_given() {  # check_given NAME...
     local name
     for name in "$@"; do [[ -n ${!name} ]] || die "--$name is empty; see --help"; done
