@@ -262,3 +262,76 @@ def test_a_run_that_says_what_is_no_key_any_more(
     assert main(["measure", *finished.settings(run)]) == 0
     config.write_text(config.read_text().replace("readouts: [sgd]", "reeadouts: [sgd]"))
     assert "reeadouts" in refuse(["measure", *finished.settings(run)])
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [
+        ("method_pretrain.amortized.lr=1", "amortised"),
+        ("accelerator=cup", "cpu"),
+        ("precision=32-tru", "32-true"),
+        ("pretrain.corners=-pich_shift", "pitch_shift"),
+        ("pretrain.optimiser=adamW", "adamw"),
+        ("frontend.short_clips=zeroes", "zeros"),
+    ],
+)
+def test_a_mistyped_name_of_pretraining_is_told_the_nearest(
+    packed: Any, refuse: Refuse, tmp_path: Path, word: str, near: str
+) -> None:
+    words = [*packed.settings(tmp_path / "run"), word]
+    assert f"(did you mean {near}?)" in refuse(["pretrain", *words])
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        ("evaluate tasks=[labl]", "label"),
+        ("adapt adapt.modes=[sof]", "soft"),
+        ("adapt adapt.readout=logstic out={new}", "logistic"),
+        ("adapt features.layers=lst out={new}", "last"),
+        ("adapt features.pool=maen out={new}", "mean"),
+        ("adapt score_on=tset out={new}", "test"),
+        ("adapt precision=32-tru out={new}", "32-true"),
+        ("adapt accelerator=cup out={new}", "cpu"),
+        ("evaluate protocol=lineer", "linear"),
+        ("evaluate protocol=fewshot fewshot.n_way=2 fewshot.readouts=[centriod]", "centroid"),
+        ("evaluate protocol=fewshot fewshot.modes=[episod]", "episode"),
+        ("embed --out f.csv --descriptor -pich_shift", "pitch_shift"),
+        ("embed --out f.csv --task labl", "label/soft"),
+    ],
+)
+def test_a_mistyped_name_of_a_later_command_is_told_the_nearest(
+    finished: Any, refuse: Refuse, tmp_path: Path, words: str, near: str
+) -> None:
+    command, *rest = words.format(new=tmp_path).split()
+    assert f"(did you mean {near}?)" in refuse([command, *finished.settings(), *rest])
+
+
+def test_modes_that_were_not_adapted_come_with_those_that_were(
+    finished: Any, refuse: Refuse
+) -> None:
+    given = [*finished.settings(), "tasks=[label]", "adapt.modes=[fixed:all,surrogate]"]
+    told = refuse(["evaluate", *given])
+    assert f"run audioinv adapt run={finished.run} 'adapt.modes=[surrogate]' first" in told
+    assert "by 'adapt.modes=[fixed:-pitch_shift,fixed:all,paper,search,search:validation" in told
+
+
+@pytest.mark.parametrize("command", ["embed", "export"])
+@pytest.mark.parametrize("option", ["--descriptor", "--desc"])
+def test_a_descriptor_may_begin_with_a_minus(
+    finished: Any, tmp_path: Path, command: str, option: str
+) -> None:
+    out = tmp_path / ("f.npy" if command == "embed" else "f.pt2")
+    words = [option, "-pitch_shift", "--out", str(out), *finished.settings()]
+    assert main([command, *words]) == 0 and out.exists()
+
+
+def test_an_unknown_option_is_told_by_its_command_with_the_nearest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words in ("pack a --out b --samplerate 8000", "prepare fsdd --root a --out b --sede 1"):
+        with pytest.raises(SystemExit):
+            main(words.split())
+    told = capsys.readouterr().err
+    assert "audioinv pack: error:" in told and "(did you mean --sample_rate?)" in told
+    assert "audioinv prepare fsdd: error:" in told and "(did you mean --seed?)" in told
