@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 from audioinv.base.errors import UserError
 from audioinv.base.near import meant_by
@@ -68,9 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         own: argparse.ArgumentParser = options.parser  # of the command, whose usage is of help
         near = meant_by(rest, own._option_string_actions)
         own.error(f"unrecognized arguments: {' '.join(rest)}{near}")
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
-    )
+    line, clock = "%(asctime)s %(message)s", "%H:%M:%S"
+    logging.basicConfig(level=logging.INFO, format=line, datefmt=clock, handlers=[AboveBars()])
     for noisy in ("lightning", "lightning.fabric", "torch", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # What watches the processes on this machine says there which of them died.
@@ -86,6 +85,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"audioinv {options.command}: interrupted; the same command resumes", file=sys.stderr)
         return INTERRUPTED_STATUS
+
+
+class AboveBars(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stderr` is at the time: bars take it over, and put lines above them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 def joined(words: Sequence[str]) -> list[str]:

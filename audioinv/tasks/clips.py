@@ -25,8 +25,10 @@ from audioinv.tasks.storage import Storage
 Change = Callable[[Tensor, Tensor], Tensor]
 
 
-PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
-PRECISIONS += ("32", "16", "bf16", "64")
+PRECISIONS = (
+    *("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"),
+    *("32", "16", "bf16", "64"),
+)
 """Those of Fabric; see `features.autocast`."""
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+import sys
 import weakref
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from audioinv.base import progress
+from audioinv.cli import AboveBars
 
 
 def test_lines_say_how_much_is_done_and_left(
@@ -47,3 +50,12 @@ def test_bars_inside_bars_share_the_terminal(monkeypatch: pytest.MonkeyPatch) ->
             (bars,) = progress._open
             inner.append([task.description for task in bars.tasks])
     assert inner == [["outer", "inner"]] * 4 and progress._open == []
+
+
+def test_log_lines_go_where_the_bars_put_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bars take over `sys.stderr`; a line that went past them would end up inside one."""
+    handler = AboveBars()
+    taken_over = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", taken_over)
+    handler.emit(logging.makeLogRecord({"msg": "label, soft: done"}))
+    assert taken_over.getvalue() == "label, soft: done\n"

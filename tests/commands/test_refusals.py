@@ -173,6 +173,18 @@ def test_a_pack_without_clips_to_train_on(
     assert "has no clips to train on: all 1 are in the test part" in refuse([command, *words])
 
 
+@pytest.mark.parametrize("command", ["embed", "export"])
+def test_a_pack_of_one_clip_is_used(finished: Any, tmp_path: Path, command: str) -> None:
+    table = pd.read_csv(finished.manifest)
+    table.head(1).to_csv(tmp_path / "manifest.csv", index=False)
+    shutil.copy(finished.manifest.with_name("corpus.json"), tmp_path)
+    one, files = tmp_path / "pack", ["--root", str(finished.folder / "audio")]
+    assert main(["pack", str(tmp_path), "--out", str(one), "--sample_rate", "8000", *files]) == 0
+    out = tmp_path / ("f.npy" if command == "embed" else "f.pt2")
+    assert main([command, "--out", str(out), *finished.settings(), f"pack={one}"]) == 0
+    assert out.exists()
+
+
 def test_two_runs_in_one_folder(packed: Any, refuse: Refuse, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with locked(run):
