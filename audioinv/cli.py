@@ -8,9 +8,10 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant_by
 from audioinv.base.version import __version__
 from audioinv.commands import (
     calibrate,
@@ -25,7 +26,7 @@ from audioinv.commands import (
     validate,
 )
 from audioinv.commands.options import Parser
-from audioinv.training.signals import STOPPED_STATUS, Stopped
+from audioinv.training.signals import INTERRUPTED_STATUS, Stopped
 
 EPILOGUE = """\
 a first run, from nothing:
@@ -55,8 +56,8 @@ LAST = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status.
 
-    0 when it worked, 2 when the input was at fault, 130 when interrupted, 143 when pre-training was
-    stopped by SIGTERM or SIGUSR1 and has written a checkpoint.
+    0 when it worked, 2 when the input was at fault, 130 when interrupted, 143 when stopped by
+    SIGTERM or SIGUSR1. Pre-training has written a checkpoint then.
     """
     parser = make_parser()
     words = joined(sys.argv[1:] if arguments is None else arguments)
@@ -64,10 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "overrides" in options and not any(word.startswith("-") for word in rest):
         options.overrides += rest  # argparse stops at the first option after them
     elif rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
-    )
+        own: argparse.ArgumentParser = options.parser  # of the command, whose usage is of help
+        near = meant_by(rest, own._option_string_actions)
+        own.error(f"unrecognized arguments: {' '.join(rest)}{near}")
+    line, clock = "%(asctime)s %(message)s", "%H:%M:%S"
+    logging.basicConfig(level=logging.INFO, format=line, datefmt=clock, handlers=[AboveBars()])
     for noisy in ("lightning", "lightning.fabric", "torch", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # What watches the processes on this machine says there which of them died.
@@ -79,17 +81,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except Stopped as stopped:
         print(f"audioinv {options.command}: {stopped}; the same command resumes", file=sys.stderr)
-        return STOPPED_STATUS
+        return stopped.status
     except KeyboardInterrupt:
         print(f"audioinv {options.command}: interrupted; the same command resumes", file=sys.stderr)
-        return 130
+        return INTERRUPTED_STATUS
+
+
+class AboveBars(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stderr` is at the time: bars take it over, and put lines above them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 def joined(words: Sequence[str]) -> list[str]:
     """`--descriptor -pitch_shift` as one word, which argparse does not take for two options."""
     done: list[str] = []
     for word in words:
-        if done and done[-1] == "--descriptor" and re.match(r"-\w", word):
+        if done and re.fullmatch(r"--des[a-z]*", done[-1]) and re.match(r"-\w", word):
             done[-1] += f"={word}"
         else:
             done.append(word)
@@ -117,7 +127,7 @@ def _add_plain(commands: Any, modules: Mapping[str, ModuleType]) -> None:
     for name, module in modules.items():
         about = getattr(module, "ABOUT", None)
         command = commands.add_parser(name, help=module.HELP, description=about)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, parser=command)
         module.add_arguments(command)
 
 
@@ -130,7 +140,7 @@ def _add_hydra(commands: Any) -> None:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             add_help=False,
         )
-        command.set_defaults(run=hydra.run)
+        command.set_defaults(run=hydra.run, parser=command)
         hydra.add_arguments(command, name)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
 from audioinv.data.media import Samples
 from vision import io as image_io
 
@@ -39,7 +39,7 @@ class Images:
 
     def __post_init__(self) -> None:
         if self.fit not in FITS:
-            raise UserError(f"fit is '{self.fit}'; give {' or '.join(FITS)}")
+            raise unknown("fit", self.fit, FITS)
 
     def n_bytes(self, frame: pd.DataFrame) -> NDArray[Any]:
         """Three for each pixel."""

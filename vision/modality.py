@@ -45,6 +45,7 @@ class Images(Modality):
     requires = ("kornia", "torchvision", "PIL")
     extra = "vision"
     media_options = (FIT,)
+    derived_tasks = ("rotation", "hue", "crop_position", "blur")
 
     @property
     def endings(self) -> Collection[str]:

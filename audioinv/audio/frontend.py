@@ -15,6 +15,7 @@ from audioinv.audio.augment import kernels
 from audioinv.audio.augment.fused import FusedBank
 from audioinv.audio.mel import MEL_NORMS, MEL_SCALES, mel_filters
 from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.precision import outside_autocast, wide
 from audioinv.data.fitting import Fitted
@@ -351,7 +352,7 @@ def _blocks(filters: Tensor) -> list[tuple[slice, slice]]:
 
 def _check_choice(key: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
-        raise UserError(f"{key} is '{value}'; give {' or '.join(choices)}")
+        raise unknown(key, value, choices)
 
 
 def _check_no_mel(config: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from audioinv.base.progress import shown
 from audioinv.base.versions import versions
 from audioinv.commands.judging import ADAPTED_BY, already_adapted, features_of
 from audioinv.conf.schema import Config
@@ -27,23 +28,26 @@ def main(config: Config) -> None:
         UserError: one is there, of another encoder or with other settings that its mode reads.
     """
     features = features_of(config)
-    out = results_of(config)
+    wanted = []
     for task in find_tasks(features.pack, config.tasks):
-        wanted = [
-            mode
-            for mode in modes_of(config)
-            if not already_adapted(
-                task_folder(out, task.name, mode),
-                config,
-                (*ADAPTED_BY, *modes.reads(mode, config.features.layers)),
-            )
-        ]
-        if not wanted:
-            log.info("%s, %s: already done", out, task.name)
+        new = [mode for mode in modes_of(config) if not is_there(task, mode, config)]
+        wanted += [(task, mode) for mode in new]
+        if not new:
+            log.info("%s, %s: already done", results_of(config), task.name)
         elif told := doubts(features.pack.frame, [task]):
             log.warning("%s", "\n".join(told))
-        for mode in wanted:
-            adapt_task(task, mode, features, config)
+    for task, mode in shown(wanted, "adapting", "tasks by modes"):
+        adapt_task(task, mode, features, config)
+
+
+def is_there(task: Task, mode: str, config: Config) -> bool:
+    """Whether the task was adapted by the mode.
+
+    Raises:
+        UserError: it was, of another encoder or with other settings.
+    """
+    keys = (*ADAPTED_BY, *modes.reads(mode, config.features.layers))
+    return already_adapted(task_folder(results_of(config), task.name, mode), config, keys)
 
 
 def adapt_task(task: Task, mode: str, features: TaskFeatures, config: Config) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from audioinv.base.files import read_json, write_json
+from audioinv.base.progress import shown
 from audioinv.base.tensors import save_tensors
 from audioinv.base.versions import versions
 from audioinv.commands.judging import context_of, made_before, settings_of_row
@@ -34,7 +35,8 @@ def main(config: Config) -> None:
     protocol = protocol_of(config.protocol, config.score_on)
     context = context_of(config)
     given = config.label or saved_config(run_of(config)).label
-    for row in protocol(context, getattr(config, config.protocol, None)):
+    rows = protocol(context, getattr(config, config.protocol, None))
+    for row in shown(rows, "evaluating", "rows"):
         folder = task_folder(results_of(config), row.task, row.mode) / row.name
         settings = settings_of_row(config, row.mode)
         if (folder / "result.json").exists():

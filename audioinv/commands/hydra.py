@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 from audioinv.commands.options import add_engine, engine
 
 COMMANDS = {
+    "check": "look up the settings, methods and protocols of an experiment; does nothing else",
     "statistics": "mean and standard deviation of the front end over the training clips",
     "pretrain": "pre-train one encoder over all descriptors, from unlabelled audio",
     "profile": "time the parts of a pre-training step under these settings; trains nothing",
@@ -78,12 +79,19 @@ def _add_export(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_check(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--methods", default="", help="names with spaces between them")
+    command.add_argument("--protocols", default="", help="of evaluate; likewise")
+    command.add_argument("--corpus", default="", help="in which tasks= are looked up")
+
+
 def _add_steps(command: argparse.ArgumentParser) -> None:
     command.add_argument("--steps", type=int, default=20, help="to time (default 20)")
     command.add_argument("--out", type=Path, help="JSON file to write the table to as well")
 
 
 EXTRA: Mapping[str, tuple[Callable[[argparse.ArgumentParser], None], ...]] = {
+    "check": (_add_check,),
     "profile": (_add_steps,),
     "embed": (_add_descriptor, _add_embed, add_engine),
     "export": (_add_descriptor, _add_export),
@@ -164,6 +172,11 @@ def _take_paths(options: argparse.Namespace) -> tuple[str, ...]:
 def _extra(options: argparse.Namespace, paths: tuple[str, ...] = ()) -> list[Any]:
     """The values of the command's own arguments, in the order of its `main`."""
     extra = [getattr(options, name) for name in ("descriptor", "steps", "out") if name in options]
+    if options.command == "check":
+        from audioinv.commands.check import Asked
+
+        names = options.methods.split(), options.protocols.split(), options.corpus
+        return [Asked(options.overrides, options.config_dir, *names)]
     if options.command == "export":
         return [*extra, options.task, options.mode, options.finetuned]
     if options.command == "embed":

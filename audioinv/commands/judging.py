@@ -125,8 +125,18 @@ def learnt_before(config: Config, task: Task, mode: str) -> Learnt:
     """
     folder = task_folder(results_of(config), task.name, mode)
     if not already_adapted(folder, config, FEATURES_BY):
-        raise UserError(f"{folder} is not adapted yet; run audioinv adapt run={config.run} first")
+        raise UserError(
+            f"{folder} is not adapted yet; run audioinv adapt run={config.run} "
+            f"'adapt.modes=[{mode}]' first{_instead(results_of(config), task)}"
+        )
     return load_adapted(folder)
+
+
+def _instead(results: Path, task: Task) -> str:
+    """Which modes a task was adapted by, to judge these."""
+    paths = sorted(task_folder(results, task.name, "any").parent.glob("*/adapted.json"))
+    known = [str(read_json(path).get("mode", path.parent.name)) for path in paths]
+    return f", or judge what is there by 'adapt.modes=[{','.join(known)}]'" if known else ""
 
 
 def already_adapted(folder: Path, config: Config, keys: Iterable[str]) -> bool:

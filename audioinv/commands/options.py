@@ -58,6 +58,7 @@ def corpus_parsers(command: argparse.ArgumentParser, function: str) -> Iterator[
         about = f"{corpus.TITLE}. {corpus.DESCRIPTION}. Licence: {corpus.LICENCE}. {corpus.SOURCE}."
         one = parsers.add_parser(name, help=corpus.TITLE, description=f"{about} {corpus.ACCESS}.")
         one.add_argument("--root", required=True, type=Path, help="folder of the files")
+        one.set_defaults(parser=one)
         yield one
         one.function = getattr(corpus, function)
         corpus.add_arguments(one)

@@ -18,6 +18,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from audioinv.base.progress import left
+
 log = logging.getLogger(__name__)
 LINE_EVERY_S = 15.0
 
@@ -49,10 +51,15 @@ def download_progress() -> Iterator[Callable[[str, int, int], None]]:
 
 def _download_lines() -> Callable[[str, int, int], None]:
     last = [time.monotonic()]
+    began: dict[str, tuple[float, int]] = {}  # when, and with how many bytes that were there
 
     def report(name: str, done: int, total: int) -> None:
-        if done == total or time.monotonic() - last[0] > LINE_EVERY_S:
-            last[0] = time.monotonic()
-            log.info("%s: %.1f of %s MB", name, done / 1e6, f"{total / 1e6:.1f}" if total else "?")
+        now = time.monotonic()
+        start, first = began.setdefault(name, (now, done))
+        if done == total or now - last[0] > LINE_EVERY_S:
+            last[0] = now
+            of = f"{total / 1e6:.1f}" if total else "?"
+            rest = f", {left(now - start, done - first, total - first)}" if done < total else ""
+            log.info("%s: %.1f of %s MB%s", name, done / 1e6, of, rest)
 
     return report

@@ -8,6 +8,7 @@ from typing import Any
 
 from audioinv.base.errors import UserError
 from audioinv.base.files import ENCODER_FILES, key_of
+from audioinv.base.near import meant
 from audioinv.conf.schema import Config
 from audioinv.core.backbone import TRUSTED_MODULES
 from audioinv.core.encoder import AmortisedEncoder
@@ -95,8 +96,9 @@ def adapted_in(config: Config, encoder: Path, task: str, mode: str) -> Path:
     if not (folder / "adapted.json").exists():
         paths = (run / "tasks").glob("*/*/adapted.json")
         found = sorted(str(path.parent.relative_to(run / "tasks")) for path in paths)
+        near = meant(str(folder.relative_to(run.absolute() / "tasks")), found)
         raise UserError(
             f"{folder} is not there; {run} has the tasks {', '.join(found) or 'none'}: give one by "
-            "--task and --mode, or run audioinv adapt first"
+            f"--task and --mode, or run audioinv adapt first{near}"
         )
     return folder

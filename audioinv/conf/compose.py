@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +29,17 @@ from audioinv.data.modality import Modality, registered
 GROUPS = ("frontend", "bank", "backbone", "conditioning", "method", "experiment")
 DEFAULT_MODALITY = "audio"
 HINT = "Run the command with --help to see every key."
+REMEDIES = {
+    "is not a ListConfig": "Write a list in brackets, as KEY=[a,b]",
+    "with ListConfig": "Write a dictionary in braces, as KEY={a:b}, and a list as KEY=[a,b]",
+    "DictConfig": "Write a list in brackets, as KEY=[a,b]",
+    "Dict[": "Write a dictionary in braces, as KEY={a:b,c:[d,e]}",
+    "valid bool": "Give true or false",
+    "to string": "Quote a text that has brackets or braces, as \"KEY='[a]'\"",
+    "'${": r"Write \${ where a text has ${ in it",
+    "Interpolation": r"Write \${ where a text has ${ in it",
+}
+"""What OmegaConf says -> what to do."""
 
 
 def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> Config:
@@ -51,6 +64,7 @@ def compose_keys(overrides: Sequence[str], config_dir: str | None = None) -> Dic
         UserError: as `compose_config`.
     """
     words = _parsed(overrides)
+    _refuse_sweeps(words)
     modality = registered(_modality(words))
     ConfigStore.instance().store(name="schema", node=modality.schema)
     keys = keys_of(modality.schema)
@@ -94,8 +108,42 @@ def _names(key: str, value: Any) -> list[str]:
 
 
 def _parsed(overrides: Sequence[str]) -> list[Override]:
-    with _explained():
-        return OverridesParser.create().parse_overrides(list(overrides))
+    return [_word(text) for text in overrides]
+
+
+def _word(text: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise UserError(_misread(text)) from error
+
+
+def _misread(text: str) -> str:
+    """What to write instead of a word that Hydra's grammar does not know."""
+    if not re.match(r"[+~]*[\w.@/]+=", text):
+        return f"{text} is no KEY=VALUE. {HINT}"
+    return (
+        f"{text} cannot be read. Quote a text with é, = , ( and the like twice, for the shell and "
+        f"for Hydra: {quoted(text)}. A list is written KEY=[a,b], a dictionary "
+        f"KEY={{a:b,c:[d,e]}}. {HINT}"
+    )
+
+
+def quoted(word: str) -> str:
+    """KEY=VALUE as a shell takes it, its value one text whatever signs are in it."""
+    key, _, value = word.partition("=")
+    escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + (m[2] and rf"\{m[2]}"), value)
+    for_hydra = f"{key}='{escaped}'"
+    return shlex.quote(for_hydra) if re.search(r'["$`\\!]', for_hydra) else f'"{for_hydra}"'
+
+
+def _refuse_sweeps(words: Sequence[Override]) -> None:
+    for word in (word for word in words if word.is_sweep_override()):
+        line = str(word.input_line)
+        raise UserError(
+            f"{line} is a sweep: give --multirun as well; --help says how. A list is written "
+            f"KEY=[a,b], and a text with commas {quoted(line)}. {HINT}"
+        )
 
 
 def _modality(words: Sequence[Override]) -> str:
@@ -150,7 +198,14 @@ def _refuse_unknown(words: Sequence[Override], keys: Sequence[str]) -> None:
     known = {*keys, *sections, *GROUPS}
     for name in (word.key_or_group for word in words):
         if name not in known and _within(name, keys) is None:
-            raise UserError(f"there is no key {name}{meant(name, sorted(known))}. {HINT}")
+            raise UserError(f"there is no key {name}{_meant_key(name, sorted(known))}. {HINT}")
+
+
+def _meant_key(name: str, known: Sequence[str]) -> str:
+    """As `meant`; or the keys of that name in other sections."""
+    elsewhere = [key for key in known if key.rpartition(".")[2] == name.rpartition(".")[2]]
+    there = f" (did you mean {' or '.join(elsewhere)}?)" if elsewhere else ""
+    return meant(name, known) or there
 
 
 def _within(key: str, opened: Sequence[str]) -> str | None:
@@ -163,8 +218,6 @@ def _add(composed: DictConfig, word: Override, root: str) -> None:
 
     Hydra itself cannot put a name into a dictionary that was null.
     """
-    if word.is_sweep_override():
-        raise UserError(f"{word.input_line} is a sweep: give --multirun as well; --help says how")
     if OmegaConf.select(composed, root) is None:
         OmegaConf.update(composed, root, {}, merge=False)
     _update(composed, word.key_or_group, word.value())
@@ -211,11 +264,14 @@ def _missing(error: MissingConfigException) -> str:
     group, _, name = str(error.missing_cfg_file).rpartition("/")
     options = list(error.options or ())
     offered = f"give one of {', '.join(options)}"
+    if group == "backbone":
+        offered += f", or any model of timm by backbone.name={name}"
     return f"there is no {group}={name}{meant(name, options)}; {offered}. {HINT}"
 
 
 def _explain(error: Exception) -> str:
     cause = error.__cause__ or error
     lines = [line for line in f"{error}\n{cause}".splitlines() if line.strip()]
-    text = "; ".join(dict.fromkeys(line.strip() for line in lines[:6]))
-    return f"{text}. {HINT}"
+    text = "; ".join(dict.fromkeys(line.strip() for line in lines[:6])).rstrip(".")
+    remedies = [remedy for sign, remedy in REMEDIES.items() if sign in text]
+    return ". ".join([text, *remedies[:1], HINT])

@@ -127,7 +127,9 @@ class Config:
 
     Args:
         modality: what clips are made of; `audioinv modalities` lists them. Says what groups offer.
-        run: folder of a run. pack: packed clips. statistics: JSON of `audioinv statistics`.
+        run: folder of a run. pack: packed clips.
+        statistics: JSON of `audioinv statistics`; null lets pretrain compute them from its training
+            clips, none lets maps enter the network as they are.
         shards: WebDataset shards to pre-train on instead, as DIR/part-{000000..000099}.tar.
         on_error: at a clip of the shards that cannot be decoded: fail, or skip for the next.
         out: folder of a run's results; null means the run folder itself. Give one to judge the same
@@ -148,7 +150,8 @@ class Config:
         nodes: machines, with `devices` of each.
         timeout_s: how long one process waits for another before it gives up.
         deterministic: only algorithms that give the same bits again, or an error.
-        allow_changes: resume a run with other settings than it was begun with.
+        allow_changes: resume a run with other settings than it was begun with; a finished one
+            trains on to more pretrain.steps, from its last checkpoint.
     """
 
     modality: str = "???"

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from audioinv.base.errors import UserError
-from audioinv.conf.compose import compose_config, given
+from audioinv.base.near import unknown
+from audioinv.conf.compose import choices, compose_config, given
 from audioinv.conf.help import shown
 from audioinv.conf.keys import keys_of
 from audioinv.conf.schema import Config
@@ -129,6 +130,7 @@ def refuse_unread(config: Config, overrides: Sequence[str], config_dir: str | No
     """
     values = _values(config)
     words = given(overrides)
+    _check_methods(words, overrides, config_dir)
     for key in (key for key in words if values.get(key) != _default(config, key)):
         for condition in CONDITIONS:
             if not re.fullmatch(condition.keys, key) or condition.holds(values):
@@ -137,6 +139,14 @@ def refuse_unread(config: Config, overrides: Sequence[str], config_dir: str | No
             if not _is_the_method_s(condition, overrides, config_dir):
                 raise UserError(f"{told}; leave it out, or give that")
             log.warning("%s, which method=%s has not", told, config.method)
+
+
+def _check_methods(words: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> None:
+    """Refuses settings of a method that there is not: they would be read by none."""
+    for name in [word.split(".")[1] for word in words if word.startswith("method_pretrain.")]:
+        known = choices(overrides, config_dir)["method"]
+        if name.partition(":")[0] not in known:
+            raise unknown("the method of method_pretrain", name, known)
 
 
 def refuse_unread_by(protocol: str, config: Config, overrides: Sequence[str]) -> None:

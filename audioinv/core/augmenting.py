@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant, meant_by
 from audioinv.core.augmentation import Augmentation
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.descriptor import DescriptorSpace
@@ -44,7 +45,10 @@ def build_bank(
         UserError: an unknown name or option, or groups that do not cover the names.
     """
     ranges, common = ranges or {}, common or {}
-    chosen = _choose(kinds, names, groups, [augmentation.name for augmentation in extra])
+    others = [augmentation.name for augmentation in extra]
+    chosen = _choose(kinds, names, groups, others)
+    _check_called_once(chosen, others)
+    _check_groups(groups, [*chosen, *others])
     _check_known(ranges, chosen, "ranges")
     built = [_build(kinds[name], common, ranges.get(name, {})) for name in chosen] + list(extra)
     if groups is None:
@@ -63,7 +67,8 @@ def default(
         UserError: there is none of that name.
     """
     if name not in kinds:
-        raise UserError(f"there is no augmentation {name}; tasks may be over {list(kinds)}")
+        near = meant(name, kinds)
+        raise UserError(f"there is no augmentation {name}; tasks may be over {list(kinds)}{near}")
     return _build(kinds[name], common or {}, {})
 
 
@@ -83,12 +88,46 @@ def _choose(
     return [name for name in kinds if name in names]
 
 
+def _check_called_once(names: Sequence[str], others: Sequence[str]) -> None:
+    every = [*names, *others]
+    if twice := sorted({name for name in others if every.count(name) > 1}):
+        kept = ",".join(name for name in names if name not in twice)
+        ours = f", ours by bank.names=[{kept}]" if kept and kept != ",".join(names) else ""
+        raise UserError(f"two augmentations are called {', '.join(twice)}; leave one out{ours}")
+
+
+def _check_groups(groups: Mapping[str, Sequence[str]] | None, names: Sequence[str]) -> None:
+    """Refuses components that nobody could name, that do nothing, or that leave a name out."""
+    if groups is None:
+        return
+    example = "such as bank.groups={pitch:[pitch_shift],noise:[white_noise]}"
+    for component, members in groups.items():
+        if component in ("all", "none", "") or component.startswith("-") or "+" in component:
+            raise UserError(
+                f"a component is called '{component}', which descriptors mean otherwise; give a "
+                f"name without + and -, {example}"
+            )
+        if not members:
+            raise UserError(
+                f"component {component} switches nothing; name augmentations, {example}"
+            )
+    members = [name for group in groups.values() for name in group]
+    if groups and (alone := [name for name in names if name not in members]):
+        raise UserError(
+            f"bank.groups leaves out {', '.join(alone)}, which the bank has; put each name into a "
+            "group, or leave it out of bank.names"
+        )
+    if members and (gone := [name for name in members if name not in names]):
+        raise UserError(f"bank.groups has {', '.join(gone)}, which bank.names leaves out; add it")
+
+
 def _check_known(
     names: Sequence[str] | Mapping[str, Any], known: Sequence[str], where: str
 ) -> None:
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise UserError(f"unknown augmentation {', '.join(unknown)} in {where}; give {list(known)}")
+        told = f"unknown augmentation {', '.join(unknown)} in {where}; give {list(known)}"
+        raise UserError(f"{told}{meant_by(unknown, known)}")
 
 
 def _build(
@@ -100,6 +139,7 @@ def _build(
     if unknown:
         raise UserError(
             f"unknown option {', '.join(unknown)} of {kind.name}; give {', '.join(sorted(allowed))}"
+            f"{meant_by(unknown, allowed)}"
         )
     given = {name: value for name, value in common.items() if name in accepted}
     return kind(**given, **options)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
 from audioinv.core.augmentation import Parameter
 from audioinv.core.bank import AugmentationBank, ViewParameters
 from audioinv.core.objectives import nt_xent
@@ -40,7 +41,7 @@ class ParameterPredictor(nn.Module):
     def __init__(self, bank: AugmentationBank, d: int, hidden: int = 256, kind: str = "none"):
         super().__init__()
         if kind not in KINDS:
-            raise UserError(f"pretrain.predict is '{kind}'; give one of {', '.join(KINDS)}")
+            raise unknown("pretrain.predict", kind, KINDS)
         self.kind = kind
         self.bank = bank
         if kind == "differences":

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant, unknown
 from audioinv.core.augmentation import Augmentation
 from audioinv.core.descriptor import DescriptorSpace
 
@@ -19,6 +20,7 @@ EVERY = "every"
 """In a bank's `probabilities`: every corner that does not say otherwise."""
 ACTING = ("independent", "shared_uniform")
 ORDERS = ("bank", "random")
+INACTIVE = ("identity", "shared")
 
 Rows = slice | Tensor
 """Which rows of a batch: a slice, or their numbers (B,), where some are shown twice."""
@@ -79,8 +81,8 @@ class AugmentationBank:
                 f"the bank has {sorted(self.augmentations)}, "
                 f"the descriptor space {sorted(space.augmentations)}; they must agree"
             )
-        if inactive not in ("identity", "shared"):
-            raise UserError(f"inactive is '{inactive}'; give identity or shared")
+        if inactive not in INACTIVE:
+            raise unknown("inactive", inactive, INACTIVE)
         if not 0 < probability <= 1:
             raise UserError(f"probability is {probability}; give a value in (0, 1]")
         _check_acting(acting, order, probability < 1 or bool(probabilities))
@@ -305,9 +307,9 @@ def uniform_subsets(active: Tensor, generator: torch.Generator) -> Tensor:
 
 def _check_acting(acting: str, order: str, has_probabilities: bool) -> None:
     if acting not in ACTING:
-        raise UserError(f"acting is '{acting}'; give {' or '.join(ACTING)}")
+        raise unknown("acting", acting, ACTING)
     if order not in ORDERS:
-        raise UserError(f"order is '{order}'; give {' or '.join(ORDERS)}")
+        raise unknown("order", order, ORDERS)
     if acting == "shared_uniform" and has_probabilities:
         raise UserError(
             "acting=shared_uniform says how many augmentations act; give probability 1 and no "
@@ -323,7 +325,8 @@ def _check_probabilities(space: DescriptorSpace, label: str, own: Mapping[str, f
     active = [name for name, bit in zip(space.augmentations, bits, strict=True) if bit]
     for name, probability in own.items():
         if name not in active:
-            raise UserError(f"probabilities of {label} name {name}; active there: {active}")
+            near = meant(name, active)
+            raise UserError(f"probabilities of {label} name {name}; active there: {active}{near}")
         if not 0 <= probability <= 1:
             raise UserError(f"probability of {name} at {label} is {probability}; give 0 to 1")
 

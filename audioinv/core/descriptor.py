@@ -13,6 +13,7 @@ from torch import Tensor
 
 from audioinv.base.checked import checked
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant_by
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,10 @@ class DescriptorSpace:
         names = tuple(self.groups)
         members = tuple(name for group in self.groups.values() for name in group)
         if not names:
-            raise UserError("a descriptor needs at least one component")
+            raise UserError(
+                "a descriptor needs at least one component, such as "
+                "bank.groups={pitch:[pitch_shift]}"
+            )
         if len(set(members)) != len(members):
             raise UserError(f"an augmentation belongs to one component only, got {list(members)}")
         if not 0 <= self.min_active <= len(names):
@@ -168,8 +172,10 @@ class DescriptorSpace:
     def _check_names(self, names: Sequence[str] | Mapping[str, float]) -> None:
         unknown = [name for name in names if name not in self.names]
         if unknown:
+            told = ", ".join(unknown) or "''"
+            near = meant_by(unknown, (*self.names, "all", "none"))
             raise UserError(
-                f"unknown component {', '.join(unknown)}; this space has {', '.join(self.names)}"
+                f"unknown component {told}; this space has {', '.join(self.names)}{near}"
             )
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
 from audioinv.base.tensors import device_of
 from audioinv.core.backbone import LAYERS
 
@@ -203,7 +204,7 @@ def features_of(
         UserError: windows that the front end cannot take.
     """
     if levels not in LAYERS:
-        raise UserError(f"levels is '{levels}'; give {' or '.join(LAYERS)}")
+        raise unknown("features.layers", levels, LAYERS)
     device = device_of(networks[0])
     told = False
     for part in batches:
@@ -246,7 +247,7 @@ def pooled(
         UserError: another pool.
     """
     if pool not in POOLS:
-        raise UserError(f"pool is '{pool}'; give {' or '.join(POOLS)}")
+        raise unknown("features.pool", pool, POOLS)
     joined: Tensor | None = None  # of the clip that may go on in the next batch
     count, clip = 0, -1
     for windows, features in parts:

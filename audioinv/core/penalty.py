@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant_by
 from audioinv.core.augmentation import Augmentation
 from audioinv.core.bank import ALL, AugmentationBank
 from audioinv.core.precision import outside_autocast, wide
@@ -206,6 +207,7 @@ def penalised(bank: AugmentationBank, names: Sequence[str] | None = None) -> lis
         raise UserError(
             f"pretrain.penalty_on is {names if names is None else list(names)}; of this bank it "
             f"takes {', '.join(able) or 'nothing'}, which have differentiable parameters"
+            f"{meant_by(unable, able)}"
         )
     later = list(bank.augmentations)[list(bank.augmentations).index(chosen[0]) + 1 :]
     opaque = [name for name in later if bank.augmentations[name].opaque]

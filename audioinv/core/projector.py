@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
 from audioinv.core.descriptor import DescriptorSpace, place_of
 
 KINDS = ("none", "shared", "per_descriptor", "conditioned", "parameters")
@@ -48,7 +49,7 @@ class Projector(nn.Module):
     ) -> None:
         super().__init__()
         if kind not in KINDS:
-            raise UserError(f"projector is '{kind}'; give one of {', '.join(KINDS)}")
+            raise unknown("projector", kind, KINDS)
         if layers < 1:
             raise UserError(f"projector_layers is {layers}; give 1 or more")
         if not 0 <= dropout < 1:

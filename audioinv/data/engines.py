@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
 from audioinv.data.on_ray import OnRay
 from audioinv.data.parallel import Engine, Local
 
@@ -16,7 +17,7 @@ def engine_of(name: str, workers: int, address: str | None = None) -> Engine:
         UserError: no such engine, Ray is not installed, or an address without Ray.
     """
     if name not in ENGINES:
-        raise UserError(f"engine is '{name}'; give one of {', '.join(ENGINES)}")
+        raise unknown("engine", name, ENGINES)
     if name == "local":
         if address is not None:
             raise UserError(f"ray_address is {address}; give engine ray with it")

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant_by
 from audioinv.core import augmenting
 from audioinv.core.augmentation import Augmentation, Parameter, check_range
 from audioinv.core.bank import ALL, AugmentationBank, Rows
@@ -102,7 +103,10 @@ def check_names(factors: Mapping[str, Factor], names: Iterable[str]) -> None:
     """Raises a UserError for a name that is no factor."""
     unknown = sorted(set(names) - set(factors))
     if unknown:
-        raise UserError(f"unknown factor {', '.join(unknown)}; there are {', '.join(factors)}")
+        near = meant_by(unknown, factors)
+        raise UserError(
+            f"unknown factor {', '.join(unknown)}; there are {', '.join(factors)}{near}"
+        )
 
 
 class Redraw(Augmentation):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from audioinv.base.errors import FileError, UserError
+from audioinv.base.near import meant
 from audioinv.data.later import pandas as pd
 from audioinv.data.manifest import Corpus, stratified_validation, write_manifest
 from audioinv.data.parallel import probe_each
@@ -184,5 +185,6 @@ def choice(name: str, value: str, allowed: Sequence[str]) -> str:
         UserError: it is not.
     """
     if value not in allowed:
-        raise UserError(f"{name} is '{value}'; give {', '.join(allowed)}")
+        near = meant(value, allowed)
+        raise UserError(f"{name} is '{value}'; give {', '.join(allowed)}{near}")
     return value

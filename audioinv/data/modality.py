@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
 from audioinv.data.media import Media
 from audioinv.data.rules import Rule
 
@@ -65,6 +66,7 @@ class Modality(ABC):
         conf: the package of its Hydra groups. defaults: the file in it that chooses among them.
         requires: packages that it cannot do without. extra: what to install audioinv with for them.
         media_options: further options of `media`.
+        derived_tasks: names of tasks that its corpora have beside their own `TASKS`.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Modality(ABC):
     requires: tuple[str, ...] = ()
     extra: str = ""
     media_options: tuple[MediaOption, ...] = ()
+    derived_tasks: tuple[str, ...] = ()
 
     @property
     def endings(self) -> Collection[str]:
@@ -199,7 +202,7 @@ class Modality(ABC):
             UserError: an unknown one, or options that it does not take.
         """
         if name not in self.frontends:
-            raise UserError(f"frontend is '{name}'; give one of {', '.join(self.frontends)}")
+            raise unknown("frontend", name, self.frontends)
         made: Any = resolve_name(self.frontends[name])(**options)
         made.modality = self.name  # a saved encoder tells it
         return cast("nn.Module", made)
@@ -271,7 +274,7 @@ def registered(name: str) -> Modality:
             "all; install it again (make install, or pip install -e .)"
         )
     if name not in _entries():
-        raise UserError(f"modality is '{name}'; give one of {', '.join(_entries())}")
+        raise unknown("modality", name, _entries())
     try:
         modality: Modality = _entries()[name].load()
     except ModuleNotFoundError as error:
@@ -309,8 +312,7 @@ def modality_of_frontend(name: str) -> Modality:
     for modality in modalities:
         if name in modality.frontends:
             return modality_of(modality.name)
-    names = ", ".join(name for modality in modalities for name in modality.frontends)
-    raise UserError(f"frontend is '{name}'; give one of {names}")
+    raise unknown("frontend", name, [known for each in modalities for known in each.frontends])
 
 
 def build_frontend(config: Mapping[str, Any]) -> nn.Module:

@@ -29,6 +29,7 @@ from audioinv.base.checked import checked
 from audioinv.base.errors import UserError
 from audioinv.base.files import atomic_path, read_json, remove_abandoned, write_json, write_text
 from audioinv.base.lock import locked
+from audioinv.base.near import meant, unknown
 from audioinv.data.manifest import Corpus, Manifest
 from audioinv.data.media import Media, Samples, read_all
 from audioinv.data.parallel import SERIAL, Engine, map_all
@@ -101,7 +102,7 @@ class Pack:
         """
         known = {each.name: each for each in self.corpus.tasks}
         if isinstance(task, str) and task not in known:
-            has = ", ".join(known) or "none"
+            has = f"{', '.join(known) or 'none'}{meant(task, known)}"
             raise UserError(f"unknown task {task}; corpus {self.corpus.name} has {has}")
         found = known[task] if isinstance(task, str) else task
         return PackTask(self, found.over(self.frame))
@@ -132,8 +133,7 @@ def build_pack(
     Finished shards of an interrupted build are kept; shards of anything else are made again.
 
     Args:
-        manifest: rows in the order the pack will have.
-        out: folder of the pack; made if need be.
+        manifest: rows in the order the pack will have. out: folder of the pack; made if need be.
         media: how a clip is read, and its size in the pack. engine: what makes the shards.
         on_error: at a clip that cannot be read, "fail" stops; "skip" leaves it out and lists it in
             pack.json and skipped.csv.
@@ -145,7 +145,7 @@ def build_pack(
             do are whole.
     """
     if on_error not in ON_ERROR:
-        raise UserError(f"on_error is '{on_error}'; give {' or '.join(ON_ERROR)}")
+        raise unknown("on_error", on_error, ON_ERROR)
     if media.size < 1 or shard_clips < 1:
         raise UserError(f"{media.unit} is {media.size}, shard_clips {shard_clips}; give 1 or more")
     out = Path(out)

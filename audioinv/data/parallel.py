@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import track
 
 from audioinv.base.errors import FileError, UserError
+from audioinv.base.progress import left
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -137,9 +138,11 @@ def _shown(results: Iterable[Result], total: int, title: str) -> Iterator[Result
     if console.is_terminal:
         yield from track(results, title, total, console=console)
         return
-    said = time.monotonic()
+    began = said = time.monotonic()
     for done, result in enumerate(results, 1):
         yield result
-        if done == total or time.monotonic() - said > LINE_EVERY_S:
-            said = time.monotonic()
-            print(f"{title}: {done} of {total}", file=sys.stderr, flush=True)
+        now = time.monotonic()
+        if done == total or now - said > LINE_EVERY_S:
+            said = now
+            told = f", {left(now - began, done, total)}" if done < total else ""
+            print(f"{title}: {done} of {total}{told}", file=sys.stderr, flush=True)

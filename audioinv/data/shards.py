@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from audioinv.base.errors import FileError, UserError
+from audioinv.base.near import unknown
 from audioinv.data.manifest import Corpus
 from audioinv.data.media import Media, Samples
 from audioinv.data.modality import modality_of, registered
@@ -104,7 +105,7 @@ def open_shards(
             cut or compressed, or no clip in all of them.
     """
     if on_error not in ON_ERROR:
-        raise UserError(f"on_error is '{on_error}'; give {' or '.join(ON_ERROR)}")
+        raise unknown("on_error", on_error, ON_ERROR)
     kind = modality_of(modality)
     if not kind.endings:
         raise UserError(f"clips of modality {modality} are no files that shards hold; give a pack")

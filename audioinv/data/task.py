@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from audioinv.base.checked import checked
 from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,9 +56,9 @@ class Task:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise UserError(f"task {self.name}: kind is '{self.kind}'; give {', '.join(KINDS)}")
+            raise unknown(f"task {self.name}: kind", self.kind, KINDS)
         if self.metric not in METRICS:
-            raise UserError(f"task {self.name}: metric is '{self.metric}'; give {METRICS}")
+            raise unknown(f"task {self.name}: metric", self.metric, METRICS)
 
     @property
     def columns(self) -> list[str]:

@@ -13,6 +13,7 @@ import yaml  # type: ignore[import-untyped]
 from audioinv.base.checked import checked
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json
+from audioinv.base.progress import shown
 from audioinv.report.names import SCEPTICS, SHORT_NAMES
 from audioinv.tasks.result import Measurement, Result, broken
 
@@ -91,7 +92,7 @@ def read_experiment(expdir: str | Path) -> Experiment:
         folders = [expdir]
     if not folders:
         raise UserError(f"{expdir} holds no run folder; {_RUN_FOLDER}")
-    runs = sorted((_read_run(path) for path in folders), key=_run_order)
+    runs = sorted((_read_run(path) for path in shown(folders, "reading", "runs")), key=_run_order)
     check_distinct([result for run in runs for result in run.results])
     about = _read_about(expdir / "experiment.json")
     return Experiment(expdir, tuple(runs), _read_examples(expdir / "examples"), about)

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from scipy.stats import rankdata
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant
 from audioinv.report.collect import Experiment, check_distinct, read_experiment, unique
 from audioinv.report.names import ERRORS, show
 from audioinv.tasks.result import Result
@@ -142,7 +143,8 @@ def comparisons(results: Sequence[Result], against: str) -> pd.DataFrame:
     """
     labels = unique(r.label for r in results)
     if against not in labels:
-        raise UserError(f"no row is called '{against}'; there are: {'; '.join(labels)}")
+        near = meant(against, labels)
+        raise UserError(f"no row is called '{against}'; there are: {'; '.join(labels)}{near}")
     lines = []
     for protocol, task in unique((r.protocol, r.task) for r in results):
         here = [r for r in results if (r.protocol, r.task) == (protocol, task)]

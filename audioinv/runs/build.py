@@ -32,6 +32,8 @@ GONE = (
     *("features.calibration_clips", "measure.calibration_clips"),
 )
 """Keys that config.yaml of older runs may have, and nothing read."""
+RAW = "none"
+"""Of `statistics=`: maps enter the network as they are."""
 log = logging.getLogger(__name__)
 
 
@@ -93,12 +95,12 @@ def frontend_of(config: Config) -> nn.Module:
 
 
 def statistics_of(config: Config) -> dict[str, Any]:
-    """The mean and std in the file that `statistics=` names; nothing if it names none.
+    """The mean and std in the file that `statistics=` names; nothing where that is null or none.
 
     Raises:
         UserError: the file has no such values.
     """
-    if not config.statistics:
+    if config.statistics in (None, "", RAW):
         return {}
     values = read_json(config.statistics)
     try:

@@ -18,6 +18,9 @@ from audioinv.conf.schema import OF_THE_RUN, Config
 from audioinv.runs.build import saved_config, statistics_of
 from audioinv.training.config import HARMLESS as OF_PRETRAINING
 from audioinv.training.config import PretrainConfig
+from audioinv.training.optimiser import learning_rate
+from audioinv.training.start import steps_of
+from audioinv.training.state import checkpoints
 
 log = logging.getLogger(__name__)
 READ = (
@@ -27,6 +30,12 @@ READ = (
 """Keys, and groups of them, that decide what pre-training computes; a pack may have moved.
 
 The file of `statistics` too: its values count (`refuse_other_statistics`)."""
+GROWING = (
+    *("steps", "lr", "lr_per_256", "schedule", "warmup_steps", "weight_decay", "clip_gradient"),
+    *("checkpoint_every", "log_every", "log_gradient_norm", "not_finite", "skip_limit"),
+    "calibration_clips",
+)
+"""Keys of `pretrain` that may change where a finished run trains on."""
 HARMLESS = tuple(f"pretrain.{name}" for name in OF_PRETRAINING)
 """Keys among them that do not."""
 
@@ -57,17 +66,14 @@ def refuse_other_settings(run: Path, new: str, config: Config) -> bool:
     key that did not exist when the run was begun had its default.
 
     Raises:
-        UserError: it was begun with other settings.
+        UserError: it was begun with other settings, or is finished and cannot train on with them.
     """
     path = run / "config.yaml"
     if not (begun(run) and path.exists()):
         return False
     old = OmegaConf.to_yaml(OmegaConf.structured(saved_config(run)))
-    differing = [
-        f"{key}: {before} -> {after}"
-        for key, before, after in _differences(old, new, config.method)
-        if reads(key)
-    ]
+    found = [each for each in _differences(old, new, config.method) if reads(each[0])]
+    differing = [f"{key}: {before} -> {after}" for key, before, after in found]
     if not differing:
         return True
     if not config.allow_changes:
@@ -75,27 +81,54 @@ def refuse_other_settings(run: Path, new: str, config: Config) -> bool:
             f"{run} was made with other settings ({'; '.join(differing)}); choose another run "
             "folder, remove this one, or go on with the new settings by allow_changes=true"
         )
+    _check_further(run, [key for key, _, _ in found], config.pretrain)
     log.warning("%s goes on with other settings: %s", run, "; ".join(differing))
     return False
 
 
-def keep_statistics(run: Path, config: Config) -> None:
+def _check_further(run: Path, keys: Sequence[str], pretrain: PretrainConfig) -> None:
+    """A finished run can do one thing with other settings: train on.
+
+    Raises:
+        UserError: it cannot: to no more steps, without a checkpoint, or with other settings that
+            make another network or other data.
+    """
+    done = steps_of(run)
+    if done is None:
+        return
+    fixed = [key for key in keys if not key.endswith(tuple(f"pretrain.{name}" for name in GROWING))]
+    if fixed or pretrain.steps <= done or not checkpoints(run / "checkpoints"):
+        not_these = f", not {', '.join(fixed)}" if fixed else ""
+        raise UserError(
+            f"{run} is finished, at {done} steps, and allow_changes=true can only train it on from "
+            f"its last checkpoint, if there is one: give pretrain.steps above {done}; of pretrain, "
+            f"{', '.join(GROWING[1:])} may change with it{not_these}. Or choose another run folder"
+        )
+    log.warning(
+        "%s has %d steps and trains on to %d from its last checkpoint: the schedule %s counts them "
+        "all, and step %d begins at %.0f%% of the peak of pretrain.lr",
+        run, done, pretrain.steps, pretrain.schedule, done + 1,
+        100 * learning_rate(pretrain, int(done)) / pretrain.lr,
+    )  # fmt: skip
+
+
+def keep_statistics(run: Path, values: dict[str, Any]) -> None:
     """Writes statistics.json, if `run` was not begun yet."""
     if not begun(run):
-        write_json(run / "statistics.json", statistics_of(config))
+        write_json(run / "statistics.json", values)
 
 
 def refuse_other_statistics(run: Path, config: Config) -> None:
     """Compares the values of `statistics=` with those that `run` was begun with.
 
-    A run that goes on has those of its checkpoint. One begun by earlier code kept no values, and
-    goes on.
+    A run that goes on has those of its checkpoint, and need not be given them again. One begun by
+    earlier code kept no values, and goes on.
 
     Raises:
         UserError: they differ, and `allow_changes` is not given.
     """
     path = run / "statistics.json"
-    if not (begun(run) and path.exists()):
+    if not (begun(run) and path.exists()) or config.statistics is None:
         return
     before, after = read_json(path), statistics_of(config)
     if before == after:

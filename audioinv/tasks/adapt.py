@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+from audioinv.base.progress import shown
 from audioinv.base.randomness import generator, seeded
 from audioinv.base.tensors import device_of
 from audioinv.core.descriptor import DescriptorSpace, flip
@@ -112,7 +113,7 @@ def best_by_validation(
 
     if len(space.corners) <= MOST_TRIED:
         prepare(features_at, space.corners, data.fit_rows)
-        best: Tensor = max(space.corners, key=value)
+        best: Tensor = max(shown(space.corners, "validation", "corners"), key=value)
         return best
     best = space.all_on()
     while True:
@@ -162,7 +163,7 @@ def learn_jointly(
         head = torch.nn.LazyLinear(data.n_outputs)
         head(encoder.run(maps[:1].to(device), descriptor.detach(), layers).cpu())
     optimiser = torch.optim.Adam([descriptor, *head.to(device).parameters()], lr=config.lr)
-    for epoch in range(config.epochs):
+    for epoch in shown(range(config.epochs), "descriptor by gradient", "epochs"):
         order = torch.randperm(len(maps), generator=generator(seed, "paper order", epoch))
         for rows in order.split(config.batch_size):
             seen = encoder.run(maps[rows].to(device), descriptor, layers)

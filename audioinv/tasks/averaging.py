@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+from audioinv.base.progress import counted
 from audioinv.base.randomness import generator
 from audioinv.core.bank import AugmentationBank
 
@@ -35,12 +36,14 @@ def running_means(parts: Iterable[Tensor], at: Collection[int]) -> Iterator[tupl
     if not wanted or wanted[0] < 1:
         raise UserError(f"means are of 1 part or more, not of {wanted}")
     total: Tensor | None = None
-    for m, part in enumerate(parts, 1):
-        total = part.clone() if total is None else total.add_(part)
-        if m in wanted:
-            yield m, total / m
-        if m == wanted[-1]:
-            return
+    with counted("averaging", "encodings") as progress:
+        for m, part in enumerate(parts, 1):
+            total = part.clone() if total is None else total.add_(part)
+            progress(m, wanted[-1])
+            if m in wanted:
+                yield m, total / m
+            if m == wanted[-1]:
+                return
     raise UserError(f"there are fewer than {wanted[-1]} parts to average over")
 
 

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
 from audioinv.core.augmentation import Augmentation
+from audioinv.core.backbone import LAYERS
 from audioinv.core.bank import AugmentationBank
+from audioinv.core.embedding import POOLS
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.modality import modality_of
 from audioinv.data.pack import Pack
@@ -20,6 +23,21 @@ from audioinv.tasks.settings.features import FeatureConfig
 from audioinv.tasks.storage import Storage
 
 Change = Callable[[Tensor, Tensor], Tensor]
+
+
+PRECISIONS = (
+    *("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"),
+    *("32", "16", "bf16", "64"),
+)
+"""Those of Fabric; see `features.autocast`."""
+
+
+def check_names(settings: FeatureConfig) -> None:
+    """Raises a UserError for layers or a pool that there are not."""
+    if settings.layers not in LAYERS:
+        raise unknown("features.layers", settings.layers, LAYERS)
+    if settings.pool not in POOLS:
+        raise unknown("features.pool", settings.pool, POOLS)
 
 
 class TaskFeatures:
@@ -46,6 +64,9 @@ class TaskFeatures:
         only: Tensor | None = None,
         precision: str = "32-true",
     ) -> None:
+        check_names(settings)
+        if precision not in PRECISIONS:
+            raise unknown("precision", precision, PRECISIONS)
         check_strength(settings.strength)
         if (settings.hop_s or 0) < 0 or settings.views < 0:
             raise UserError(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
-from audioinv.base.progress import counted
+from audioinv.base.progress import counted, shown
 from audioinv.core.descriptor import DescriptorSpace, flip
 from audioinv.tasks.evidence import (
     centre_targets,
@@ -150,7 +150,7 @@ class TaskEvidence:
         prepare(self.features_at, parts.corners, self.rows)
         rows, columns = torch.tril_indices(len(self.y), len(self.y))
         found = []
-        for c, corner in enumerate(parts.corners):
+        for c, corner in shown(enumerate(parts.corners), "kernels", "corners"):
             features = self.few(corner)
             levels = features.split(parts.sizes, dim=1) if self.sizes else [features]
             found += [kernel(levels[level])[rows, columns] for level in parts.levels(c)]

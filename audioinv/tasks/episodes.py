@@ -17,6 +17,8 @@ from scipy.stats import norm
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
+from audioinv.base.progress import shown
 from audioinv.base.randomness import generator
 from audioinv.tasks.evidence import evidence_on_grid
 from audioinv.tasks.features import first_windows
@@ -140,10 +142,10 @@ def episode_accuracies(
         UserError: an unknown readout.
     """
     if readout not in READOUTS:
-        raise UserError(f"fewshot.readouts has '{readout}'; give {' or '.join(READOUTS)}")
+        raise unknown("a readout of fewshot.readouts", readout, READOUTS)
     draw, shuffle = generator(seed, "support windows"), generator(seed, "sgd")
     parts = []
-    for part in episodes.chunks():
+    for part in shown(episodes.chunks(), f"episodes, {readout}", "parts"):
         support = windows.one_of(part.support, draw)
         query, there = windows.all_of(part.query.flatten(1))
         flat = query.flatten(1, 2)
@@ -242,7 +244,7 @@ def best_corner_of_episodes(features: list[Windows], episodes: Episodes, seed: i
     """
     best = torch.full((len(episodes),), -torch.inf, dtype=torch.float64)
     which = torch.zeros(len(episodes), dtype=torch.long)
-    for corner, windows in enumerate(features):
+    for corner, windows in shown(enumerate(features), "evidence of episodes", "corners"):
         draw = generator(seed, "support windows")
         parts = [support_evidence(windows.one_of(part.support, draw)) for part in episodes.chunks()]
         evidence = torch.cat(parts)

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from audioinv.base.progress import shown
 from audioinv.tasks.standard import moments
 
 LOG_NOISE_GRID = torch.linspace(-7.0, 3.0, 41)
@@ -166,7 +167,7 @@ def learn_weights(
     learnt = [parameter.clone().requires_grad_() for parameter in start]
     log_noise = best()[1].clone().requires_grad_()
     optimiser = torch.optim.Adam([*learnt, log_noise], lr=lr)
-    for _ in range(steps):
+    for _ in shown(range(steps), "evidence of mixtures", "steps"):
         optimiser.zero_grad()
         (-Mixed.apply(weights_of(*learnt), log_noise, flat, lower, y)).backward()
         optimiser.step()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant, meant_by
 from audioinv.base.versions import versions
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.embedding import Frames, Rows, sources_of, together
@@ -228,7 +229,10 @@ class AdaptedTask(Means):
         known = {text: k for k, text in enumerate(map(str, self.values.tolist()))}
         unknown = [text for text in given.classes if text not in known]
         if unknown:
-            raise UserError(f"class {', '.join(unknown)} was not learnt; there are {list(known)}")
+            raise UserError(
+                f"class {', '.join(unknown)} was not learnt; there are {list(known)}"
+                f"{meant_by(unknown, known)}"
+            )
         return torch.tensor([known[text] for text in given.classes])[given.targets]
 
 
@@ -331,7 +335,8 @@ def evaluate(
         UserError: nothing to test on, or a protocol that is not for this task.
     """
     if protocol not in JUDGES:
-        raise UserError(f"protocol is '{protocol}'; for one task give {', '.join(JUDGES)}")
+        near = meant(protocol, JUDGES)
+        raise UserError(f"protocol is '{protocol}'; for one task give {', '.join(JUDGES)}{near}")
     if x is not None:
         if protocol != "linear":
             raise UserError(f"protocol {protocol} is for tasks of packs; leave x and y out")
@@ -381,8 +386,11 @@ def _settings(given: Mapping[str, Any]) -> tuple[FeatureConfig, AdaptConfig]:
     of_learning = {f.name for f in fields(AdaptConfig)} - {"modes"}
     unknown = [name for name in given if name not in of_features | of_learning]
     if unknown:
-        known = ", ".join(sorted(of_features | of_learning))
-        raise UserError(f"there is no setting {', '.join(unknown)}; there are {known}")
+        known = sorted(of_features | of_learning)
+        near = meant_by(unknown, known)
+        raise UserError(
+            f"there is no setting {', '.join(unknown)}; there are {', '.join(known)}{near}"
+        )
     return (
         FeatureConfig(**{name: v for name, v in given.items() if name in of_features}),
         AdaptConfig(**{name: v for name, v in given.items() if name in of_learning}),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
+from audioinv.base.progress import shown
 from audioinv.base.randomness import generator, seeded
 from audioinv.base.tensors import device_of
 from audioinv.tasks.labelled import Labelled
@@ -61,7 +62,7 @@ def finetune(
     steps = config.epochs * math.ceil(len(data.train) / config.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     best, kept = -math.inf, copy.deepcopy(model.state_dict())
-    for epoch in range(config.epochs):
+    for epoch in shown(range(config.epochs), "fine-tuning", "epochs"):
         model.train()
         order = torch.randperm(len(data.train), generator=generator(seed, "finetune", epoch))
         for rows in data.train[order].split(config.batch_size):

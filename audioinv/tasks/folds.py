@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant_by, unknown
 from audioinv.base.randomness import generator
 from audioinv.core.augmentation import Augmentation
 from audioinv.data.labels import label_texts
@@ -18,6 +19,8 @@ from audioinv.data.parts import MOST_GROUP_FOLDS as MOST_GROUP_FOLDS
 from audioinv.data.parts import parts
 from audioinv.data.task import Task
 from audioinv.tasks.labelled import Labelled
+
+SCORED_ON = ("test", "valid")
 
 
 def find_tasks(pack: Pack, names: list[str] | None) -> list[Task]:
@@ -29,9 +32,10 @@ def find_tasks(pack: Pack, names: list[str] | None) -> list[Task]:
     known = {task.name: task for task in pack.corpus.tasks}
     if not known:
         raise UserError(f"corpus {pack.corpus.name} has no labels to make a task of")
-    unknown = [name for name in names or [] if name not in known]
-    if unknown:
-        raise UserError(f"unknown task {', '.join(unknown)}; the pack has {', '.join(known)}")
+    others = [name for name in names or [] if name not in known]
+    if others:
+        near = meant_by(others, known)
+        raise UserError(f"unknown task {', '.join(others)}; the pack has {', '.join(known)}{near}")
     return [known[name] for name in names or known]
 
 
@@ -68,8 +72,8 @@ def folds(
     Raises:
         UserError: a fold without training or scored clips, or another `score_on`.
     """
-    if score_on not in ("test", "valid"):
-        raise UserError(f"score_on is '{score_on}'; give test or valid")
+    if score_on not in SCORED_ON:
+        raise unknown("score_on", score_on, SCORED_ON)
     targets, classes = task_targets(pack, task, drawn)
     for train, valid, test in parts(pack.frame, task):
         if score_on == "valid":

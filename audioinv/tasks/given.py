@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant
 from audioinv.base.tensors import device_of
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.embedding import arrays, maps_for
@@ -55,7 +56,7 @@ def device_named(name: str) -> torch.device:
     if wanted not in there:
         raise UserError(
             f"device is '{name}'; give one of auto, cpu, cuda or mps that is there: "
-            f"{', '.join(there)}"
+            f"{', '.join(there)}{meant(name, ('auto', 'gpu', *there))}"
         )
     return torch.device(wanted)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
 from audioinv.data.task import KINDS
 
 
@@ -48,7 +49,7 @@ def read_labels(y: Any, n: int, kind: str | None = None) -> Labels:
         raise UserError(f"labels are {array.shape} and there are {n} clips; give one for each")
     kind = kind or _kind_of(array)
     if kind not in KINDS:
-        raise UserError(f"kind is '{kind}'; give {', '.join(KINDS)}")
+        raise unknown("kind", kind, KINDS)
     if kind == "classification":
         if array.ndim == 2:
             raise UserError(f"class labels are {array.shape}; give ({n},)")

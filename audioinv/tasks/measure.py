@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+from audioinv.base.progress import shown
 from audioinv.base.randomness import generator
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.descriptor import flip
@@ -77,7 +78,7 @@ def measure_invariance(
     copies = {name: maps_of(encoder, y) for name, y in augmented_copies(bank, x, seed).items()}
     descriptors = [space.all_on()] + [flip(space.all_on(), k) for k in range(space.size)]
     matrix = []
-    for descriptor in descriptors:
+    for descriptor in shown(descriptors, "measuring", "descriptors"):
         network = encoder.at(descriptor).backbone
         features = embed(network, clean)
         matrix.append({n: centred_cosine(features, embed(network, y)) for n, y in copies.items()})

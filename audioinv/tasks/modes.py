@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant
 
 FIXED = "fixed:"
 _ALIASES = {"search:evidence": "search"}
@@ -75,9 +76,10 @@ def check(name: str, episodes: bool = False) -> str:
     name = _ALIASES.get(name, name)
     if corner_of(name) or (name in LEARNT and LEARNT[name].label(episodes)):
         return name
-    known = ", ".join(mode.name for mode in LEARNT.values() if mode.label(episodes))
+    known = [mode.name for mode in LEARNT.values() if mode.label(episodes)]
     what = "a mode of fewshot.modes" if episodes else "mode"
-    raise UserError(f"{what} is '{name}'; give {FIXED}CORNER, {known}")
+    near = meant(name, known)
+    raise UserError(f"{what} is '{name}'; give {FIXED}CORNER, {', '.join(known)}{near}")
 
 
 def corner_of(name: str) -> str:

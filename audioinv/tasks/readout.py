@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
 from audioinv.tasks.ridge import fit_ridge
 from audioinv.tasks.standard import moments
 
@@ -133,7 +134,7 @@ def fit_readout(
             classes that chooses its own, or training labels of fewer than two classes.
     """
     if name not in READOUTS:
-        raise UserError(f"readout is '{name}'; give one of {', '.join(READOUTS)}")
+        raise unknown("readout", name, READOUTS)
     if not 0 <= l2 < math.inf:
         raise UserError(f"adapt.l2 is {l2}; give 0 or more")
     if kind == "multilabel" and name == "lda":

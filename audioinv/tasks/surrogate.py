@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
+from audioinv.base.progress import shown
 from audioinv.base.randomness import generator, seeded
 from audioinv.base.tensors import device_of
 from audioinv.core.encoder import AmortisedEncoder
@@ -99,7 +100,8 @@ def make_surrogate(
         )
     corners = torch.tensor(list(itertools.product((0.0, 1.0), repeat=size)))
     maps = features.first_maps(rows)
-    every = torch.stack([_embed(encoder, maps, corner, features) for corner in corners])
+    visited = shown(corners, "surrogate", "corners")
+    every = torch.stack([_embed(encoder, maps, corner, features) for corner in visited])
     flat = every.flatten(0, 1)
     chosen = torch.randperm(len(flat), generator=generator(seed, "surrogate"))[:FITTED_ON]
     mean, std = moments(flat[chosen])
@@ -141,14 +143,15 @@ def learn_by_surrogate(
     rows = evidence_rows(replace(data, valid=data.valid[:0]), config.anchor_clips, seed)
     surrogate = make_surrogate(encoder, features, rows, seed)
     learner = _Learner(encoder.space.size, surrogate.projection.shape[1], data, config, seed)
-    for epoch in range(config.epochs):
+    for epoch in shown(range(config.epochs), "descriptor by surrogate", "epochs"):
         order = torch.randperm(len(rows), generator=generator(seed, "surrogate order", epoch))
         for batch in order.split(config.batch_size):
             learner.step(surrogate(learner.descriptor, batch), rows[batch])
     order = torch.randperm(len(data.train), generator=generator(seed, "true order"))
     true = data.train[order[: config.true_steps * config.batch_size]]
     maps = features.first_maps(true)
-    for part in torch.arange(len(true)).split(config.batch_size):
+    parts = torch.arange(len(true)).split(config.batch_size)
+    for part in shown(parts, "descriptor by gradient", "steps"):
         x = maps[part].to(device_of(encoder))
         seen = encoder.run(x, learner.descriptor, features.layers).cpu()
         learner.step(surrogate.project(seen), true[part])

@@ -12,7 +12,7 @@ from audioinv.core.bank import ALL, AugmentationBank, ClipSource, Rows
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.modality import modality_of
 from audioinv.data.pack import Pack
-from audioinv.data.rows import training_rows
+from audioinv.data.rows import some_training_rows
 
 
 class TensorClips:
@@ -38,7 +38,7 @@ def training_clips(clips: Pack | Tensor | ClipSource, encoder: AmortisedEncoder)
     if isinstance(clips, Pack):
         modality = modality_of(clips.corpus.modality)
         modality.check(clips, encoder.frontend)
-        return modality.crops(encoder.frontend, clips, training_rows(clips))
+        return modality.crops(encoder.frontend, clips, some_training_rows(clips))
     if isinstance(clips, Tensor):
         return TensorClips(clips)
     if not (hasattr(clips, "batch") and hasattr(clips, "__len__")):

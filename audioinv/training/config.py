@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
 
 HARMLESS = ("keep_checkpoints", "read_ahead")
 """Settings that may differ when a run goes on: they change nothing that it computes."""
@@ -127,6 +128,7 @@ class PretrainConfig:
 
 OBJECTIVES = ("simclr", "moco_v2", "moco_v3")
 CORNER_WEIGHTS = ("uniform", "ends")
+DESCRIPTORS = ("same", "per_process")
 
 
 def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
@@ -145,16 +147,14 @@ def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
     if not 0 <= config.ema < 1:
         raise UserError(f"pretrain.ema is {config.ema}; give a decay below 1, or 0 for none")
     if config.schedule not in SCHEDULES:
-        raise UserError(
-            f"pretrain.schedule is '{config.schedule}'; give one of {', '.join(SCHEDULES)}"
-        )
+        raise unknown("pretrain.schedule", config.schedule, SCHEDULES)
     total = config.batch_size * processes
     if n_clips < total:
         none = "all are in the test part; mark some train in the manifest's split, and pack again"
         remedy = "lower pretrain.batch_size" if n_clips else none
         raise UserError(f"{n_clips} training clips cannot fill a batch of {total}; {remedy}")
-    if config.descriptors not in ("same", "per_process"):
-        raise UserError(f"pretrain.descriptors is '{config.descriptors}'; give same or per_process")
+    if config.descriptors not in DESCRIPTORS:
+        raise unknown("pretrain.descriptors", config.descriptors, DESCRIPTORS)
     check_corners(config)
     check_objective(config, total)
 
@@ -162,10 +162,7 @@ def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
 def check_corners(config: PretrainConfig) -> None:
     """Raises a UserError for a choice of corners that cannot work."""
     if config.corner_weights not in CORNER_WEIGHTS:
-        raise UserError(
-            f"pretrain.corner_weights is '{config.corner_weights}'; "
-            f"give {' or '.join(CORNER_WEIGHTS)}"
-        )
+        raise unknown("pretrain.corner_weights", config.corner_weights, CORNER_WEIGHTS)
     if config.batch_size % config.groups or config.batch_size < 2 * config.groups:
         raise UserError(
             f"pretrain.groups is {config.groups} and cannot cut a batch of {config.batch_size} into"
@@ -186,9 +183,7 @@ def check_corners(config: PretrainConfig) -> None:
 def check_objective(config: PretrainConfig, total: int) -> None:
     """Raises a UserError for an objective that cannot work with batches of `total` clips."""
     if config.objective not in OBJECTIVES:
-        raise UserError(
-            f"pretrain.objective is '{config.objective}'; give one of {', '.join(OBJECTIVES)}"
-        )
+        raise unknown("pretrain.objective", config.objective, OBJECTIVES)
     mixing = config.sync_batch_norm or config.objective == "moco_v2"
     if config.descriptors == "per_process" and mixing:
         raise UserError(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
 from audioinv.core.bases import Bases, joined
 
 POLICIES = ("stop", "skip")
@@ -37,7 +38,7 @@ class FiniteSteps:
         self, policy: str, limit: int, model: nn.Module, fabric: Fabric, explain: Callable[..., str]
     ) -> None:
         if policy not in POLICIES:
-            raise UserError(f"pretrain.not_finite is '{policy}'; give {' or '.join(POLICIES)}")
+            raise unknown("pretrain.not_finite", policy, POLICIES)
         self.policy = policy
         self.limit = limit
         self.model = model

@@ -12,7 +12,7 @@ import timm.optim
 import torch
 from torch import nn
 
-from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
 from audioinv.training.config import PretrainConfig
 from audioinv.training.rank_one import RankOneAdam
 
@@ -64,7 +64,5 @@ def make_optimiser(model: nn.Module, config: PretrainConfig) -> torch.optim.Opti
         "lars": partial(timm.optim.Lars, momentum=0.9),
     }
     if config.optimiser not in makers:
-        raise UserError(
-            f"pretrain.optimiser is '{config.optimiser}'; give one of {', '.join(makers)}"
-        )
+        raise unknown("pretrain.optimiser", config.optimiser, makers)
     return makers[config.optimiser](groups, lr=config.lr)

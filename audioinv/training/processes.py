@@ -19,6 +19,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant_by
 from audioinv.core.bases import kept_as_factors
 
 if TYPE_CHECKING:
@@ -79,10 +80,18 @@ def make_fabric(
         )
         fabric.launch()
     except (ValueError, RuntimeError, MisconfigurationException) as error:
+        near = _meant(str(error), device, precision)
         raise UserError(
-            f"accelerator={device} devices={devices} nodes={nodes} precision={precision}: {error}"
+            f"accelerator={device} devices={devices} nodes={nodes} precision={precision}: "
+            f"{error}{near}"
         ) from error
     return fabric
+
+
+def _meant(error: str, *given: str) -> str:
+    """Of the names at the end of what Fabric says, those that are near to what was given."""
+    names = re.findall(r"[\w-]+", error.rpartition(": ")[2])
+    return meant_by((word for word in given if word not in names), names)
 
 
 def gather(x: Tensor, fabric: Fabric) -> Tensor:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from audioinv.base.progress import left
+
 log = logging.getLogger(__name__)
 LINE_EVERY_S = 15.0
 
@@ -34,11 +36,17 @@ def training_progress(steps: int, name: str) -> Iterator[Callable[[int, float, f
 
 
 def _lines(steps: int, name: str) -> Callable[[int, float, float], None]:
-    last = [time.monotonic()]
+    began = last = time.monotonic()
+    first: int | None = None  # done before: a run that goes on begins behind step 0
 
     def report(done: int, loss: float, lr: float) -> None:
-        if done == steps or time.monotonic() - last[0] > LINE_EVERY_S:
-            last[0] = time.monotonic()
-            log.info("%s: step %d of %d, loss %.3f, lr %.2g", name, done, steps, loss, lr)
+        nonlocal first, last
+        now = time.monotonic()
+        first = done - 1 if first is None else first
+        if done < steps and now - last <= LINE_EVERY_S:
+            return
+        last = now
+        told = left(now - began, done - first, steps - first) if done < steps else "done"
+        log.info("%s: step %d of %d, loss %.3f, lr %.2g, %s", name, done, steps, loss, lr, told)
 
     return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, fields
@@ -13,6 +14,7 @@ from torch import Tensor
 from audioinv.base.errors import UserError
 from audioinv.base.files import read_json, remove_abandoned, write_json
 from audioinv.base.lock import locked
+from audioinv.base.near import meant_by
 from audioinv.base.tensors import device_of
 from audioinv.base.version import __version__
 from audioinv.core.bank import AugmentationBank, ClipSource
@@ -84,7 +86,7 @@ def pretrain(
         if first:
             described = _described(encoder, bank, config, own)
             (begin or _keep({"seed": seed, "precision": precision, **described}))(run)
-        if _finished(run):
+        if finished(run, config.steps):
             return _load(encoder, run)
         at_first = device_of(encoder)
         if trained:
@@ -128,7 +130,10 @@ def _owned(run: Path) -> Iterator[None]:
 def _config(settings: Mapping[str, Any]) -> PretrainConfig:
     known = [field.name for field in fields(PretrainConfig)]
     if unknown := [name for name in settings if name not in known]:
-        raise UserError(f"pretrain has no setting {', '.join(unknown)}; it has {', '.join(known)}")
+        near = meant_by(unknown, known)
+        raise UserError(
+            f"pretrain has no setting {', '.join(unknown)}; it has {', '.join(known)}{near}"
+        )
     return PretrainConfig(**settings)
 
 
@@ -152,7 +157,7 @@ def _keep(described: dict[str, Any]) -> Begin:
 
     def keep(run: Path) -> None:
         path = run / "settings.json"
-        begun = any(run.glob("checkpoints/step_*.pt")) or _finished(run)
+        begun = any(run.glob("checkpoints/step_*.pt")) or finished(run)
         old = read_json(path) if begun and path.exists() else described
         before, after = (
             {**d.get("pretrain", {}), **{k: v for k, v in d.items() if k != "pretrain"}}
@@ -170,8 +175,21 @@ def _keep(described: dict[str, Any]) -> Begin:
     return keep
 
 
-def _finished(run: Path) -> bool:
-    return (run / "encoder" / "encoder.json").exists()
+def finished(run: Path, steps: int = 0) -> bool:
+    """Whether `run` holds an encoder of `steps` steps or more; one of fewer is there to go on."""
+    done = steps_of(run)
+    return done is not None and done >= steps
+
+
+def steps_of(run: Path) -> float | None:
+    """Steps of the encoder in `run`; infinity where it does not tell, None where there is none."""
+    path = run / "encoder" / "encoder.json"
+    if not path.exists():
+        return None
+    told = read_json(path)
+    info = told.get("info") if isinstance(told, dict) else None
+    steps = info.get("steps") if isinstance(info, dict) else None
+    return steps if isinstance(steps, int) else math.inf
 
 
 def _load(encoder: AmortisedEncoder, run: Path) -> AmortisedEncoder:

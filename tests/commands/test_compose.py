@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from audioinv.base.errors import UserError
 from audioinv.cli import main
-from audioinv.conf.compose import compose_config, sweep
+from audioinv.conf.compose import compose_config, quoted, sweep
 from audioinv.conf.keys import keys_of
 from audioinv.data.modality import known_modalities
 
@@ -84,12 +86,74 @@ def test_unknown_words_are_named_and_help_is_offered(words: list[str], told: str
         ("method=simclrr:all", "simclr"),
         ("backbone=resnet19", "resnet18"),
         ("experiment=benchmark_quik", "benchmark_quick"),
+        ("modality=imgae", "image"),
+        ("steps=3", "pretrain.steps"),
+        ("clip_s=3", "frontend.clip_s"),
     ],
 )
 def test_near_misses_are_suggested(word: str, near: str) -> None:
     with pytest.raises(UserError) as refused:
         compose_config([word])
     assert f"did you mean {near}?" in str(refused.value)
+
+
+def test_a_model_of_timm_is_given_by_its_name() -> None:
+    with pytest.raises(UserError, match=r"by backbone\.name=efficientnet_b0\."):
+        compose_config(["backbone=efficientnet_b0"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            [
+                "é",
+                "日本",
+                "a=b",
+                "a,b",
+                "a(b",
+                "a)b",
+                "a{b}",
+                "a[1]",
+                "a&b",
+                "a'b",
+                "a;b",
+                "#a",
+                "~/x",
+            ]
+        ),
+        *(
+            'a"b',
+            "a`b",
+            "a'b\\'",
+            "…",
+            "choice(a,b)",
+        ),
+    ],
+)
+def test_the_quoting_that_a_refusal_tells_works(name: str) -> None:
+    with pytest.raises(UserError) as refused:
+        compose_config([f"run={name}"])
+    assert quoted(f"run={name}") in str(refused.value)
+    (word,) = shlex.split(quoted(f"run={name}"))
+    assert compose_config([word]).run == name
+
+
+@pytest.mark.parametrize(
+    ("word", "remedy"),
+    [
+        ("bank.groups={...}", "KEY={a:b,c:[d,e]}"),
+        ("bank.groups=[pitch_shift]", "KEY={a:b}"),
+        ("bank.groups={a:pitch_shift}", "KEY=[a,b]"),
+        ("tasks=digit", "KEY=[a,b]"),
+        ("trained=yse", "Give true or false"),
+        ("run=[a]", "Quote a text"),
+        ("run=a${b}", r"Write \${"),
+    ],
+)
+def test_a_value_of_another_kind_comes_with_how_to_write_it(word: str, remedy: str) -> None:
+    with pytest.raises(UserError, match=re.escape(remedy)):
+        compose_config([word])
 
 
 def test_nothing_is_suggested_where_no_key_is_near() -> None:

@@ -17,6 +17,7 @@ TAUGHT = {
     "pack": ["--out", "--sample_rate", "--on-error", "--nj", "--engine", "--ray_address"],
     "statistics": ["KEY=VALUE", "--config_dir", "statistics=", "frontend.n_fft="],
     "pretrain": ["KEY=VALUE", "pretrain.steps=", "method", "--config_dir"],
+    "check": ["KEY=VALUE", "--methods", "--protocols", "--corpus"],
     "profile": ["KEY=VALUE", "--steps", "--out", "pretrain.batch_size="],
     "adapt": ["KEY=VALUE", "adapt.modes=", "tasks="],
     "evaluate": ["KEY=VALUE", "adapt.modes="],

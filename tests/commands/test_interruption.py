@@ -62,6 +62,27 @@ def test_a_killed_run_restarts_and_ends_with_the_same_weights(packed: Any, tmp_p
     assert [row["loss"] for row in rows[0]] == [row["loss"] for row in rows[1]]
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_told_to_stop_has_written_its_last_step(
+    packed: Any, tmp_path: Path, launch: Any, number: signal.Signals, status: int
+) -> None:
+    """Ctrl-C is one of those that tell it."""
+    run = tmp_path / "run"
+    long = ["pretrain.steps=100000", "pretrain.checkpoint_every=100000", "pretrain.log_every=1"]
+    child = launch(["pretrain", *packed.settings(run), *long])
+    while not (run / "metrics.jsonl").exists() or not (run / "metrics.jsonl").read_text():
+        assert child.process.is_alive(), child.said()
+        time.sleep(0.01)
+    child.kill(number)
+    assert child.end(60) == status
+    (line,) = child.lines()
+    stopped = re.search(r"stopped after step (\d+) of 100000, which is written", line)
+    assert stopped and "the same command resumes" in line
+    assert list((run / "checkpoints").iterdir()) == [
+        run / "checkpoints" / f"step_{int(stopped[1]):08d}.pt"
+    ]
+
+
 def test_plain_progress_lines_where_there_is_no_terminal(
     packed: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,7 +92,10 @@ def test_plain_progress_lines_where_there_is_no_terminal(
     lines = [line for line in caplog.messages if line.startswith("tiny_s0: step ")]
     assert len(lines) == 6
     for step, line in enumerate(lines, start=1):
-        assert re.fullmatch(rf"tiny_s0: step {step} of 6, loss \d+\.\d{{3}}, lr [\d.e-]+", line)
+        rest = "done" if step == 6 else r"about \d+ s left"
+        assert re.fullmatch(
+            rf"tiny_s0: step {step} of 6, loss \d+\.\d{{3}}, lr [\d.e-]+, {rest}", line
+        )
 
 
 def test_lines_come_now_and_then_and_at_the_end(

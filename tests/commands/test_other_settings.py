@@ -117,11 +117,34 @@ def test_other_statistics_are_refused(
     """Of a finished run, and of one that goes on; none are others too."""
     for run in (finished.run, stopped):
         before = snapshot(run)
-        for word in (shifted(finished, tmp_path), "statistics=null"):
+        for word in (shifted(finished, tmp_path), "statistics=none"):
             line = refuse(["pretrain", *finished.settings(run), word])
             assert "was begun with statistics" in line and "allow_changes=true" in line
             assert str(json.loads(finished.statistics.read_text())["mean"]) in line
         assert snapshot(run) == before
+
+
+def test_statistics_that_are_not_given_are_computed_kept_and_told(
+    packed: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The run is the one that was given those of `audioinv statistics`; it goes on with them."""
+    runs = {word: tmp_path / word for word in ("given", "null", "none")}
+    for word, run in runs.items():
+        given = [] if word == "given" else [f"statistics={word}"]
+        with caplog.at_level(logging.INFO):
+            assert main(["pretrain", *packed.settings(run), "pretrain.steps=1", *given]) == 0
+        told = "no statistics= is given: mean" in caplog.text
+        assert told is (word == "null")
+        caplog.clear()
+    values = [json.loads((run / "statistics.json").read_text()) for run in runs.values()]
+    assert values[0] == values[1] and values[2] == {}
+    encoders = [(r / "encoder" / "encoder.safetensors").read_bytes() for r in runs.values()]
+    assert encoders[0] == encoders[1] != encoders[2]
+    assert mean_of(runs["none"]) == 0
+    shutil.rmtree(runs["null"] / "encoder")
+    again = [*packed.settings(runs["null"]), "pretrain.steps=1", "statistics=null"]
+    assert main(["pretrain", *again]) == 0
+    assert mean_of(runs["null"]) == mean_of(runs["given"])
 
 
 def test_the_file_of_statistics_may_move(finished: Any, stopped: Path, tmp_path: Path) -> None:
@@ -239,3 +262,76 @@ def test_a_run_that_says_what_is_no_key_any_more(
     assert main(["measure", *finished.settings(run)]) == 0
     config.write_text(config.read_text().replace("readouts: [sgd]", "reeadouts: [sgd]"))
     assert "reeadouts" in refuse(["measure", *finished.settings(run)])
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [
+        ("method_pretrain.amortized.lr=1", "amortised"),
+        ("accelerator=cup", "cpu"),
+        ("precision=32-tru", "32-true"),
+        ("pretrain.corners=-pich_shift", "pitch_shift"),
+        ("pretrain.optimiser=adamW", "adamw"),
+        ("frontend.short_clips=zeroes", "zeros"),
+    ],
+)
+def test_a_mistyped_name_of_pretraining_is_told_the_nearest(
+    packed: Any, refuse: Refuse, tmp_path: Path, word: str, near: str
+) -> None:
+    words = [*packed.settings(tmp_path / "run"), word]
+    assert f"(did you mean {near}?)" in refuse(["pretrain", *words])
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        ("evaluate tasks=[labl]", "label"),
+        ("adapt adapt.modes=[sof]", "soft"),
+        ("adapt adapt.readout=logstic out={new}", "logistic"),
+        ("adapt features.layers=lst out={new}", "last"),
+        ("adapt features.pool=maen out={new}", "mean"),
+        ("adapt score_on=tset out={new}", "test"),
+        ("adapt precision=32-tru out={new}", "32-true"),
+        ("adapt accelerator=cup out={new}", "cpu"),
+        ("evaluate protocol=lineer", "linear"),
+        ("evaluate protocol=fewshot fewshot.n_way=2 fewshot.readouts=[centriod]", "centroid"),
+        ("evaluate protocol=fewshot fewshot.modes=[episod]", "episode"),
+        ("embed --out f.csv --descriptor -pich_shift", "pitch_shift"),
+        ("embed --out f.csv --task labl", "label/soft"),
+    ],
+)
+def test_a_mistyped_name_of_a_later_command_is_told_the_nearest(
+    finished: Any, refuse: Refuse, tmp_path: Path, words: str, near: str
+) -> None:
+    command, *rest = words.format(new=tmp_path).split()
+    assert f"(did you mean {near}?)" in refuse([command, *finished.settings(), *rest])
+
+
+def test_modes_that_were_not_adapted_come_with_those_that_were(
+    finished: Any, refuse: Refuse
+) -> None:
+    given = [*finished.settings(), "tasks=[label]", "adapt.modes=[fixed:all,surrogate]"]
+    told = refuse(["evaluate", *given])
+    assert f"run audioinv adapt run={finished.run} 'adapt.modes=[surrogate]' first" in told
+    assert "by 'adapt.modes=[fixed:-pitch_shift,fixed:all,paper,search,search:validation" in told
+
+
+@pytest.mark.parametrize("command", ["embed", "export"])
+@pytest.mark.parametrize("option", ["--descriptor", "--desc"])
+def test_a_descriptor_may_begin_with_a_minus(
+    finished: Any, tmp_path: Path, command: str, option: str
+) -> None:
+    out = tmp_path / ("f.npy" if command == "embed" else "f.pt2")
+    words = [option, "-pitch_shift", "--out", str(out), *finished.settings()]
+    assert main([command, *words]) == 0 and out.exists()
+
+
+def test_an_unknown_option_is_told_by_its_command_with_the_nearest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words in ("pack a --out b --samplerate 8000", "prepare fsdd --root a --out b --sede 1"):
+        with pytest.raises(SystemExit):
+            main(words.split())
+    told = capsys.readouterr().err
+    assert "audioinv pack: error:" in told and "(did you mean --sample_rate?)" in told
+    assert "audioinv prepare fsdd: error:" in told and "(did you mean --seed?)" in told

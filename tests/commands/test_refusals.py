@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import soundfile
 
@@ -108,6 +109,36 @@ def test_a_run_goes_on_with_other_settings_if_asked_to(
     assert [json.loads(row)["step"] for row in rows] == [1, 2, 3]
 
 
+def test_a_finished_run_trains_on_or_says_that_it_cannot(
+    packed: Any, tmp_path: Path, refuse: Refuse, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends as one that was stopped at its old end and went on with the new number of steps."""
+    for name in ("finished", "stopped"):
+        assert main(["pretrain", *packed.settings(tmp_path / name), "pretrain.steps=3"]) == 0
+    shutil.rmtree(tmp_path / "stopped" / "encoder")
+    run = [*packed.settings(tmp_path / "finished"), "allow_changes=true"]
+    before = (tmp_path / "finished" / "encoder" / "encoder.safetensors").read_bytes()
+    for word in ("pretrain.steps=2", "pretrain.lr=0.5", "seed=1", "bank.min_active=2"):
+        steps = [] if word.startswith("pretrain.steps") else ["pretrain.steps=3"]
+        told = refuse(["pretrain", *run, *steps, word])
+        assert "is finished, at 3 steps" in told and "give pretrain.steps above 3" in told
+    assert "not seed" in refuse(["pretrain", *run, "pretrain.steps=5", "seed=1"])
+    for name in ("finished", "stopped"):
+        words = [*packed.settings(tmp_path / name), "pretrain.steps=5", "allow_changes=true"]
+        assert main(["pretrain", *words]) == 0
+    assert "has 3 steps and trains on to 5 from its last checkpoint" in caplog.text
+    assert (
+        "cosine_after_warmup counts them all, and step 4 begins at 75% of the peak" in caplog.text
+    )
+    encoders = [
+        (tmp_path / name / "encoder" / "encoder.safetensors").read_bytes()
+        for name in ("finished", "stopped")
+    ]
+    assert encoders[0] == encoders[1] != before
+    rows = (tmp_path / "finished" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["step"] for row in rows] == [1, 2, 3, 4, 5]
+
+
 def test_a_run_of_before_the_stem_was_conditioned(
     packed: Any, refuse: Refuse, tmp_path: Path
 ) -> None:
@@ -121,6 +152,37 @@ def test_a_run_of_before_the_stem_was_conditioned(
     assert main(["pretrain", *settings, "conditioning.stem=false"]) == 0
     others = [word for word in settings if not word.startswith("conditioning")]
     assert main(["embed", "--out", str(tmp_path / "e.parquet"), *others]) == 0
+
+
+@pytest.mark.parametrize("command", ["statistics", "pretrain", "calibrate"])
+def test_a_pack_without_clips_to_train_on(
+    packed: Any, refuse: Refuse, tmp_path: Path, command: str
+) -> None:
+    table = pd.read_csv(packed.manifest)
+    table[table["split"] == "test"].head(1).to_csv(tmp_path / "manifest.csv", index=False)
+    shutil.copy(packed.manifest.with_name("corpus.json"), tmp_path)
+    one = tmp_path / "pack"
+    files = ["--root", str(packed.folder / "audio")]
+    assert main(["pack", str(tmp_path), "--out", str(one), "--sample_rate", "8000", *files]) == 0
+    words = [*packed.settings(tmp_path / "run"), f"statistics={tmp_path / 's.json'}", f"pack={one}"]
+    if command == "calibrate":
+        assert main(["pretrain", *packed.settings(tmp_path / "run"), "pretrain.steps=1"]) == 0
+        words = [str(tmp_path / "run"), "--pack", str(one)]
+    elif command == "pretrain":
+        words.append("statistics=none")
+    assert "has no clips to train on: all 1 are in the test part" in refuse([command, *words])
+
+
+@pytest.mark.parametrize("command", ["embed", "export"])
+def test_a_pack_of_one_clip_is_used(finished: Any, tmp_path: Path, command: str) -> None:
+    table = pd.read_csv(finished.manifest)
+    table.head(1).to_csv(tmp_path / "manifest.csv", index=False)
+    shutil.copy(finished.manifest.with_name("corpus.json"), tmp_path)
+    one, files = tmp_path / "pack", ["--root", str(finished.folder / "audio")]
+    assert main(["pack", str(tmp_path), "--out", str(one), "--sample_rate", "8000", *files]) == 0
+    out = tmp_path / ("f.npy" if command == "embed" else "f.pt2")
+    assert main([command, "--out", str(out), *finished.settings(), f"pack={one}"]) == 0
+    assert out.exists()
 
 
 def test_two_runs_in_one_folder(packed: Any, refuse: Refuse, tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ WORDS = [
     *(["pretrain modality=image method=moco --help"] if "image" in HAVE else []),
     *(["adapt modality=spirograph --help"] if "spirograph" in HAVE else []),
     "pretrain --stpes 3",
+    "check --methods amortized",
+    "check tasks=[digt] --corpus fsdd",
     "pretrain pretrain.stpes=3",
     "pretrain pretrain.steps=many",
     "adapt backbone=resnet19",

@@ -90,7 +90,7 @@ def test_a_clip_is_embedded_as_the_encoder_gives_it_whatever_stands_beside_it() 
         ("a file", {}, "numbers"),
         (small_maps(3), {"hop_s": -1}, "hop_s is -1"),
         (small_maps(3), {"pool": "median"}, "mean or max"),
-        (small_maps(3), {"levels": "first"}, "last or all"),
+        (small_maps(3), {"levels": "first"}, "one of last, all"),
         (small_maps(3), {"descriptor": "-d"}, "d"),
         (small_maps(3), {"sample_rate": 8000}, "leave sample_rate out"),
     ],

@@ -197,7 +197,7 @@ def test_ray_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("engine", "message"),
-    [(("spark", 2, None), "give one of local, ray"), (("local", 2, "auto"), "give engine ray")],
+    [(("spark", 2, None), "give local or ray"), (("local", 2, "auto"), "give engine ray")],
 )
 def test_engines_that_are_not_there(engine: tuple[str, int, str | None], message: str) -> None:
     with pytest.raises(UserError, match=message):

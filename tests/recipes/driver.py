@@ -16,6 +16,10 @@ TEMPLATE = REPOSITORY / "recipes" / "TEMPLATE" / "ssl1" / "ssl.sh"
 FAKE = r"""#!/usr/bin/env bash
 modalities=(audio sample_rate image image_size series channels)
 if [[ $1 == modalities ]]; then printf '%s\t%s\twhat it is\n' "${modalities[@]}"; exit; fi
+if [[ $1 == check ]]; then
+    printf '%s\0' "${@:2}" >"$FAKE_CALLS.check"
+    exit
+fi
 environment=("${OMP_NUM_THREADS-unset}" "${CUDA_VISIBLE_DEVICES-unset}")
 printf '%s\0' "$PWD" "${environment[@]}" "$@" $'\x1e' >>"$FAKE_CALLS"
 [[ $1 != prepare ]] || { mkdir -p "$6" && echo id >"$6/${FAKE_MANIFEST:-manifest.csv}"; }

@@ -50,6 +50,8 @@ def test_help_lists_every_declared_option(driver: Driver) -> None:
         (["--size", "many"], ["'many'", "1 or more"]),
         (["--audioinv", "/bin/true"], ["'/bin/true modalities' lists none"]),
         (["--methods", ""], ["--methods"]),
+        (["--seeds", "0,1"], ["'0,1'", "such as '0 1 2'"]),
+        (["--seeds", "0 one"], ["'one'"]),
         (["--expdir", "a\\b"], ["a\\b"]),
         (["extra"], ["'extra'", "--help"]),
     ],
@@ -61,6 +63,41 @@ def test_wrong_options_are_refused(driver: Driver, options: list[str], told: lis
     for text in told:
         assert text in result.stderr
     assert driver.calls() == []
+
+
+@pytest.mark.parametrize("dry_run", ["true", "false"])
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--methods", "simclr amortized"], "did you mean amortised?"),
+        (["--measured", "amortized"], "did you mean amortised?"),
+        (["--protocols", "linear knnn"], "did you mean knn?"),
+        (["--config", "debgu"], "did you mean debug?"),
+        (["--audioinv_opts", "tasks=[digt]"], "did you mean digit?"),
+        (["--audioinv_opts", "adapt.modes=[soft,serach]"], "did you mean search?"),
+        (["--audioinv_opts", "pretrain.stpes=3"], "did you mean pretrain.steps?"),
+    ],
+)
+def test_names_are_looked_up_before_anything_is_downloaded(
+    options: list[str], told: str, dry_run: str, tmp_path: Path
+) -> None:
+    script = REPOSITORY / "recipes" / "fsdd" / "ssl1" / "run.sh"
+    program = ["--audioinv", str(Path(sys.executable).with_name("audioinv"))]
+    command = ["bash", str(script), *program, "--dry_run", dry_run, "--expdir", str(tmp_path)]
+    done = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert told in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_driver_looks_up(driver: Driver) -> None:
+    assert driver("--seeds", "0 1", "--measured", "random").returncode == 0
+    asked = Path(f"{driver.record}.check").read_text().split("\0")[:-1]
+    words = dict(zip(asked[4::2], asked[5::2], strict=True))
+    assert asked[:4] == ["--config_dir", "conf", "modality=audio", "experiment=debug"]
+    assert "simclr" in words["--methods"].split() and words["--methods"].endswith(" random")
+    assert words["--protocols"] == "linear" and words["--corpus"] == "tones"
 
 
 def test_runs_every_stage_in_order(driver: Driver) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import random
 import re
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from audioinv.audio.augment.signal import check_sample_rate
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant
 from audioinv.core.augmentation import Augmentation, Parameter
 
 SEEDS = 2**24  # all whole numbers that single precision holds
@@ -107,8 +109,12 @@ def transform_of(entry: dict[str, Any]) -> Any:
     for target in _targets(entry) or [""]:
         if not re.fullmatch(r"audiomentations\.[A-Z]\w*", target):
             raise UserError(
-                f"bank.audiomentations takes _target_: audiomentations.X, got '{target}'"
+                "bank.audiomentations takes [{_target_: audiomentations.X}], such as "
+                f"audiomentations.Gain, got '{target}'"
             )
+        known = dir(importlib.import_module("audiomentations"))
+        if (name := target.partition(".")[2]) not in known:
+            raise UserError(f"bank.audiomentations: there is no {target}{meant(name, known)}")
     try:
         return instantiate(entry)
     except HydraException as error:

@@ -17,6 +17,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant_by, unknown
 from audioinv.core.conditioning.hyper import HyperConditioning
 from audioinv.core.conditioning.norm import NormConditioning
 from audioinv.core.conditioning.per_example import PerExample
@@ -79,7 +80,7 @@ def preset(name: str) -> dict[str, Any]:
         UserError: unknown name.
     """
     if name not in PRESETS:
-        raise UserError(f"conditioning is '{name}'; give one of {', '.join(PRESETS)}")
+        raise unknown("conditioning", name, PRESETS)
     return dict(PRESETS[name])
 
 
@@ -93,10 +94,11 @@ def build_conditioning(name: str, backbone: nn.Module, size: int, **options: Any
         UserError: unknown name, or an option that no conditioning knows.
     """
     if name not in CONDITIONINGS:
-        raise UserError(f"conditioning is '{name}'; give one of {', '.join(CONDITIONINGS)}")
+        raise unknown("conditioning", name, CONDITIONINGS)
     every = {key for kind in CONDITIONINGS.values() for key in inspect.signature(kind).parameters}
-    if unknown := sorted(options.keys() - every):
-        raise UserError(f"no conditioning takes {', '.join(unknown)}; {name} takes {_taken(name)}")
+    if others := sorted(options.keys() - every):
+        told = f"{_taken(name)}{meant_by(others, every)}"
+        raise UserError(f"no conditioning takes {', '.join(others)}; {name} takes {told}")
     kind = CONDITIONINGS[name]
     known = inspect.signature(kind).parameters
     return kind(backbone, size, **{key: value for key, value in options.items() if key in known})

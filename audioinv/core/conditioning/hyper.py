@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant
 from audioinv.core.bases import Bases, combine
 from audioinv.core.conditioning.per_example import Hook, PerExample, low_rank, takes_low_rank
 
@@ -75,7 +76,7 @@ class HyperConditioning(nn.Module):
         if start not in ("scaled", "paper") or (start == "paper" and rank):
             raise UserError(
                 f"hyper conditioning has start='{start}' and rank={rank}; "
-                "give scaled, or paper with rank=0"
+                f"give scaled, or paper with rank=0{meant(start, ('scaled', 'paper'))}"
             )
         if skip is None:
             skip = () if stem else STEM

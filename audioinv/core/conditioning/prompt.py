@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import meant
 from audioinv.core.backbone import Vit
 from audioinv.core.conditioning.per_example import PerExample
 
@@ -53,7 +54,8 @@ class PromptConditioning(nn.Module):
         if mlps < 1 or scale < 0:
             raise UserError(f"prompt conditioning has mlps={mlps}, scale={scale}; give >= 1, >= 0")
         if start not in ("scaled", "paper"):
-            raise UserError(f"prompt conditioning has start='{start}'; give scaled or paper")
+            near = meant(start, ("scaled", "paper"))
+            raise UserError(f"prompt conditioning has start='{start}'; give scaled or paper{near}")
         backbone.add_prompt()
         width = backbone.prompt.numel()
         self.mlps = mlps

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.pack import Pack
@@ -101,7 +102,7 @@ def protocol_of(name: str, score_on: str = "test") -> Callable[[Context, Any], R
         UserError: an unknown protocol, or one that cannot be scored on validation clips.
     """
     if name not in PROTOCOLS:
-        raise UserError(f"protocol is '{name}'; give one of {', '.join(PROTOCOLS)}")
+        raise unknown("protocol", name, PROTOCOLS)
     if score_on != "test" and name in ON_TEST_ALONE:
         raise UserError(f"protocol {name} has test clips only; leave score_on at test")
     rows: Callable[[Context, Any], Rows] = import_module(f"{__name__}.{name}").rows

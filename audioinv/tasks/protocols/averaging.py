@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+from audioinv.base.progress import shown
 from audioinv.data.task import Task
 from audioinv.tasks.adapt import fit
 from audioinv.tasks.adapted import Adapted
@@ -72,7 +73,7 @@ def row(
     """Scores at M = 0 and at each of `draws`."""
     scores = {
         m: scored(context, task, learnt, partial(outputs, context, partial(features, task, m)))
-        for m in (0, *draws)
+        for m in shown((0, *draws), "averaging", "numbers of encodings")
     }
     curve = Curve("", tuple(scores), tuple(s.value for s in scores.values()))
     named = f"{ID} M={draws[-1]}"

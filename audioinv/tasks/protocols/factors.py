@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from audioinv.base.progress import shown
 from audioinv.base.randomness import generator
 from audioinv.core.augmentation import Parameter
 from audioinv.core.descriptor import DescriptorSpace
@@ -105,7 +106,7 @@ def changed_clips(context: Context, name: str) -> tuple[Tensor, Tensor]:
     pack, augmentation = context.pack, context.bank.augmentations[name]
     params = augmentation.sample(len(pack), generator(0, "factors", name))
     parts = []
-    for start in range(0, len(pack), 256):
+    for start in shown(range(0, len(pack), 256), "changed clips", "batches"):
         clips = range(start, min(start + 256, len(pack)))
         x = encoder_clips(context.encoder, pack, clips)
         changed = augmentation.apply(x, params[start : clips.stop])

@@ -18,11 +18,13 @@ import torch
 from torch import Tensor
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import unknown
 from audioinv.data.rows import test_rows, training_rows
 from audioinv.data.task import Task
 from audioinv.tasks import modes
 from audioinv.tasks.adapt import choose
 from audioinv.tasks.episodes import (
+    READOUTS,
     Episodes,
     Windows,
     best_corner_of_episodes,
@@ -63,6 +65,9 @@ def rows_of(
     """
     wanted = [modes.check(mode, episodes=True) for mode in settings.modes]
     wanted = wanted if context.amortised else ["fixed:all"]
+    for readout in readouts:
+        if readout not in READOUTS:
+            raise unknown("a readout of fewshot.readouts", readout, READOUTS)
     for task in context.tasks:
         if task.kind != "classification" or task.groups or task.augmentation:
             continue

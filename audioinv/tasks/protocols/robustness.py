@@ -7,6 +7,7 @@ are the same at every strength and for every encoder with the same bank.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
+from audioinv.base.progress import shown
 from audioinv.base.randomness import generator
 from audioinv.data.rows import sample_rows
 from audioinv.data.task import Task
@@ -117,10 +119,10 @@ def row(
     context: Context, clips: TransformedClips, strengths: list[float], task: Task, learnt: Learnt
 ) -> Result:
     """The score under all augmentations at the highest strength, and every curve."""
+    points = shown(itertools.product(clips.series, strengths), "robustness", "strengths")
     scores = {
         (series, s): scored(context, task, learnt, partial(outputs, clips, series, s), clips.rows)
-        for series in clips.series
-        for s in strengths
+        for series, s in points
     }
     curves = tuple(
         Curve(series, tuple(strengths), tuple(scores[series, s].value for s in strengths))

@@ -70,6 +70,12 @@ read_encoder() {  # the size of pack and the seed that the encoder was made with
         die "$run/encoder/encoder.json tells no $of_size and seed: pre-train on this modality, $modality"
 }
 
+check_names() {  # whether the settings and protocols exist
+    local more
+    words more "$audioinv_opts"
+    "$audioinv" check --config_dir conf "modality=$modality" "$(override experiment "$config")" --protocols "$protocols" "${more[@]}"
+}
+
 read_corpora() {  # corpora.txt: folder | corpus and options of 'audioinv prepare' | options of 'audioinv pack' | overrides
     local name prepare pack more
     while IFS='|' read -r name prepare pack more; do
@@ -166,6 +172,7 @@ main() {
     read_encoder
     read_corpora
     find_corpora
+    check_names
     claim_results
     [[ $dry_run == false ]] || quoted cd "$recipe"
     run export OMP_NUM_THREADS="$threads"

@@ -76,6 +76,14 @@ check_on_error() {  # sets skip, the options of prepare, validate and pack that 
     [[ $on_error == fail ]] || skip=(--on_error "$on_error")
 }
 
+check_seeds() {
+    local all seed
+    words all "$seeds"
+    for seed in "${all[@]}"; do
+        [[ $seed =~ ^(0|[1-9][0-9]{0,8})$ ]] || die "--seeds has '$seed'; give whole numbers, 0 or more, such as '0 1 2'"
+    done
+}
+
 check_given() {  # check_given NAME...
     local name
     for name in "$@"; do [[ -n ${!name} ]] || die "--$name is empty; see --help"; done

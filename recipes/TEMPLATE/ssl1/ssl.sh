@@ -61,6 +61,7 @@ check_options() {
     check_given recipe corpus config methods seeds
     [[ -d $recipe ]] || die "--recipe is '$recipe', which is not a folder"
     [[ -z $corpora || " $corpora " == *" $corpus "* ]] || die "--corpus is '$corpus'; give one of $corpora"
+    check_seeds
     check_true_or_false dry_run download
 }
 
@@ -86,6 +87,14 @@ choose_gpus() {  # the first --ngpu of the GPUs that CUDA_VISIBLE_DEVICES allows
     (( ${#gpus[@]} >= ngpu )) ||
         die "--ngpu is $ngpu but CUDA_VISIBLE_DEVICES is '$CUDA_VISIBLE_DEVICES'; name as many GPUs or lower --ngpu"
     gpus=("${gpus[@]:0:ngpu}")
+}
+
+check_names() {  # whether the experiment, methods, protocols and tasks exist: before hours of downloads and training
+    local more asked=$methods
+    [[ $measured == "${default[measured]}" ]] || asked+=" $measured"
+    words more "$audioinv_opts"
+    "$audioinv" check --config_dir conf "modality=$modality" "$(override experiment "$config")" \
+        --methods "$asked" --protocols "$protocols" --corpus "$corpus" "${more[@]}"
 }
 
 # ------------------------------------------------------------------------------ commands and runs
@@ -180,6 +189,7 @@ main() {
     resolve_paths
     choose_size
     choose_gpus
+    check_names
     [[ $dry_run == false ]] || quoted cd "$recipe"
     run export OMP_NUM_THREADS="$threads" CUDA_VISIBLE_DEVICES="${gpus[0]}"
     run_stages

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 import audiomentations
 import pytest
@@ -9,6 +10,7 @@ import torch
 from audioinv.audio.augment import AUGMENTATIONS, GROUPS, AudiomentationsAugmentation, build_bank
 from audioinv.base.errors import UserError
 
+PITCH = "audiomentations.PitchShift"
 ORDER = (
     "pitch_shift",
     "time_stretch",
@@ -89,7 +91,7 @@ def test_ranges_reach_the_augmentations() -> None:
         ({"ranges": {"reverb": {}}}, "unknown augmentation reverb in ranges"),
         ({"ranges": {"fade": {"max_s": 1}}}, "unknown option max_s of fade; give max_fraction"),
         ({"ranges": {"pitch_shift": {"sample_rate": 1}}}, "unknown option sample_rate"),
-        ({"names": ["fade"], "groups": {"a": ["time_mask"]}}, r"\['fade'\].*\['time_mask'\]"),
+        ({"names": ["fade"], "groups": {"a": ["time_mask"]}}, "leaves out fade"),
         ({"inactive": "off"}, "give identity or shared"),
         ({"min_active": 9}, r"min_active.*9.*0 to 7"),
     ],
@@ -115,3 +117,33 @@ def test_what_inference_mode_cached_still_serves_training(sounds: ModuleType) ->
 def test_a_sample_rate_that_makes_no_sense_is_named(name: str) -> None:
     with pytest.raises(UserError, match="sample_rate is 0"):
         build_bank(0, names=[name])
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"groups": {"a": []}}, "component a switches nothing; name augmentations"),
+        ({"groups": {"all": ["fade"]}}, "called 'all', which descriptors mean otherwise"),
+        ({"groups": {"a+b": ["fade"]}}, "called 'a[+]b'"),
+        ({"groups": {}}, r"at least one component, such as bank\.groups="),
+        ({"names": ["fade", "time_mask"], "groups": {"a": ["fade"]}}, "leaves out time_mask"),
+        ({"names": ["fade"], "groups": {"a": ["fade", "time_mask"]}}, "has time_mask, which"),
+        (
+            {"names": ["fade", "pitch_shift"], "audiomentations": [{"_target_": PITCH}]},
+            r"called pitch_shift; leave one out, ours by bank\.names=\[fade\]",
+        ),
+        (
+            {"names": ["fade"], "audiomentations": [{"_target_": "audiomentations.Gain"}] * 2},
+            "two augmentations are called gain; leave one out$",
+        ),
+        (
+            {"audiomentations": [{"_target_": "audiomentations.PithcShift"}]},
+            r"did you mean PitchShift\?",
+        ),
+        ({"names": ["pich_shift"]}, r"did you mean pitch_shift\?"),
+        ({"ranges": {"fade": {"max_fration": 1}}}, r"did you mean max_fraction\?"),
+    ],
+)
+def test_what_no_bank_can_be_made_of_comes_with_a_remedy(options: Any, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        build_bank(8000, **options)
