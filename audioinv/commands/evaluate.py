@@ -13,7 +13,7 @@ from audioinv.base.tensors import save_tensors
 from audioinv.base.versions import versions
 from audioinv.commands.judging import context_of, made_before, settings_of_row
 from audioinv.conf.schema import Config
-from audioinv.report.names import ROW_NAMES
+from audioinv.report.names import row_name
 from audioinv.runs.build import results_of, run_of, saved_config
 from audioinv.runs.folder import command_line, encoder_key, task_folder
 from audioinv.tasks import modes
@@ -87,8 +87,8 @@ def write(folder: Path, result: Result) -> None:
 def name_anew(row: dict[str, Any], named: str) -> dict[str, str]:
     """A row's label under another name of its run."""
     old = row.get("named", row["method"])
-    rest = row["label"].removeprefix(ROW_NAMES.get(old, old))
-    return {"named": named, "label": ROW_NAMES.get(named, named) + rest}
+    rest = row["label"].removeprefix(row_name(old))
+    return {"named": named, "label": row_name(named) + rest}
 
 
 def row_label(named: str, mode: str, detail: str = "", amortised: bool = True) -> str:
@@ -96,7 +96,7 @@ def row_label(named: str, mode: str, detail: str = "", amortised: bool = True) -
 
     A method that knows one corner only needs no word about it.
     """
-    name = ROW_NAMES.get(named, named)
+    name = row_name(named)
     if detail:
         return f"{name}, {detail}"
     if mode == "fixed:all" and not amortised:

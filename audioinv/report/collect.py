@@ -104,11 +104,6 @@ def method_order(method: str) -> tuple[bool, int, str]:
     return method in SCEPTICS, known, method
 
 
-def method_name(method: str) -> str:
-    """The method's name for people."""
-    return SHORT_NAMES.get(method, method.replace("_", " "))
-
-
 def unique(values: Iterable[T]) -> list[T]:
     """The distinct values in order of first appearance."""
     return list(dict.fromkeys(values))

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from audioinv.report.collect import Experiment, method_name, unique
+from audioinv.report.collect import Experiment, unique
 from audioinv.report.figures import words
 from audioinv.report.markdown import escape, markdown_table
+from audioinv.report.names import method_name
 from audioinv.tasks.modes import is_learnt
 from audioinv.tasks.result import Measurement, Result
 

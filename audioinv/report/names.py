@@ -30,7 +30,6 @@ _NAMES = {
     "logmel": ("Spectrum mean and std, no network", "Spectrum statistics"),
     "pixels": ("Pixel mean and std by row, no network", "Pixel statistics"),
 }
-ROW_NAMES = {name: row for name, (row, _) in _NAMES.items()}
 SHORT_NAMES = {name: short for name, (_, short) in _NAMES.items()}
 SCEPTICS = ("random", "logmel", "pixels")
 """Methods without pre-training: what a method must beat to have learned anything."""
@@ -44,6 +43,30 @@ METRIC_NAMES = {
 }
 ERRORS = {"mse"}
 """Metrics of which the lowest is the best."""
+
+
+def row_name(method: str) -> str:
+    """What its row of a table is called: of `simclr:-pitch_shift` "SimCLR, all but pitch shift"."""
+    return _NAMES[method][0] if method in _NAMES else method_name(method, method)
+
+
+def method_name(method: str, unknown: str = "") -> str:
+    """The method's name for people, short.
+
+    Args:
+        unknown: what to call one that has none; "" takes the method with blanks.
+    """
+    name, _, corner = method.partition(":")
+    if corner and name in SHORT_NAMES:
+        return f"{SHORT_NAMES[name]}, {corner_name(corner)}"
+    return SHORT_NAMES.get(method, unknown or method.replace("_", " "))
+
+
+def corner_name(corner: str) -> str:
+    """A corner in the notation of `DescriptorSpace.parse` in words: "all but pitch shift"."""
+    lead, rest = ("all but ", corner[1:]) if corner.startswith("-") else ("", corner)
+    words = rest.replace("+", " and ").replace("_", " ")
+    return f"{lead}{words}" if lead or corner in ("all", "none") else f"{words} alone"
 
 
 def scale(metric: str) -> tuple[float, int]:

@@ -10,9 +10,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from audioinv.base.files import write_text
-from audioinv.report.collect import Example, Experiment, Run, method_name, read_experiment, unique
+from audioinv.report.collect import Example, Experiment, Run, read_experiment, unique
 from audioinv.report.figures import words
-from audioinv.report.names import show
+from audioinv.report.names import method_name, show
 from audioinv.report.pictures import (
     clips,
     curve_pictures,

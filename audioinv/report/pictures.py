@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from audioinv.report import figures
-from audioinv.report.collect import MEDIA_TYPES, Example, Experiment, method_name, unique
+from audioinv.report.collect import MEDIA_TYPES, Example, Experiment, unique
 from audioinv.report.curves import Line, lines, protocols_with_curves
 from audioinv.report.figures import words
-from audioinv.report.names import METRIC_NAMES, scale, show
+from audioinv.report.names import METRIC_NAMES, method_name, scale, show
 from audioinv.tasks import modes
 from audioinv.tasks.result import Measurement, Result
 
