@@ -32,7 +32,8 @@ from audioinv.data.rows import test_rows
 CANDIDATES = 64
 DRAWS = 8
 DECIBEL_RANGE, WINDOW_S = 80.0, 0.064
-BANDS, SHOWN = 64, 256  # rows, and columns at most, of a picture on a page of many
+# Of a clip on a page of many: rows and most columns of its picture, and how much of it is played.
+BANDS, SHOWN, SHOWN_S = 64, 256, 30.0
 NOTE = "Mel spectrograms, 80 dB down from full scale. Mind the volume."
 
 
@@ -90,8 +91,10 @@ def _write_pair(
 
 
 def shown(samples: NDArray[Any], sample_rate: int) -> Shown:
-    """Samples (n,), 16 bits or in [-1, 1), as a picture of SHOWN columns at most, and a sound."""
-    pcm = samples if samples.dtype == np.int16 else to_int16(samples)
+    """SHOWN_S seconds of samples (n,), 16 bits or in [-1, 1), as a picture of SHOWN columns
+    at most, and a sound."""
+    first = samples[: round(SHOWN_S * sample_rate)]
+    pcm = first if first.dtype == np.int16 else to_int16(first)
     level = decibels(pcm / FULL_SCALE, sample_rate, BANDS)
     level = level[:, :: -(-level.shape[1] // SHOWN)]
     picture, sound = BytesIO(), BytesIO()

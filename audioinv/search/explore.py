@@ -85,7 +85,7 @@ class Explorer:
     @cached_property
     def labels(self) -> dict[str, list[str]]:
         """Column -> the value of each clip; without those that tell each clip apart."""
-        own = {"id", "path", "n_samples", *modality_of(self.index.pack.corpus.modality).columns}
+        own = {"id", "path", "n_samples", "split", "fold", *self._own_columns}
         frame = self.index.pack.frame.iloc[self.rows]
         texts = {str(name): frame[name].astype(str).tolist() for name in frame if name not in own}
         return {
@@ -93,6 +93,16 @@ class Explorer:
             for name, values in texts.items()
             if 1 < len(set(values)) <= min(MOST_VALUES, max(len(values) - 1, 2))
         }
+
+    @property
+    def seconds(self) -> list[float]:
+        """How long each clip is, where its modality has durations; else nothing."""
+        frame = self.index.pack.frame.iloc[self.rows]
+        return frame["duration"].round(2).tolist() if "duration" in self._own_columns else []
+
+    @property
+    def _own_columns(self) -> tuple[str, ...]:
+        return modality_of(self.index.pack.corpus.modality).columns
 
     def show(self, place: int) -> Shown:
         """The clip at a place in `rows`, to be seen and heard."""

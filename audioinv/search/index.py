@@ -116,7 +116,7 @@ class Index:
         if not len(found):
             near = meant(clip, self.pack.frame["id"].astype(str))
             raise UserError(
-                f"{clip} is no file, and no clip of {self.pack.directory}; give a file or an id{near}"
+                f"{clip} is no file, and no clip of {self.pack.directory}; give one of them{near}"
             )
         return int(found[0])
 

@@ -70,6 +70,7 @@ def _data(explorer: Explorer, query: str, served: bool) -> dict[str, Any]:
             }
             for name, corner in explorer.corners.items()
         },
+        "seconds": explorer.seconds,
         "media": None if served else _media(explorer),
     }
 

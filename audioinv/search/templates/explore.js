@@ -15,7 +15,7 @@ function make(tag, settings = {}, ...inner) { // text is never markup
 
 const asked = () => (state.own ? state.own.near : Object.fromEntries([[state.corner, data.corners[state.corner].near[state.query]]]))[state.corner];
 const mediaOf = (place) => place === null ? state.own.media
-  : data.media ? data.media[place] : { picture: `picture/${place}`, sound: `sound/${place}`, s: 0 };
+  : data.media ? data.media[place] : { picture: `picture/${place}`, sound: `sound/${place}`, s: data.seconds[place] || 0 };
 const nameOf = (place) => (place === null ? state.own.name : data.ids[place]);
 
 function share(column, near) { // of its neighbours, how many have its value, and what chance gives
@@ -76,7 +76,7 @@ function tags(place, compared) {
 
 function showSwitches() {
   by("components").replaceChildren(...data.components.map(({ name, thrown }, k) => {
-    const button = make("button", { type: "button", disabled: !thrown, onclick: () => throwSwitch(k) }, make("i"), name, make("span"));
+    const button = make("button", { type: "button", disabled: !thrown, onclick: () => throwSwitch(k) }, make("i"), make("b", {}, name), make("span"));
     button.setAttribute("role", "switch");
     button.setAttribute("aria-label", `Ignore ${name}`);
     return button;
@@ -106,7 +106,10 @@ function said() {
   const list = (on) => data.components.filter((_, k) => (state.corner[k] === "1") === on).map(({ name }) => name);
   const join = (names) => names.flatMap((name, k) => [k === 0 ? "" : k === names.length - 1 ? " and " : ", ", make("b", {}, name)]);
   const [off, on] = [list(true), list(false)];
-  const told = ["Clips like this one", ...(off.length ? [", whatever the ", ...join(off)] : []), ...(on.length ? ["; what counts is the ", ...join(on)] : []), ". "];
+  const does = (names, one, several) => [...join(names), names.length > 1 ? several : one];
+  const parts = [off.length && does(off, " makes no difference", " make no difference"), on.length && does(on, " does", " do")].filter(Boolean);
+  if (!off.length) parts[0] = does(on, " makes a difference", " make a difference");
+  const told = ["What is like this clip if ", ...parts[0], ...(parts[1] ? [", and ", ...parts[1]] : []), ". "];
   if (!state.own && data.labels.length) {
     const shares = data.labels.map(([name], c) => [name, ...share(c, asked())]).sort((a, b) => b[1] - b[2] * 10 - (a[1] - a[2] * 10));
     told.push(`${shares[0][1]} of 10 neighbours share its ${shares[0][0]}.`);
@@ -122,7 +125,7 @@ function show() {
     button.setAttribute("aria-checked", on);
     button.querySelector("span").textContent = on ? "ignored" : "heeded";
   });
-  by("asked").replaceChildren(...card(state.own ? null : state.query, "div").childNodes);
+  by("asked").replaceChildren(card(state.own ? null : state.query, "div"));
   by("near").replaceChildren(...near.map((place, k) => card(place, "li", k + 1)));
   by("all").hidden = !mediaOf(near[0]).sound;
   showAlike(near);
