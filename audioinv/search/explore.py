@@ -30,7 +30,7 @@ K = 10  # neighbours
 SWITCHES = 4  # at most: every corner of theirs is made
 LANDMARKS = 600  # clips that t-SNE places; the others stand among their neighbours
 SIDE = 1000  # places are whole numbers from 0 to this
-MOST_VALUES = 400  # of a column of labels
+MOST_VALUES, MOST_COLUMNS = 400, 8  # of a column of labels; of those that are told
 
 
 @dataclass(frozen=True)
@@ -84,15 +84,16 @@ class Explorer:
 
     @cached_property
     def labels(self) -> dict[str, list[str]]:
-        """Column -> the value of each clip; without those that tell each clip apart."""
+        """Column -> the value of each clip, of the first columns that put clips into groups."""
         own = {"id", "path", "n_samples", "split", "fold", *self._own_columns}
         frame = self.index.pack.frame.iloc[self.rows]
         texts = {str(name): frame[name].astype(str).tolist() for name in frame if name not in own}
-        return {
+        told = {
             name: values
             for name, values in texts.items()
             if 1 < len(set(values)) <= min(MOST_VALUES, max(len(values) - 1, 2))
         }
+        return dict(itertools.islice(told.items(), MOST_COLUMNS))
 
     @property
     def seconds(self) -> list[float]:

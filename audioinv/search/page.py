@@ -45,6 +45,7 @@ def render(explorer: Explorer, query: str = "", served: bool = False) -> str:
         served=served,
         n_clips=len(explorer.rows),
         n_pack=len(pack),
+        sounds=bool(explorer.show(0).sound),
         has_files=bool(modality_of(pack.corpus.modality).endings),
     )
 

@@ -121,9 +121,10 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, make: Any) -> None:
         try:
             self._check_host()
-            status, (kind, body) = 200, make()
+            kind, body = make()
+            status, body, part = self._part(body)
         except Refused as refused:
-            status, kind = refused.status, "application/json"
+            status, kind, part = refused.status, "application/json", {}
             body = json.dumps({"error": str(refused)}).encode()
         self.send_response(status)
         headers = {
@@ -132,19 +133,30 @@ class Handler(BaseHTTPRequestHandler):
             "Content-Security-Policy": POLICY,
             "X-Content-Type-Options": "nosniff",
             "Cross-Origin-Resource-Policy": "same-origin",
-            "Cache-Control": "no-store" if kind.startswith("text") else "max-age=3600",
+            "Cache-Control": "no-store",
+            **part,
         }
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
+    def _part(self, body: bytes) -> tuple[int, bytes, dict[str, str]]:
+        """What a Range asks for, without which Safari plays nothing; else the whole."""
+        found = re.fullmatch(r"bytes=([0-9]{1,12})-([0-9]{0,12})", self.headers.get("Range", ""))
+        if not found:
+            return 200, body, {"Accept-Ranges": "bytes"}
+        first, last = int(found[1]), min(int(found[2] or len(body)), len(body) - 1)
+        if first > last:
+            raise Refused(416, f"there are {len(body)} bytes")
+        return 206, body[first : last + 1], {"Content-Range": f"bytes {first}-{last}/{len(body)}"}
+
     def _check_host(self) -> None:
         """Refuses pages of others that reach this one under a name of theirs, or post to it."""
         host, origin = self.headers.get("Host", ""), self.headers.get("Origin")
-        port = self.server.server_address[1]
-        known = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
-        if self.server.host in ("127.0.0.1", "localhost", "::1") and host not in known:
+        port, own = self.server.server_address[1], ("127.0.0.1", "localhost")
+        known = {f"{name}:{port}" for name in own} | (set(own) if port == 80 else set())
+        if self.server.host in own and host not in known:
             raise Refused(403, f"this is {self.server.url}, ask it under that name")
         if origin is not None and origin != f"http://{host}":
             raise Refused(403, "requests come from the page itself")

@@ -24,6 +24,7 @@ from audioinv.search.index import Index
 from audioinv.search.page import render
 from tests.report.test_page import LOADING, Page
 
+NODE = shutil.which("node")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
@@ -111,6 +112,25 @@ def test_from_the_shell(made: Index, tmp_path: Path) -> None:
     words = ["--index", str(made.folder), "--clips", "11", "--export", str(out)]
     assert main(["explore", *words]) == 0
     assert len(data_of(out.read_text(encoding="utf-8"))["media"]) == 11
+
+
+@pytest.mark.skipif(NODE is None, reason="there is no Node to run the page's script in")
+def test_its_script_follows_the_switches(made: Index, shown: Explorer, tmp_path: Path) -> None:
+    (page := tmp_path / "page.html").write_text(render(shown, served=True), encoding="utf-8")
+    script = Path(__file__).with_name("document.js")
+    done = subprocess.run([str(NODE), script, page], capture_output=True, text=True, check=True)
+    first, thrown, other = json.loads(done.stdout)
+    ids, labels = made.pack.frame["id"].tolist(), made.pack.frame["label"].tolist()
+    assert first["near"] == [ids[row] for row in shown.near["11"][0]]
+    assert thrown["near"] == [ids[row] for row in shown.near["01"][0]]
+    assert (first["on"], thrown["on"]) == (["true", "true"], ["false", "true"])
+    assert "if white noise makes no difference, and pitch shift does." in thrown["said"]
+    counts = [sum(labels[row] == labels[0] for row in shown.near[c][0]) for c in ("11", "01")]
+    assert first["alike"][0].startswith(f"label{counts[0]} of 10")
+    was = f"was {counts[0]}" if counts[0] != counts[1] else ""
+    assert thrown["alike"][0] == f"label{counts[1]} of 10 {was}"
+    assert thrown["near"][1] in other["asked"] and thrown["near"][1] in other["focused"]
+    assert other["near"] == [ids[row] for row in shown.near["01"][ids.index(thrown["near"][1])]]
 
 
 def titled(tmp_path: Path, page: Path) -> Any:

@@ -39,6 +39,18 @@ def test_the_page_and_its_clips(server: Server, shown: Explorer) -> None:
     assert ask(server, "GET", "/picture/3")[:2] == (200, clip.picture)
 
 
+def test_a_part_of_a_sound(server: Server, shown: Explorer) -> None:
+    sound = shown.show(3).sound
+    for asked, status, part in (
+        ("bytes=0-", 206, sound),
+        ("bytes=10-19", 206, sound[10:20]),
+        ("bytes=5-99999999", 206, sound[5:]),
+        ("bytes=x", 200, sound),
+    ):
+        assert ask(server, "GET", "/sound/3", Range=asked)[:2] == (status, part)
+    assert ask(server, "GET", "/sound/3", Range="bytes=99999999-")[0] == 416
+
+
 @pytest.mark.parametrize(
     "path",
     ["/sound/30", "/sound/-1", "/sound/../../etc/passwd", "//etc/passwd", "/sound/%33", "/x", ""],

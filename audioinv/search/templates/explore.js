@@ -38,7 +38,7 @@ async function play(place, card) {
 
 async function playAll() {
   const mine = {}, cards = [...by("near").children], near = asked();
-  if (state.playing) { state.playing = null; sound.pause(); return; }
+  if (state.playing) return hush();
   state.playing = mine;
   by("all").textContent = "Stop";
   for (const [k, place] of near.entries()) {
@@ -46,24 +46,27 @@ async function playAll() {
     cards[k].scrollIntoView({ block: "nearest" });
     await play(place, cards[k]);
   }
-  if (state.playing === mine) state.playing = null;
-  by("all").textContent = "Hear all ten";
+  if (state.playing === mine) hush();
 }
 
-function hush() { state.playing = null; sound.pause(); }
+function hush() {
+  state.playing = null;
+  by("all").textContent = "Hear all ten";
+  sound.pause();
+}
 
 // ---- the parts of the page
 
 function card(place, tag, rank) {
   const made = make(tag, { className: "card" }), media = mediaOf(place), name = nameOf(place);
   const hears = media.sound ? `Play ${rank ? `neighbour ${rank}, ` : ""}${name}` : name;
-  const sees = make("button", { type: "button", className: "sees", onclick: () => { hush(); play(place, made); } });
+  const sees = make("button", { type: "button", className: media.sound ? "sees" : "sees still", onclick: () => { hush(); play(place, made); } });
   sees.setAttribute("aria-label", hears);
   if (media.picture) sees.append(make("img", { src: media.picture, alt: "", loading: "lazy", onerror() { this.remove(); } }));
   if (media.sound) sees.append(make("span", { className: "play", ariaHidden: "true" }, media.s ? `▶ ${media.s} s` : "▶"));
   made.append(sees, make("p", { className: "id" }, ...(rank ? [make("span", { className: "rank" }, `${rank} `)] : []), name));
   if (place !== null) made.append(tags(place, rank));
-  if (rank) made.append(make("button", { type: "button", className: "from", onclick: () => ask(place), ariaLabel: `Ask about ${name}` }, "Ask about this"));
+  if (rank) made.append(make("button", { type: "button", className: "from", onclick: () => { ask(place); by("asked").querySelector("button").focus(); }, ariaLabel: `Ask about ${name}` }, "Ask about this"));
   return made;
 }
 
