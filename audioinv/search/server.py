@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 MOST_BYTES = 32 << 20  # of a file that is dropped
 SILENT_S, LONGEST_S = 10.0, 60.0  # between two bytes; of one connection
 MOST_CONNECTIONS = 32  # at once; the others wait
+MOST_FILES = 4  # in memory at once
 KINDS = {"picture": "image/png", "sound": "audio/wav"}
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -63,6 +64,7 @@ class Server(ThreadingHTTPServer):
         self.page = render(explorer, query, served=True).encode()
         self.shown = lru_cache(maxsize=512)(explorer.show)
         self.free = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self.held = threading.BoundedSemaphore(MOST_FILES)
         self.asking = threading.Lock()  # files are read one after the other
         self.host = host
         try:
@@ -180,12 +182,20 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(411, "give the file's size as Content-Length")
         if not 0 < int(length) <= MOST_BYTES:
             raise Refused(413, f"a file has 1 byte to {MOST_BYTES >> 20} MiB; cut it shorter")
-        body = self.rfile.read(int(length))
-        if len(body) < int(length):
-            raise Refused(400, "the file ended early; send it again")
-        clip, near, place = self._asked(body)
+        if not self.server.held.acquire(blocking=False):
+            raise Refused(503, "others are asking; try again in a minute")
+        try:
+            clip, near, place = self._asked(self._body(int(length)))
+        finally:
+            self.server.held.release()
         told = {"media": media_of(clip), "near": near, "place": place}
         return "application/json", json.dumps(told).encode()
+
+    def _body(self, length: int) -> bytes:
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise Refused(400, "the file ended early; send it again")
+        return body
 
     def _asked(self, body: bytes) -> tuple[Shown, dict[str, list[int]], dict[str, list[int]]]:
         with self.server.asking, tempfile.TemporaryDirectory(prefix="audioinv-") as folder:

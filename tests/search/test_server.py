@@ -7,6 +7,7 @@ import json
 import random
 import socket
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,21 @@ def test_many_who_say_nothing_do_not_keep_others_waiting(
     assert ask(server, "GET", "/")[0] == 200
     for connection in silent:
         connection.close()
+
+
+def test_few_files_are_held_at_once(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.Handler, "timeout", 1.0)
+    port = server.server_address[1]
+    head = f"POST /query HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Length: 9999\r\n\r\nxx"
+    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(module.MOST_FILES)]
+    for connection in slow:
+        connection.sendall(head.encode())
+    time.sleep(0.3)
+    assert ask(server, "POST", "/query", b"x")[0] == 503
+    for connection in slow:
+        connection.close()
+    time.sleep(1.0)
+    assert ask(server, "POST", "/query", b"x")[0] == 422
 
 
 def test_this_machine_alone_unless_told_otherwise(server: Server, shown: Explorer) -> None:
