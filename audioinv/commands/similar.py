@@ -30,15 +30,15 @@ def add_index(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--index", type=Path, default=Path("index"), metavar="DIR", help="folder (default index)"
     )
-    for name, what in (("ignore", "may differ"), ("heed", "counts")):
+    for name, what in (("ignore", "in which a clip may differ"), ("heed", "that counts")):
         command.add_argument(
             f"--{name}",
-            nargs="+",
             action="extend",
+            type=lambda text: text.split("+"),
             default=[],
             metavar="COMPONENT",
-            help=f"components of the encoder's descriptor in which a clip {what}; a wrong name is "
-            "answered with all there are",
+            help=f"component of the encoder's descriptor {what}, or a+b; may be "
+            "given several times; a wrong name is answered with all there are",
         )
 
 

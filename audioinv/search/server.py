@@ -56,6 +56,7 @@ class Server(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128  # that wait: with five, the sixth is let in seconds later
 
     def __init__(
         self, explorer: Explorer, query: str = "", host: str = "127.0.0.1", port: int = 8000

@@ -113,6 +113,7 @@ def test_a_damaged_file_is_refused(made: Index, tmp_path: Path) -> None:
         (["--ignore", "pich_shift"], "did you mean pitch_shift?"),
         (["--heed", "noise"], "this space has pitch_shift, white_noise"),
         (["--heed", "white_noise", "--ignore", "white_noise"], "give one of the two"),
+        (["--heed", "white_noise+pitchshift"], "did you mean pitch_shift?"),
         (["-k", "0"], "k is 0; give 1 or more"),
     ],
 )

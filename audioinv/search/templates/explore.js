@@ -62,7 +62,7 @@ function card(place, tag, rank) {
   const hears = media.sound ? `Play ${rank ? `neighbour ${rank}, ` : ""}${name}` : name;
   const sees = make("button", { type: "button", className: media.sound ? "sees" : "sees still", onclick: () => { hush(); play(place, made); } });
   sees.setAttribute("aria-label", hears);
-  if (media.picture) sees.append(make("img", { src: media.picture, alt: "", loading: "lazy", onerror() { this.remove(); } }));
+  if (media.picture) sees.append(make("img", { src: media.picture, alt: "", onerror() { this.remove(); } }));
   if (media.sound) sees.append(make("span", { className: "play", ariaHidden: "true" }, media.s ? `▶ ${media.s} s` : "▶"));
   made.append(sees, make("p", { className: "id" }, ...(rank ? [make("span", { className: "rank" }, `${rank} `)] : []), name));
   if (place !== null) made.append(tags(place, rank));
