@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from audioinv.data.modality import modality_of as modality
     from audioinv.data.pack import Pack, open_pack
     from audioinv.data.task import Task
+    from audioinv.search.index import Index, index, open_index
     from audioinv.tasks.estimators import AmortisedClassifier, AmortisedRegressor
     from audioinv.tasks.face import AdaptedTask, adapt, evaluate
     from audioinv.tasks.ready import embed, load_task
@@ -44,6 +45,7 @@ _FACE = {
     "Bank": ("core.bank", "AugmentationBank"),
     "DescriptorSpace": ("core.descriptor", "DescriptorSpace"),
     "Encoder": ("core.encoder", "AmortisedEncoder"),
+    "Index": ("search.index", "Index"),
     "Objective": ("core.objective", "Objective"),
     "Pack": ("data.pack", "Pack"),
     "Parameter": ("core.augmentation", "Parameter"),
@@ -55,10 +57,12 @@ _FACE = {
     "backbone": ("core.backbone", "build_backbone"),
     "embed": ("tasks.ready", "embed"),
     "evaluate": ("tasks.face", "evaluate"),
+    "index": ("search.index", "index"),
     "load_encoder": ("data.modality", "load_encoder"),
     "load_finetuned": ("tasks.tuned", "load_finetuned"),
     "load_task": ("tasks.ready", "load_task"),
     "modality": ("data.modality", "modality_of"),
+    "open_index": ("search.index", "open_index"),
     "open_pack": ("data.pack", "open_pack"),
     "pretrain": ("training.start", "pretrain"),
     "register_backbone": ("core.backbone", "register_backbone"),
@@ -72,6 +76,7 @@ __all__ = [
     "Bank",
     "DescriptorSpace",
     "Encoder",
+    "Index",
     "Objective",
     "Pack",
     "Parameter",
@@ -84,10 +89,12 @@ __all__ = [
     "backbone",
     "embed",
     "evaluate",
+    "index",
     "load_encoder",
     "load_finetuned",
     "load_task",
     "modality",
+    "open_index",
     "open_pack",
     "pretrain",
     "register_backbone",

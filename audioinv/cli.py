@@ -16,12 +16,15 @@ from audioinv.base.version import __version__
 from audioinv.commands import (
     calibrate,
     download,
+    explore,
     hydra,
+    index,
     modalities,
     pack,
     predict,
     prepare,
     report,
+    similar,
     table,
     validate,
 )
@@ -46,6 +49,9 @@ or all of it: recipes/demo/ssl1/run.sh
 FIRST = {"download": download, "prepare": prepare, "validate": validate, "pack": pack}
 LAST = {
     "predict": predict,
+    "index": index,
+    "similar": similar,
+    "explore": explore,
     "calibrate": calibrate,
     "report": report,
     "table": table,

@@ -23,6 +23,7 @@ ROOMS = (
     ("audioinv.audio", "vision"),
     ("audioinv.runs",),
     ("audioinv.report",),
+    ("audioinv.search",),
     ("audioinv.commands",),
     ("audioinv.cli",),
 )

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from audioinv.base.errors import UserError
-from audioinv.data.media import Media
-from audioinv.data.modality import MediaOption, Modality
+from audioinv.data.media import Media, Samples
+from audioinv.data.modality import MediaOption, Modality, Shown
 from audioinv.data.rules import number_rule, whole
 
 if TYPE_CHECKING:
@@ -119,6 +119,13 @@ class Images(Modality):
         from vision.pictures import write_images
 
         return write_images(augmentation, pack, folder)
+
+    def show(self, frontend: Pixels, samples: Samples) -> Shown:
+        """The image."""
+        from vision.pictures import shown
+
+        size = frontend.config["image_size"]
+        return shown(samples.reshape(3, size, size))
 
 
 IMAGE = Images()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -14,6 +16,7 @@ from audioinv.base.files import atomic_path
 from audioinv.base.randomness import generator
 from audioinv.core.augmentation import Augmentation
 from audioinv.data.factors import vectors
+from audioinv.data.modality import Shown
 from audioinv.data.pack import Pack
 from audioinv.data.rows import sample_rows, test_rows
 from vision.clips import pixels
@@ -40,6 +43,20 @@ def write_drawings(
         before = render(x, size)
         after = render(augmentation.apply(x, _draw(augmentation, len(x))), size)
     return write_strips(augmentation, before, after, folder)
+
+
+def shown(pixels: NDArray[np.uint8]) -> Shown:
+    """An image (3, H, W)."""
+    file = BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(file, "PNG")
+    return Shown(file.getvalue())
+
+
+def shown_drawing(factors: NDArray[np.float32], frontend: Spirograph) -> Shown:
+    """The drawing of factors (F,)."""
+    with torch.no_grad():
+        image = render(torch.from_numpy(factors.copy())[None], frontend.output_size[1])[0]
+    return shown((image.clamp(0, 1) * 255).round().byte().numpy())
 
 
 def _shown(pack: Pack) -> list[int]:

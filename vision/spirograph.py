@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from audioinv.data.media import Samples
+from audioinv.data.modality import Shown
 from audioinv.data.rendered import Rendered
 
 if TYPE_CHECKING:
@@ -43,6 +45,12 @@ class SpirographImages(Rendered):
         from vision.pictures import write_drawings
 
         return write_drawings(augmentation, frontend, pack, folder)
+
+    def show(self, frontend: Spirograph, samples: Samples) -> Shown:
+        """The drawing."""
+        from vision.pictures import shown_drawing
+
+        return shown_drawing(samples, frontend)
 
 
 SPIROGRAPH = SpirographImages()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from numpy.typing import NDArray
 
 from audioinv.base.errors import UserError
-from audioinv.data.media import Media
-from audioinv.data.modality import Modality
+from audioinv.data.media import Media, Samples, read_all
+from audioinv.data.modality import Modality, Shown
 from audioinv.data.rules import number_rule, whole
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from audioinv.data.pack import Pack
 
 FRONTEND = "audioinv.audio.frontend"
+STRANGER_S = 30.0  # of a file from somebody unknown; what follows is not read
 
 
 class Audio(Modality):
@@ -180,6 +181,22 @@ class Audio(Modality):
         from audioinv.audio.pictures import write_loud_clip
 
         return write_loud_clip(augmentation, self.clips, frontend, pack, folder)
+
+    def show(self, frontend: Frontend, samples: Samples) -> Shown:
+        """A mel spectrogram, and the sound."""
+        from audioinv.audio.pictures import shown
+
+        return shown(samples, frontend.config["sample_rate"])
+
+    def read_stranger(self, path: Path, size: int) -> Samples:
+        """Its first STRANGER_S seconds, which a child process decodes."""
+        first: Mapping[str, Any] = {"start": 0.0, "duration": STRANGER_S}
+        (found,) = read_all(self.media(size), path, [first])
+        if isinstance(found, UserError):  # perhaps it is shorter
+            (found,) = read_all(self.media(size), path, [self.whole_file])
+        if isinstance(found, UserError):
+            raise found
+        return found
 
 
 AUDIO = Audio()

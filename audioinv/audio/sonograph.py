@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from audioinv.data.media import Samples
+from audioinv.data.modality import Shown
 from audioinv.data.rendered import Rendered
 
 if TYPE_CHECKING:
@@ -48,6 +50,12 @@ class SonographTones(Rendered):
         from audioinv.audio.pictures import write_tone
 
         return write_tone(augmentation, frontend, pack, folder)
+
+    def show(self, frontend: Sonograph, samples: Samples) -> Shown:
+        """A mel spectrogram, and the sound."""
+        from audioinv.audio.pictures import shown_tone
+
+        return shown_tone(samples, frontend)
 
 
 SONOGRAPH = SonographTones()

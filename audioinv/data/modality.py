@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from audioinv.base.errors import UserError
 from audioinv.base.near import unknown
-from audioinv.data.media import Media
+from audioinv.data.media import Media, Samples
 from audioinv.data.rules import Rule
 
 if TYPE_CHECKING:
@@ -46,6 +46,19 @@ class MediaOption:
     default: str
     choices: tuple[str, ...]
     help: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A clip for a page: a PNG file, and a WAV file, or b"" where there is none of it.
+
+    Args:
+        duration_s: how long the sound is.
+    """
+
+    picture: bytes = b""
+    sound: bytes = b""
+    duration_s: float = 0.0
 
 
 class Modality(ABC):
@@ -194,6 +207,20 @@ class Modality(ABC):
             and "after" (names of files), and in words "shown", what a picture shows, and "note",
             how to read it. {} if there is nothing to show.
         """
+
+    def show(self, frontend: Any, samples: Samples) -> Shown:
+        """One clip of a pack, `samples` (n,), to be seen and heard; nothing unless it says how."""
+        return Shown()
+
+    def read_stranger(self, path: Path, size: int) -> Samples:
+        """A file from somebody unknown, (n,), as a pack of this size would hold it.
+
+        Raises:
+            UserError: it cannot be read, or this modality has no files.
+        """
+        if not self.endings:
+            raise UserError(f"clips of modality {self.name} have no files; choose one of the pack")
+        return self.media(size).read(path, self.whole_file)
 
     def frontend(self, name: str, **options: Any) -> nn.Module:
         """The front end `name` with keyword arguments of its class.

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from pkgutil import resolve_name
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -19,6 +20,7 @@ from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data import modality as registry
 from audioinv.data.modality import (
     Modality,
+    Shown,
     build_frontend,
     known_modalities,
     load_encoder,
@@ -26,6 +28,7 @@ from audioinv.data.modality import (
     modality_of,
     registered,
 )
+from audioinv.data.rendered import Rendered
 from tests.halves import of_images
 from tests.modality_series.modality import SERIES
 
@@ -76,6 +79,24 @@ def test_its_packs_have_one_size_by_its_name(modality: Modality) -> None:
         if other.size != modality.size:
             with pytest.raises(UserError, match=f"not --{other.size}"):
                 media_of(modality.name, {modality.size: 32, other.size: 32})
+
+
+@each
+def test_a_clip_is_shown(modality: Modality) -> None:
+    """By a picture at least, and what sounds by its sound; nothing where it does not say how."""
+    size = 8000 if modality.size == "sample_rate" else 32
+    name = next(iter(modality.frontends))
+    front = modality.frontend(name, **{modality.size: size}, **NEEDED.get(name, {}))
+    samples = np.arange(3 * 32 * 32, dtype=modality.media(size).dtype)
+    if isinstance(modality, Rendered):
+        row = {name: factor.default for name, factor in modality.factors.items()}
+        samples = modality.media(size).read(Path(), row)
+    shown = modality.show(front, samples)
+    if modality is SERIES:
+        assert shown == Shown()
+        return
+    assert shown.picture.startswith(b"\x89PNG")
+    assert shown.sound.startswith(b"RIFF") == bool(shown.duration_s) == (size == 8000)
 
 
 @each
