@@ -150,7 +150,11 @@ const before = seen(), button = document.querySelector("[role=switch]");
 button.focus();
 const focused = document.activeElement === button;
 button.click();
-const told = { before, after: seen(), focused, said: document.getElementById("said").textContent,
+const covered = ["h1", "[role=switch]", "#asked h2, #query h2"].filter((which) => {
+  const found = document.querySelector(which), box = found.getBoundingClientRect();
+  return !found.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2));
+});
+const told = { before, covered, after: seen(), focused, said: document.getElementById("said").textContent,
   on: button.getAttribute("aria-checked"), wide: document.documentElement.scrollWidth,
   has: innerWidth };
 document.title = JSON.stringify(told);
@@ -172,4 +176,5 @@ def test_in_a_browser_a_switch_changes_the_neighbours(
     told = titled(tmp_path, page if width == 1280 else frame)
     assert len(told["before"]) == len(told["after"]) == 10 and told["before"] != told["after"]
     assert told["on"] == "false" and told["focused"] and "pitch shift does" in told["said"]
+    assert told["covered"] == []
     assert told["has"] == width and told["wide"] <= width  # nothing is cut
