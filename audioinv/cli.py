@@ -16,6 +16,7 @@ from audioinv.base.version import __version__
 from audioinv.commands import (
     calibrate,
     download,
+    hub,
     hydra,
     modalities,
     pack,
@@ -49,6 +50,7 @@ LAST = {
     "calibrate": calibrate,
     "report": report,
     "table": table,
+    "hub": hub,
     "modalities": modalities,
 }
 

@@ -67,8 +67,8 @@ def onnx_of(network: nn.Module, inputs: Mapping[str, Tensor], output: str = "fea
     plain = copy.deepcopy(network).cpu().eval().requires_grad_(False)
     shapes = _free(plain, list(inputs.values()))
     for module in plain.modules():
-        if hasattr(module, "without_complex_numbers"):
-            module.without_complex_numbers()
+        if change := getattr(module, "without_complex_numbers", None):
+            change()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, of its own inside
         try:
@@ -93,7 +93,8 @@ def _free(network: nn.Module, inputs: Sequence[Tensor]) -> tuple[dict[int, str],
 
 
 def _axes(network: nn.Module) -> Sequence[str]:
-    return next((m.free_axes for m in network.modules() if hasattr(m, "free_axes")), ())
+    found = (getattr(module, "free_axes", None) for module in network.modules())
+    return next((axes for axes in found if axes), ())
 
 
 @torch.no_grad()

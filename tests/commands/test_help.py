@@ -33,10 +33,11 @@ TAUGHT = {
         "--windows",
         "KEY=VALUE",
     ],
-    "export": ["--descriptor", "--task", "--finetuned", "--out", "KEY=VALUE"],
+    "export": ["--descriptor", "--task", "--finetuned", "--format", "input", "--out", "KEY=VALUE"],
     "predict": ["PATH", "--run", "--task", "--mode", "--out"],
     "report": ["EXPDIR", "--results"],
     "table": ["EXPDIR", "--out", "--against", "--published", "--results"],
+    "hub": ["push", "pull", "unpickled"],
     "modalities": ["audioinv pack", "tabs"],
 }
 
