@@ -39,7 +39,8 @@ def fetched(name: str, revision: str | None = None) -> Path:
         )
     except Exception as error:  # of the network, its proxies and the hub, in many classes
         raise UserError(
-            f"{name} is no folder here, and the hub gave no such encoder: {_first(error)}; {INSTEAD}"
+            f"{name} is no folder here, and the hub gave no such encoder: {_first(error)}; "
+            f"{INSTEAD}"
         ) from error
     if not (Path(folder) / ENCODER_FILES[0]).exists():
         raise UserError(f"{name} on the hub holds no {ENCODER_FILES[0]}; {INSTEAD}")
