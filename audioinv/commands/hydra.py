@@ -69,7 +69,12 @@ def _add_embed(command: argparse.ArgumentParser) -> None:
     command.usage = "audioinv embed [PATH ...] --encoder RUN/encoder --out FILE [KEY=VALUE ...]"
     command.epilog = EMBED
     _add_task(command)
-    command.add_argument("--encoder", default="", metavar="DIR", help="folder; or give run=RUN")
+    command.add_argument(
+        "--encoder",
+        default="",
+        metavar="DIR",
+        help="folder, or OWNER/NAME of the hub; or give run=RUN",
+    )
     command.add_argument(
         "--hop_s", type=float, metavar="S", help="short for features.hop_s=S; 0: first window alone"
     )

@@ -196,10 +196,10 @@ def test_mteb_by_its_own_evaluation(
 
 def local_task(recordings: Path) -> Any:
     """A task of MTEB's own class, of files here."""
-    from datasets import Dataset, DatasetDict  # type: ignore[import-not-found]
-    from mteb.abstasks.classification import AbsTaskClassification  # type: ignore[import-not-found]
-    from mteb.mocks.mock_tasks.classification import general_args  # type: ignore[import-not-found]
-    from mteb.abstasks.task_metadata import TaskMetadata  # type: ignore[import-not-found]  # isort: skip
+    from datasets import Dataset, DatasetDict
+    from mteb.abstasks.classification import AbsTaskClassification
+    from mteb.abstasks.task_metadata import TaskMetadata
+    from mteb.mocks.mock_tasks.classification import general_args
 
     def rows(takes: range) -> Any:
         files = [recordings / f"{d}_jackson_{take}.wav" for d in range(10) for take in takes]

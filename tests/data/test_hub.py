@@ -6,7 +6,9 @@ import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 pytest.importorskip("audioinv.audio", reason="the half of sounds was left out")
@@ -66,6 +68,11 @@ def test_what_was_pushed_is_pulled(hub: type[Hub], encoder: ai.Encoder, tmp_path
     assert main(["hub", "pull", "me/mine", "--out", str(tmp_path / "theirs")]) == 0
     assert (tmp_path / "theirs" / "README.md").read_bytes() == held["README.md"]
     assert torch.equal(ai.load_encoder(tmp_path / "theirs").at("all")(X), encoder.at("all")(X))
+    soundfile.write(tmp_path / "a.wav", X[0].numpy().clip(-1, 1), 8000)
+    words = ["embed", str(tmp_path / "a.wav"), "--encoder", "me/mine"]
+    assert main([*words, "--out", str(tmp_path / "a.npy")]) == 0
+    found = torch.from_numpy(np.load(tmp_path / "a.npy"))
+    assert torch.equal(found, encoder.embed(tmp_path / "a.wav"))
 
 
 def test_nothing_else_is_downloaded(hub: type[Hub], encoder: ai.Encoder, tmp_path: Path) -> None:

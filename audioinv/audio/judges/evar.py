@@ -55,7 +55,8 @@ class AR_Audioinv(Judged):
             if n >= MOST:
                 break
         log.warning("auto learns from fold 1: where EVAR has folds, those are tested on later")
-        self.learn(torch.cat(x), torch.cat(y))
+        labels = torch.cat(y)  # of several labels a clip EVAR has 0.0 and 1.0
+        self.learn(torch.cat(x), labels.long() if labels.ndim == 2 else labels)
 
     def encode_frames(self, batch_audio: Tensor) -> Tensor:
         """Features (B, d, t) of windows."""
