@@ -17,6 +17,7 @@ from audioinv.commands import (
     calibrate,
     download,
     explore,
+    hub,
     hydra,
     index,
     modalities,
@@ -55,6 +56,7 @@ LAST = {
     "calibrate": calibrate,
     "report": report,
     "table": table,
+    "hub": hub,
     "modalities": modalities,
 }
 

@@ -20,8 +20,14 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
 }
 """Package -> the distribution that brings it, where their names differ."""
-OWN_EXTRA = {"ray": "ray", "usearch": "search", "webdataset": "webdataset"}
-"""Packages that only what one extra is for needs -> that extra."""
+OWN_EXTRA = {
+    "huggingface_hub": "hub",
+    "onnxruntime": "onnx",
+    "ray": "ray",
+    "usearch": "search",
+    "webdataset": "webdataset",
+}
+"""Package -> the extra that alone needs it."""
 
 
 def imported(folder: str) -> dict[str, Path]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import audioinv.audio.hear  # noqa: F401  # makes the backbone known
 from audioinv.audio.augment import kernels
 from audioinv.audio.augment.fused import FusedBank
+from audioinv.audio.fourier import RealFourier
 from audioinv.audio.mel import MEL_NORMS, MEL_SCALES, mel_filters
 from audioinv.base.errors import UserError
 from audioinv.base.near import unknown
@@ -58,6 +59,7 @@ class Frontend(Fitted, nn.Module):
     filters: Tensor
     mean: Tensor
     std: Tensor
+    free_axes = ("samples",)  # of a clip, whose length its network may leave free
 
     def __init__(
         self,
@@ -94,6 +96,7 @@ class Frontend(Fitted, nn.Module):
         self.n_samples = round(clip_s * sample_rate)
         self.output_size = (1, n_bins, self.n_samples // hop + 1)
         self.spectrogram = _hann(n_fft)
+        self.fourier: Any = torch.fft.rfft
         self.register_buffer("filters", self.make_filters(n_fft // 2 + 1, min_hz, max_hz))
         self.blocks = _blocks(self.filters)
         self.register_buffer("mean", torch.tensor(0.0))
@@ -124,8 +127,8 @@ class Frontend(Fitted, nn.Module):
 
     def decibels_of_frames(self, frames: Tensor) -> Tensor:
         """Log spectra in dB (B, bins, frames) of stretches of sound (B, frames, n_fft)."""
-        spectra = torch.fft.rfft(frames * self.spectrogram.window)
-        if kernels.applies(spectra):
+        spectra = self.fourier(frames * self.spectrogram.window)
+        if kernels.applies(frames):
             power = self.filtered(kernels.power(spectra))
         else:
             power = self.filtered(spectra.real.square() + spectra.imag.square())
@@ -160,6 +163,10 @@ class Frontend(Fitted, nn.Module):
         # torch takes one channel for either layout, and goes by the strides
         bins, frames = maps.shape[2:]
         return maps.contiguous().as_strided(maps.shape, (bins * frames, 1, frames, 1))
+
+    def without_complex_numbers(self) -> None:
+        """Transforms by matrix products from now on, for formats such as ONNX."""
+        self.fourier = RealFourier(self.config["n_fft"])
 
     def training_bank(self, bank: AugmentationBank) -> AugmentationBank:
         """What makes the views to pre-train on: `bank`, or its fused form with `views` "fused".
@@ -233,7 +240,7 @@ class LogMelStft(LogMel):
 
     def decibels_of_frames(self, frames: Tensor) -> Tensor:
         """The three maps (B, 3, bins, frames) of stretches of sound (B, frames, n_fft)."""
-        spectra = torch.fft.rfft(frames)
+        spectra = self.fourier(frames)
         real, imaginary = self.filtered(spectra.real), self.filtered(spectra.imag)
         square = real.square() + imaginary.square()
         magnitude = 5 * square.clamp_min(self.floor**2).log10()

@@ -25,7 +25,7 @@ COMMANDS = {
     "evaluate": "score the adapted tasks on test clips",
     "measure": "measure the encoder's invariance to each augmentation at each descriptor",
     "embed": "features of files, or of every clip of a pack, at one descriptor, as a table",
-    "export": "a plain network at one descriptor, or of a task, as a torch.export program",
+    "export": "a plain network at one descriptor, or of a task, for torch or ONNX",
 }
 """Command -> what it does."""
 EMBED = """\
@@ -42,6 +42,19 @@ window is used whole: windows side by side, the last one ends with it, and featu
 are the task's.
 FILE ends in .parquet, .csv, .npy (features alone, the rows in FILE.rows.csv) or .safetensors.
 """
+EXPORT = """\
+examples:
+  audioinv export pack=packs/mine run=exp/mine/amortised_s0 --out plain.onnx
+  audioinv export pack=packs/mine run=exp/mine/amortised_s0 --descriptor -pitch_shift --out p.pt2
+  audioinv export pack=packs/mine run=exp/mine/amortised_s0 --descriptor input --out any.onnx
+  audioinv export pack=packs/mine run=exp/mine/amortised_s0 --task digit --out digit.onnx
+
+.pt2 is a torch.export program: windows (batch, samples) of the encoder's length. .onnx needs
+pip install 'audioinv[onnx]'; its clips may have any length where the network takes that, and it is
+compared with torch before it is written. With --descriptor input the network takes a second input,
+descriptor (batch, K), a value in [0, 1] for each component in the order of encoder.json: norm,
+prompt and hyper_light conditioning can do that.
+"""
 SETTING = re.compile(r"~|\+{0,2}[A-Za-z_][\w.]*=")
 JUDGING = ("adapt", "evaluate", "measure", "embed", "export")
 """Those whose run says how it was pre-trained."""
@@ -56,7 +69,12 @@ def _add_embed(command: argparse.ArgumentParser) -> None:
     command.usage = "audioinv embed [PATH ...] --encoder RUN/encoder --out FILE [KEY=VALUE ...]"
     command.epilog = EMBED
     _add_task(command)
-    command.add_argument("--encoder", default="", metavar="DIR", help="folder; or give run=RUN")
+    command.add_argument(
+        "--encoder",
+        default="",
+        metavar="DIR",
+        help="folder, or OWNER/NAME of the hub; or give run=RUN",
+    )
     command.add_argument(
         "--hop_s", type=float, metavar="S", help="short for features.hop_s=S; 0: first window alone"
     )
@@ -71,7 +89,11 @@ def _add_task(command: argparse.ArgumentParser) -> None:
 
 
 def _add_export(command: argparse.ArgumentParser) -> None:
+    command.epilog = EXPORT
     _add_task(command)
+    command.add_argument(
+        "--format", default="", choices=("pt2", "onnx"), help="default: by the ending of --out"
+    )
     command.add_argument(
         "--finetuned",
         action="store_true",
@@ -178,7 +200,7 @@ def _extra(options: argparse.Namespace, paths: tuple[str, ...] = ()) -> list[Any
         names = options.methods.split(), options.protocols.split(), options.corpus
         return [Asked(options.overrides, options.config_dir, *names)]
     if options.command == "export":
-        return [*extra, options.task, options.mode, options.finetuned]
+        return [*extra, options.task, options.mode, options.finetuned, options.format]
     if options.command == "embed":
         from audioinv.commands.embed import Wanted
 

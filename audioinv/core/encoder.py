@@ -21,6 +21,7 @@ from audioinv.core.conditioning import build_conditioning, preset
 from audioinv.core.conditioning.per_example import hooked
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.embedding import Frames, followed, sources_of, stream, together
+from audioinv.core.pretrained import Pretrained
 from audioinv.core.statistics import (
     NormStatistics,
     batch_norms,
@@ -37,7 +38,7 @@ Descriptor = str | Mapping[str, float] | Tensor
 """What names a descriptor: "-pitch_shift", component -> value, or a tensor (K,)."""
 
 
-class AmortisedEncoder(nn.Module):
+class AmortisedEncoder(Pretrained, nn.Module):
     """One encoder for every descriptor: `encoder(x, i)`.
 
         network = ai.backbone("resnet18", front.output_size, width=0.25)

@@ -356,17 +356,25 @@ def build_frontend(config: Mapping[str, Any]) -> nn.Module:
     return found.frontend(name, **options)
 
 
-def load_encoder(folder: str | Path, backbone: nn.Module | None = None) -> AmortisedEncoder:
+def load_encoder(
+    folder: str | Path, backbone: nn.Module | None = None, revision: str | None = None
+) -> AmortisedEncoder:
     """The encoder in a run's `encoder/` folder, in evaluation mode; runs no code from the files.
 
         encoder = ai.load_encoder("exp/fsdd/encoder")
+        encoder = ai.load_encoder("me/my-encoder")  # of the Hugging Face hub
 
     Args:
+        folder: or OWNER/NAME on the hub, where there is no such path here.
         backbone: the network, of an encoder that was made with one of your own.
+        revision: on the hub: a branch, tag or commit; None takes the newest.
 
     Raises:
-        UserError: a file is missing, damaged, or of an unknown format.
+        UserError: a file is missing, damaged, or of an unknown format; no such encoder on the hub.
     """
     from audioinv.core.encoder import AmortisedEncoder
+    from audioinv.data.hub import fetched, is_hub_name
 
+    if is_hub_name(str(folder)):
+        folder = fetched(str(folder), revision)
     return AmortisedEncoder.load(folder, build_frontend, backbone)

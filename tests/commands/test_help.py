@@ -33,13 +33,14 @@ TAUGHT = {
         "--windows",
         "KEY=VALUE",
     ],
-    "export": ["--descriptor", "--task", "--finetuned", "--out", "KEY=VALUE"],
+    "export": ["--descriptor", "--task", "--finetuned", "--format", "input", "--out", "KEY=VALUE"],
     "predict": ["PATH", "--run", "--task", "--mode", "--out"],
     "index": ["PACK", "--encoder", "--out", "--descriptor"],
     "similar": ["FILE", "--ignore", "--heed", "--index", "-k"],
     "explore": ["--index", "--export", "--switch", "--host", "--port"],
     "report": ["EXPDIR", "--results"],
     "table": ["EXPDIR", "--out", "--against", "--published", "--results"],
+    "hub": ["push", "pull", "unpickled"],
     "modalities": ["audioinv pack", "tabs"],
 }
 

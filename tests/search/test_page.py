@@ -154,7 +154,8 @@ const covered = ["h1", "[role=switch]", "#asked h2, #query h2"].filter((which) =
   const found = document.querySelector(which), box = found.getBoundingClientRect();
   return !found.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2));
 });
-const told = { before, covered, after: seen(), focused, said: document.getElementById("said").textContent,
+const told = { before, covered, after: seen(), focused,
+  said: document.getElementById("said").textContent,
   on: button.getAttribute("aria-checked"), wide: document.documentElement.scrollWidth,
   has: innerWidth };
 document.title = JSON.stringify(told);

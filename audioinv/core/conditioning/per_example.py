@@ -96,4 +96,4 @@ def affine(scale: Tensor, offset: Tensor) -> Hook:
 
 def _like(h: Tensor, x: Tensor) -> Tensor:
     """h (B, C) beside x (B, ..., C)."""
-    return h.view(len(h), *[1] * (x.ndim - 2), -1)
+    return h.view(h.shape[0], *[1] * (x.ndim - 2), -1)
