@@ -362,10 +362,10 @@ def load_encoder(
     """The encoder in a run's `encoder/` folder, in evaluation mode; runs no code from the files.
 
         encoder = ai.load_encoder("exp/fsdd/encoder")
-        encoder = ai.load_encoder("me/my-encoder")  # of the Hugging Face hub
 
     Args:
-        folder: or OWNER/NAME on the hub, where there is no such path here.
+        folder: or OWNER/NAME on the Hugging Face hub ("me/my-encoder"), where there is no such path
+            here.
         backbone: the network, of an encoder that was made with one of your own.
         revision: on the hub: a branch, tag or commit; None takes the newest.
 

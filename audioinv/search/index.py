@@ -79,6 +79,9 @@ class Corner:
 class Index:
     """A pack's clips as one encoder sees them; `index` makes it, `open_index` opens it.
 
+        index = ai.index("packs/fsdd", "exp/fsdd/encoder")
+        index.similar(["0"], heed=["pitch_shift"], k=5)  # a table, the nearest first
+
     Args:
         folder: of its files. pack, encoder: what it is of.
         levels: of the network that are compared.
@@ -228,7 +231,7 @@ def index(
 ) -> Index:
     """Makes the index of a pack under an encoder; what stands finished is kept.
 
-        index = ai.index("packs/gm_notes", "exp/mine/amortised_s0/encoder")
+        index = ai.index("packs/fsdd", "exp/fsdd/encoder")
 
     Args:
         encoder: folder of it. folder: where the index goes.
@@ -263,6 +266,9 @@ def index(
 
 def open_index(folder: str | Path = "index") -> Index:
     """Opens an index that `audioinv index` or `ai.index` made.
+
+        ai.index("packs/fsdd", "exp/fsdd/encoder", "neighbours")
+        index = ai.open_index("neighbours")
 
     Raises:
         UserError: there is none, or its pack or encoder is gone or another one now.
