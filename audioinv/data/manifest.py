@@ -197,7 +197,9 @@ def table_problems(frame: pd.DataFrame, corpus: Corpus, may_leave: bool = False)
     if "split" not in text and "fold" not in text:
         missing.append("split (or fold)")
     problems = [Problem("", "", "column", f"column {name} is missing") for name in missing]
-    problems += [Problem("", "", "column", f"column {name} is the pack's") for name in reserved]
+    problems += [
+        Problem("", "", "column", f"column {name} is the pack's; rename it") for name in reserved
+    ]
     if len(text) == 0:
         problems.append(Problem("", "", "empty", "the table has no rows"))
     else:
@@ -334,6 +336,8 @@ def _typed(text: pd.DataFrame, corpus: Corpus) -> pd.DataFrame:
 
 
 def _table_at(path: Path) -> Path:
+    if not path.exists():
+        raise UserError(f"no manifest {path}; give its table, or the folder that prepare wrote")
     if not path.is_dir():
         return path
     found = [path / f"manifest{ending}" for ending in (".csv", ".parquet")]
