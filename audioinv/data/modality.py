@@ -342,4 +342,8 @@ def load_encoder(folder: str | Path, backbone: nn.Module | None = None) -> Amort
     """
     from audioinv.core.encoder import AmortisedEncoder
 
+    if not (Path(folder) / "encoder.json").is_file():
+        within = Path(folder) / "encoder"
+        near = f" (did you mean {within}?)" if within.is_dir() else ""
+        raise UserError(f"{folder} holds no encoder: give a run's folder `encoder`{near}")
     return AmortisedEncoder.load(folder, build_frontend, backbone)

@@ -37,9 +37,9 @@ class Labelled:
         return torch.cat([self.train, self.valid])
 
     def check_values(self, name: str) -> None:
-        """Raises a UserError if the values of a regression never vary; `name` is of the task."""
+        """Raises a UserError if values, or several labels, never vary; `name` is of the task."""
         values = self.targets[self.train]
-        if self.kind == "regression" and not (values != values[:1]).any():
+        if self.kind != "classification" and not (values != values[:1]).any():
             raise UserError(
                 f"task {name}: the label is {values[0].tolist()} for every training clip, so there "
                 "is nothing to learn; give others, or leave the task out by tasks=[...]"
