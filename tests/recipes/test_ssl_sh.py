@@ -262,6 +262,15 @@ def test_files_that_cannot_be_read_may_be_skipped(driver: Driver) -> None:
     assert asked == ["prepare", "validate", "pack"]
 
 
+def test_links_may_lead_to_another_folder(driver: Driver) -> None:
+    assert driver("--stop_stage", "2", "--also_inside", "an annex").returncode == 0
+    asked = [call.argv for call in driver.calls() if "--also_inside" in call.argv]
+    assert [argv[0] for argv in asked] == ["prepare", "validate", "pack"]
+    for argv in asked:
+        folder = Path(argv[argv.index("--also_inside") + 1])
+        assert folder.is_absolute() and folder.name == "an annex"
+
+
 def test_a_failed_download_stops_before_preparing(driver: Driver) -> None:
     result = driver("--stop_stage", "1", FAKE_FAILS_ON="download")
     assert result.returncode == 3
