@@ -317,7 +317,8 @@ def _opened(path: Path, hold: bool = False) -> _Sound:
     except OSError as error:
         raise AudioError("unreadable", f"{path}: {error.strerror or error}") from error
     except soundfile.LibsndfileError as error:
-        raise AudioError("unreadable", f"{path}: {error.error_string}{looks_like(path)}") from error
+        what = looks_like(path) or "; fetch it again, or convert it: ffmpeg -i OLD NEW.wav"
+        raise AudioError("unreadable", f"{path}: {error.error_string}{what}") from error
     except TypeError as error:  # soundfile wants more to be told of .raw
         raise AudioError(
             "unreadable", f"{path}: samples without a header; save it as wav"
