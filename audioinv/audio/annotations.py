@@ -99,8 +99,9 @@ def read_annotations(path: Path, form: str = "auto", label: str = "") -> list[An
         UserError: it cannot be read, is of no known form, or lacks a column.
     """
     if path.suffix.lower() == ".parquet":
-        table = read_table(path).rename(columns=_known)
-        return _csv(path, list(table), list(enumerate(table.to_dict("records"), 1)), label)
+        table = read_table(path).rename(columns=lambda name: _known(str(name)))
+        texts = ({str(k): str(v) for k, v in row.items()} for row in table.to_dict("records"))
+        return _csv(path, list(map(str, table)), list(enumerate(texts, 1)), label)
     lines = _lines(path)
     kind = _form(path, lines) if form == "auto" else form
     if kind == "audacity":

@@ -87,8 +87,7 @@ def pretrain(
     first = is_first_process()  # of several, the one that writes
     with _owned(run) if first else nullcontext():
         if first:
-            described = _described(encoder, bank, config, own)
-            (begin or _keep({"seed": seed, "precision": precision, **described}))(run)
+            (begin or _keep(_described(encoder, bank, config, own, seed, precision)))(run)
         if finished(run, config.steps):
             return _load(encoder, run)
         at_first = device_of(encoder)
@@ -100,8 +99,7 @@ def pretrain(
             _train(encoder, views, source, config, run, fabric, seed, own)
         if first:
             calibrate(encoder, source, config.calibration_clips)
-            made = {"seed": seed, "steps": config.steps, "audioinv": __version__}
-            encoder.save(run / "encoder", info or {**made, **_pack_key(clips)})
+            encoder.save(run / "encoder", info or _made(seed, config, clips))
     return encoder.to(at_first).eval()
 
 
@@ -143,14 +141,20 @@ def _config(settings: Mapping[str, Any]) -> PretrainConfig:
 
 
 def _described(
-    encoder: AmortisedEncoder, bank: AugmentationBank, config: PretrainConfig, own: Make | None
+    encoder: AmortisedEncoder,
+    bank: AugmentationBank,
+    config: PretrainConfig,
+    own: Make | None,
+    seed: int,
+    precision: str,
 ) -> dict[str, Any]:
-    """What decides a run beside its clips, as text."""
+    """What decides a run beside its clips, as text but for the seed."""
     pretrain = {k: str(v) for k, v in asdict(config).items() if k not in HARMLESS}
     parts = {"frontend": encoder.frontend.config, **encoder.config, "space": bank.space.to_json()}
     if own is not None:
         pretrain["objective"] = getattr(own, "__qualname__", type(own).__name__)
-    return {"pretrain": pretrain, **{name: str(value) for name, value in parts.items()}}
+    told = {name: str(value) for name, value in parts.items()}
+    return {"seed": seed, "precision": precision, "pretrain": pretrain, **told}
 
 
 def _keep(described: dict[str, Any]) -> Begin:
@@ -210,5 +214,7 @@ def _load(encoder: AmortisedEncoder, run: Path) -> AmortisedEncoder:
     return encoder.eval()
 
 
-def _pack_key(clips: Any) -> dict[str, str]:
-    return {"pack": clips.content_key} if isinstance(clips, Pack) else {}
+def _made(seed: int, config: PretrainConfig, clips: Any) -> dict[str, Any]:
+    """Provenance."""
+    of = {"pack": clips.content_key} if isinstance(clips, Pack) else {}
+    return {"seed": seed, "steps": config.steps, "audioinv": __version__, **of}
