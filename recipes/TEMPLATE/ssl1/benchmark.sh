@@ -48,7 +48,7 @@ check_options() {
     for name in nj jobs threads; do check_number "$name" 1; done
     check_given recipe run data_root config protocols
     check_true_or_false dry_run
-    check_on_error
+    check_reading
     [[ -f $recipe/corpora.txt ]] || die "--recipe is '$recipe', which has no corpora.txt"
     [[ -f $run/encoder/encoder.json ]] || die "--run is '$run', which holds no encoder/: give a run folder that 'audioinv pretrain' finished"
     [[ -d $data_root ]] || die "--data_root is '$data_root', which is not a folder"

@@ -71,8 +71,9 @@ check_true_or_false() {  # check_true_or_false NAME...
     done
 }
 
-check_on_error() {
+check_reading() {
     [[ $on_error == fail || $on_error == skip ]] || die "--on_error is '$on_error'; give fail or skip"
+    [[ -z $also_inside || -d $also_inside ]] || die "--also_inside is '$also_inside', which is not a folder"
 }
 
 options_of_reading() {  # sets reading, what --on_error and --also_inside say to prepare, validate and pack

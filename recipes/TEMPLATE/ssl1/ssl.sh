@@ -58,7 +58,7 @@ check_options() {
     for name in nj jobs threads sample_rate image_size; do check_number "$name" 1; done
     check_number ngpu 0
     [[ -z $size ]] || check_number size 1
-    check_on_error
+    check_reading
     check_given recipe corpus config methods seeds
     [[ -d $recipe ]] || die "--recipe is '$recipe', which is not a folder"
     [[ -z $corpora || " $corpora " == *" $corpus "* ]] || die "--corpus is '$corpus'; give one of $corpora"
