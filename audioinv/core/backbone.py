@@ -13,7 +13,7 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
-from audioinv.base.near import meant, unknown
+from audioinv.base.near import check_options, meant, unknown
 
 STEMS = ("stock", "no_pool", "cifar")
 POOLS = ("time", "global", "both")
@@ -307,6 +307,7 @@ def build_backbone(name: str, input_size: tuple[int, int, int], **options: Any) 
     if name == OWN:
         raise UserError("the encoder has a network of its maker's own: load it with backbone=")
     kind = Vit if timm.models.is_model_in_modules(name, VITS) else Backbone
+    check_options(f"backbone {name}", OTHERS.get(name, Backbone), options)
     built: Any = OTHERS.get(name, partial(kind, name))(input_size=input_size, **options)
     built.config = {"name": name, **options}
     return cast(nn.Module, built)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioinv.base.errors import UserError
-from audioinv.base.near import unknown
+from audioinv.base.near import check_options, unknown
 from audioinv.data.media import Media
 from audioinv.data.rules import Rule
 
@@ -203,7 +203,9 @@ class Modality(ABC):
         """
         if name not in self.frontends:
             raise unknown("frontend", name, self.frontends)
-        made: Any = resolve_name(self.frontends[name])(**options)
+        kind = resolve_name(self.frontends[name])
+        check_options(f"front end {name}", kind, options)
+        made: Any = kind(**options)
         made.modality = self.name  # a saved encoder tells it
         return cast("nn.Module", made)
 

@@ -13,6 +13,7 @@ from audioinv.base.errors import UserError
 from audioinv.base.randomness import generator
 from audioinv.base.tensors import device_of
 from audioinv.core.bank import ALL, AugmentationBank, ClipSource, Rows
+from audioinv.core.embedding import maps_for
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.fitting import BATCH, FROM_SHARDS, batches_of
 from audioinv.data.modality import modality_of
@@ -41,13 +42,23 @@ def training_clips(clips: Pack | Tensor | ClipSource, encoder: AmortisedEncoder)
     """The training rows of a pack, as its modality cuts them; clips (n, ...); or a source as it is.
 
     Raises:
-        UserError: the pack has another size than the front end wants, or this is no clips.
+        UserError: the pack or the clips have another size than the front end wants, or are no
+            finite fractions, or this is no clips.
     """
     if isinstance(clips, Pack):
         modality = modality_of(clips.corpus.modality)
         modality.check(clips, encoder.frontend)
         return modality.crops(encoder.frontend, clips, some_training_rows(clips))
     if isinstance(clips, Tensor):
+        fractions = clips.is_floating_point() and bool(clips.isfinite().all())
+        if clips.ndim < 2 or not fractions:
+            raise UserError(
+                f"clips are {clips.dtype} {tuple(clips.shape)}; give finite fractions (n, ...), of "
+                "sounds in [-1, 1]"
+            )
+        with torch.no_grad():
+            for clip in clips[:1]:
+                maps_for(encoder.frontend, clip[None].to(device_of(encoder)))
         return TensorClips(clips)
     if not (hasattr(clips, "batch") and hasattr(clips, "__len__")):
         raise UserError(
@@ -62,7 +73,7 @@ def fit_frontend(
 ) -> None:
     """Gives a front end that has no statistics those of the clips, whose `source` draws batches."""
     frontend: Any = encoder.frontend
-    if getattr(frontend, "is_fitted", True):
+    if getattr(frontend, "is_fitted", True) or not len(source):  # which the loop refuses
         return
     device = device_of(encoder)
     given = clips if isinstance(clips, Pack | Tensor) else _in_order(source)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 import audioinv as ai
+from audioinv.base.errors import UserError
 from audioinv.base.randomness import seeded
 from audioinv.training.signals import Stopped
 
@@ -71,6 +72,32 @@ def test_statistics_that_are_there_or_not_wanted_are_left(
     plain: Any = trained(sounds, tmp_path / "raw", fit=False).frontend
     assert (float(plain.mean), float(plain.std)) == (0.0, 1.0)
     assert "no statistics" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda x: x[:0], "0 training clips"),
+        (lambda x: x[0], r"float32 \(2000,\)"),
+        (lambda x: x / 0, "finite"),
+        (lambda x: (x * 1000).to(torch.int16), r"int16 .*\[-1, 1\]"),
+        (lambda x: x[:, :50], "cannot take clips of size"),
+        (lambda x: x * 0, "is all of the audio silent"),
+    ],
+)
+def test_clips_that_cannot_be_learnt_from_are_told(
+    sounds: Tensor, tmp_path: Path, change: Any, told: str
+) -> None:
+    with pytest.raises(UserError, match=told):
+        trained(change(sounds), tmp_path)
+
+
+def test_options_that_there_are_not_are_told_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"log_mel takes no sampel_rate \(did you mean sample_r"):
+        ai.modality("audio").frontend("log_mel", sampel_rate=8000)
+    for name in ("resnet18", "vit_tiny_patch16_224", "statistics"):
+        with pytest.raises(UserError, match=f"{name} takes no wdith"):
+            ai.backbone(name, (1, 16, 9), wdith=0.5)
 
 
 def test_a_run_that_goes_on_keeps_its_own(sounds: Tensor, tmp_path: Path) -> None:
