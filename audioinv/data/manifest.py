@@ -336,12 +336,11 @@ def _typed(text: pd.DataFrame, corpus: Corpus) -> pd.DataFrame:
 
 
 def _table_at(path: Path) -> Path:
-    if not path.exists():
-        raise UserError(f"no manifest {path}; give its table, or the folder that prepare wrote")
-    if not path.is_dir():
-        return path
     found = [path / f"manifest{ending}" for ending in (".csv", ".parquet")]
     there = [file for file in found if file.is_file()]
     if len(there) > 1:
         raise UserError(f"{path} has two manifests; remove one, or name the one to read")
-    return there[0] if there else found[0]
+    table = (there or found)[0] if path.is_dir() else path
+    if not table.exists():
+        raise UserError(f"no manifest {table}; give its table, or the folder that prepare wrote")
+    return table

@@ -32,7 +32,7 @@ Refuse = Callable[[Sequence[str]], str]
         ("frontend.name=mfcc", "log_mel, log_frequency"),
         ("frontend.max_hz=9000", "4000"),
         ("backbone.name=resnet19", "resnet19"),
-        ("backbone.pool=max", "time or global"),
+        ("backbone.pool=max", "time, global, both"),
         ("method=timm", "give init_weights=FILE"),
         ("conditioning.name=film", "hyper, norm, prompt, none"),
         ("bank.names=[echo]", "echo"),
