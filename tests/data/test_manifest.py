@@ -170,9 +170,9 @@ def test_a_bad_table_is_not_written(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_manifest_are_named(tmp_path: Path) -> None:
-    for given in (tmp_path, tmp_path / "manifest.csv", tmp_path / "nowhere"):
+    for where in (tmp_path, tmp_path / "manifest.csv", tmp_path / "nowhere"):
         with pytest.raises(UserError, match=r"no manifest .*the folder that prepare wrote"):
-            read_manifest(given)
+            read_manifest(where)
     (tmp_path / "manifest.csv").write_text("id\n")
     with pytest.raises(UserError, match=r"corpus\.json"):
         read_manifest(tmp_path)
