@@ -1,4 +1,4 @@
-"""Cases that failed once: `past/TARGET.txt` has one a line, as Python writes it.
+"""Cases that failed once, or are like those: `past/TARGET.txt` has one a line, as Python writes it.
 
 A case that fails while fuzzing is added by itself: commit its line with what mends it.
 """
