@@ -42,7 +42,7 @@ _DAMAGE = (
 class ImageError(FileError):
     """Something is wrong with one image.
 
-    Its kind is one of missing, unreadable, empty, truncated, size, index.
+    Its kind is one of missing, unreadable, empty, truncated, size, index and blank (one colour).
     """
 
 
@@ -149,12 +149,17 @@ def labels(path: str | Path) -> Pixels:
 
 
 def check(path: Path, index: float) -> tuple[str, ImageError | None]:
-    """Reads what a manifest's row promises: a hash of the pixels, and None.
+    """Reads what a manifest's row promises.
+
+    Returns:
+        a hash of the pixels, "" where all are of one colour, which is then said.
 
     Raises:
         ImageError: as `read`.
     """
     pixels = read(path, int(index))
+    if (pixels == pixels[0, 0]).all():  # such images are no leakage of one another
+        return "", ImageError("blank", f"{path}: all pixels are of one colour")
     return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest(), None
 
 

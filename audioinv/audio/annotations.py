@@ -8,7 +8,8 @@ is of the sound that its own name begins with: a.Table.1.selections.txt of a.wav
 Audacity label tracks: start, end and label between tabs, no header, one .txt beside each sound.
 
 CSV: a header with path, start, end (or duration), label, and whatever else; semicolons or tabs
-between the columns, and then decimal commas, as spreadsheets of many countries write them.
+between the columns, and then decimal commas, as spreadsheets of many countries write them. Or the
+same columns as Parquet.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from audioinv.audio.faults import LENGTH_TOLERANCE_S
 from audioinv.base.errors import UserError
 from audioinv.data.preparing import current
 from audioinv.data.rules import number
-from audioinv.data.table import separator_of, with_point
+from audioinv.data.table import read_table, separator_of, with_point
 
 FORMATS = ("auto", "csv", "raven", "audacity")
 BEGIN, END, OFFSET = "Begin Time (s)", "End Time (s)", "File Offset (s)"
 RAVEN_LABELS = ("annotation", "annotations", "label", "species", "common name", "species code")
 TIMES = ("path", "start", "end", "duration", "label")
+OWN = ("id", "split", "fold")  # which a manifest has anyway
+SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 NUMBERS = {BEGIN, END, OFFSET, "start", "end", "duration"}
 
 
@@ -95,6 +98,10 @@ def read_annotations(path: Path, form: str = "auto", label: str = "") -> list[An
     Raises:
         UserError: it cannot be read, is of no known form, or lacks a column.
     """
+    if path.suffix.lower() == ".parquet":
+        table = read_table(path).rename(columns=lambda name: _known(str(name)))
+        texts = ({str(k): str(v) for k, v in row.items()} for row in table.to_dict("records"))
+        return _csv(path, list(map(str, table)), list(enumerate(texts, 1)), label)
     lines = _lines(path)
     kind = _form(path, lines) if form == "auto" else form
     if kind == "audacity":
@@ -106,6 +113,8 @@ def read_annotations(path: Path, form: str = "auto", label: str = "") -> list[An
 
 
 def _lines(path: Path) -> list[str]:
+    if path.suffix.lower() in SPREADSHEETS:
+        raise UserError(f"{path} is a spreadsheet; save it as CSV UTF-8")
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
@@ -122,7 +131,7 @@ def _form(path: Path, lines: Sequence[str]) -> str:
     if BEGIN in fields:
         return "raven"
     separator = separator_of(lines[0])
-    if "path" in [text.strip().strip('"') for text in lines[0].split(separator)]:
+    if "path" in [text.strip().strip('"').lower() for text in lines[0].split(separator)]:
         return "csv"
     if len(fields) > 1 and all(math.isfinite(number(with_point(text))) for text in fields[:2]):
         return "audacity"
@@ -143,7 +152,9 @@ def _table(path: Path, lines: Sequence[str], separator: str) -> tuple[list[str],
     rows: Rows = []
     padded = 0
     try:
-        header = [name.strip() for name in next(reader)]
+        header = [_known(name.strip()) for name in next(reader)]
+        if twice := [name for name in dict.fromkeys(header) if name and header.count(name) > 1]:
+            raise csv.Error(f"has the column {twice[0]} twice; rename one of them")
         for values in reader:
             if len(values) > len(header):
                 raise csv.Error(
@@ -164,10 +175,15 @@ def _table(path: Path, lines: Sequence[str], separator: str) -> tuple[list[str],
     return header, rows
 
 
+def _known(name: str) -> str:
+    """The name of a column, whatever its capitals."""
+    return name.lower() if name.lower() in (*TIMES, *OWN) else name
+
+
 def _column(path: Path, header: Sequence[str], wanted: str, known: Sequence[str]) -> str:
     """The column of labels, "" if none is asked for and none is known."""
     if wanted:
-        found = [name for name in header if name == wanted]
+        found = [name for name in header if name == _known(wanted)]
     else:
         found = [name for known_name in known for name in header if name.lower() == known_name]
     if wanted and not found:
@@ -223,6 +239,11 @@ def _csv(path: Path, header: list[str], rows: Rows, label: str) -> list[Annotati
     if "end" in header and "duration" in header:
         raise UserError(f"{path} has the columns end and duration; give one of them")
     column = _column(path, header, label, ("label",))
+    if not column and (others := [name for name in header if name not in (*TIMES, *OWN)]):
+        current().notes.append(
+            f"{path} has no column label, so there are no labels; give --label one of "
+            f"{', '.join(others)}"
+        )
     return [
         Annotation(
             path,

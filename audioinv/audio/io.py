@@ -28,7 +28,7 @@ from audioinv.audio.mpeg import FORGIVEN_BYTES
 from audioinv.audio.pcm import Pcm, to_int16
 from audioinv.base.errors import UserError
 from audioinv.base.files import atomic_path
-from audioinv.data.looks import looks_like
+from audioinv.data.looks import remedy
 from audioinv.data.parallel import probe_files
 
 Samples = npt.NDArray[np.float32]
@@ -317,7 +317,7 @@ def _opened(path: Path, hold: bool = False) -> _Sound:
     except OSError as error:
         raise AudioError("unreadable", f"{path}: {error.strerror or error}") from error
     except soundfile.LibsndfileError as error:
-        raise AudioError("unreadable", f"{path}: {error.error_string}{looks_like(path)}") from error
+        raise AudioError("unreadable", f"{path}: {error.error_string}{remedy(path)}") from error
     except TypeError as error:  # soundfile wants more to be told of .raw
         raise AudioError(
             "unreadable", f"{path}: samples without a header; save it as wav"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from inspect import signature
 
 from audioinv.base.errors import UserError
 
@@ -28,3 +29,14 @@ def unknown(what: str, value: object, known: Iterable[object]) -> UserError:
     names = [str(name) for name in known]
     few = " or ".join(names) if len(names) < 3 else f"one of {', '.join(names)}"
     return UserError(f"{what} is '{value}'; give {few}{meant(str(value), names)}")
+
+
+def check_options(what: str, takes: Callable[..., object], given: Iterable[str]) -> None:
+    """Raises a UserError for options that a function or class does not take by name."""
+    parameters = signature(takes).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        return
+    if odd := [name for name in given if name not in parameters]:
+        known = ", ".join(parameters)
+        near = meant_by(odd, parameters)
+        raise UserError(f"{what} takes no {', '.join(odd)}{near}; it takes {known}")

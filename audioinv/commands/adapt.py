@@ -15,7 +15,7 @@ from audioinv.runs.folder import command_line, encoder_key, task_folder
 from audioinv.tasks import modes
 from audioinv.tasks.adapted import save_adapted
 from audioinv.tasks.clips import TaskFeatures
-from audioinv.tasks.folds import find_tasks
+from audioinv.tasks.folds import find_tasks, folds
 from audioinv.tasks.learn import learn_task
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,8 @@ def main(config: Config) -> None:
     """Writes RESULTS/tasks/TASK/MODE/adapted.* for every task and mode that is not there yet.
 
     Raises:
-        UserError: one is there, of another encoder or with other settings that its mode reads.
+        UserError: one is there, of another encoder or with other settings that its mode reads; or
+            labels that cannot be learnt from.
     """
     features = features_of(config)
     wanted = []
@@ -35,7 +36,9 @@ def main(config: Config) -> None:
         if not new:
             log.info("%s, %s: already done", results_of(config), task.name)
         elif told := doubts(features.pack.frame, [task]):
-            log.warning("%s", "\n".join(told))
+            log.warning("%s", "; ".join(told))
+        if new and task.augmentation is None:  # before the first of them is learnt
+            list(folds(features.pack, task, None, config.score_on))
     for task, mode in shown(wanted, "adapting", "tasks by modes"):
         adapt_task(task, mode, features, config)
 

@@ -17,7 +17,6 @@ from audioinv.data.modality import modality_of
 from audioinv.data.pack import Pack
 from audioinv.runs.build import encoder_of, run_of, source_of, statistics_of
 from audioinv.runs.settings import (
-    begun,
     keep_statistics,
     own_settings,
     refuse_other_settings,
@@ -25,7 +24,7 @@ from audioinv.runs.settings import (
     refuse_other_statistics,
 )
 from audioinv.training.processes import is_first_process
-from audioinv.training.start import finished, pretrain
+from audioinv.training.start import begun, finished, pretrain
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +59,7 @@ def main(config: Config) -> None:
         run,
         begin=begin,
         trained=config.trained,
+        fit=False,
         info=info(config, pack.content_key),
         **devices_of(config),
         **asdict(config.pretrain),
@@ -76,7 +76,7 @@ def statistics_for(run: Path, config: Config, frontend: Any, pack: Pack) -> dict
     if config.statistics is not None or begun(run):
         return statistics_of(config)
     modality_of(config.modality).check(pack, frontend)
-    values = fitted(frontend, pack, sampled=config.shards is not None)
+    values = fitted(frontend, pack)
     if is_first_process() and values["mean"]:  # a front end of waveforms has none
         log.info(
             "%s: no statistics= is given: mean %s and standard deviation %s of the training clips, "

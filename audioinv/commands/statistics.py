@@ -12,13 +12,11 @@ from torch import Tensor
 from audioinv.base.files import read_json, write_json
 from audioinv.base.progress import counted
 from audioinv.conf.schema import Config
-from audioinv.data.fitting import batches_at
+from audioinv.data.fitting import batches_at, rows_to_fit
 from audioinv.data.modality import modality_of
 from audioinv.data.pack import Pack
-from audioinv.data.rows import sample_rows, some_training_rows
 from audioinv.runs.build import RAW, frontend_of, need, source_of
 
-FROM_SHARDS = 10_000  # clips
 log = logging.getLogger(__name__)
 
 
@@ -34,23 +32,18 @@ def main(config: Config) -> None:
     if isinstance(known, dict) and source.items() <= known.items():
         log.info("%s: already done", path)
         return
-    values = fitted(frontend, pack, sampled=config.shards is not None)
+    values = fitted(frontend, pack)
     write_json(path, {**values, **source})
     log.info("%s: mean %s, standard deviation %s", path, values["mean"], values["std"])
 
 
-def fitted(frontend: Any, pack: Pack, sampled: bool = False) -> dict[str, Any]:
+def fitted(frontend: Any, pack: Pack) -> dict[str, Any]:
     """Mean and deviation of the training clips, which the front end keeps.
-
-    Args:
-        sampled: of 10,000 of them at most, where every clip has to be decoded.
 
     Raises:
         UserError: there are none, or they are all alike.
     """
-    rows = some_training_rows(pack)
-    if sampled:
-        rows = sorted(sample_rows(rows, FROM_SHARDS, 0, "statistics"))
+    rows = rows_to_fit(pack)
     with counted("statistics", "clips") as progress:
         batches = _counted(batches_at(rows, pack, frontend), len(rows), progress)
         values: dict[str, Any] = frontend.fit_statistics(batches)

@@ -75,8 +75,11 @@ def used(config: Config, descriptor: str, encoder: str, task: str, mode: str) ->
     given = fetched(encoder) if is_hub_name(encoder) else Path(encoder)
     folder = given if run is None else run / "encoder"
     if not (folder / "encoder.json").exists():
+        within = folder / "encoder"
+        near = f" (did you mean {within}?)" if within.is_dir() else ""
         raise UserError(
-            f"{folder} holds no encoder; run audioinv pretrain run=RUN first, or give --encoder DIR"
+            f"{folder} holds no encoder{near}; run audioinv pretrain run=RUN first, or give "
+            "--encoder DIR"
         )
     own, adapted = config.features, ""
     if task:

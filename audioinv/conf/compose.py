@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -22,7 +22,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from audioinv.base.errors import UserError
 from audioinv.base.near import meant
-from audioinv.conf.keys import keys_of
+from audioinv.conf.keys import Key, keys_of
 from audioinv.conf.schema import Config
 from audioinv.data.modality import Modality, registered
 
@@ -70,6 +70,7 @@ def compose_keys(overrides: Sequence[str], config_dir: str | None = None) -> Dic
     keys = keys_of(modality.schema)
     opened = [key.name for key in keys.values() if key.is_open]
     _refuse_unknown(words, list(keys))
+    words = [_as_written(word, keys) for word in words]
     roots = [None if word.is_delete() else _within(word.key_or_group, opened) for word in words]
     others = [word for word, root in zip(words, roots, strict=True) if root is None]
     plain, corner = _without_corner(others)
@@ -116,6 +117,15 @@ def _word(text: str) -> Override:
         return OverridesParser.create().parse_override(text)
     except HydraException as error:
         raise UserError(_misread(text)) from error
+
+
+def _as_written(word: Override, keys: Mapping[str, Key]) -> Override:
+    """The word, where a number is meant as a text: the folder of run=1e3 is 1e3, not 1000.0."""
+    key = keys.get(word.key_or_group)
+    if key is None or not key.is_text or not isinstance(word.value(), int | float):
+        return word
+    name, _, value = str(word.input_line).partition("=")
+    return _word(f"{name}='{value}'")
 
 
 def _misread(text: str) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
+TEXTS = ("str", "str | None")
+
 
 @dataclass(frozen=True)
 class Key:
@@ -17,12 +19,14 @@ class Key:
         name: dotted, such as pretrain.steps. meaning: in words, "" if its dataclass says none.
         default: of the schema, which groups and experiments may change.
         is_open: whether it is a dictionary, to which any names can be added.
+        is_text: whether its value is one, or null.
     """
 
     name: str
     meaning: str
     default: Any
     is_open: bool
+    is_text: bool
 
 
 def keys_of(schema: type[Any]) -> dict[str, Key]:
@@ -37,8 +41,8 @@ def _walk(config: Any, prefix: str) -> Iterator[Key]:
         if is_dataclass(value):
             yield from _walk(value, f"{name}.")
         else:
-            is_open = str(item.type).startswith("dict[")
-            yield Key(name, told.get(item.name, ""), value, is_open)
+            kind, meaning = str(item.type), told.get(item.name, "")
+            yield Key(name, meaning, value, kind.startswith("dict["), kind in TEXTS)
 
 
 def meanings(kind: type[Any]) -> dict[str, str]:

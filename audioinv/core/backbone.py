@@ -13,6 +13,7 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from audioinv.base.errors import UserError
+from audioinv.base.near import check_options, meant, unknown
 
 STEMS = ("stock", "no_pool", "cifar")
 POOLS = ("time", "global", "both")
@@ -62,7 +63,7 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         if pool not in self.pools:
-            raise UserError(f"pool is '{pool}'; {name} takes {' or '.join(self.pools)}")
+            raise unknown(f"pool of {name}", pool, self.pools)
         self.pool = pool
         self.input_size = input_size
         self.trunk = _create(name, input_size[0], width, dict(options or {}))
@@ -306,6 +307,7 @@ def build_backbone(name: str, input_size: tuple[int, int, int], **options: Any) 
     if name == OWN:
         raise UserError("the encoder has a network of its maker's own: load it with backbone=")
     kind = Vit if timm.models.is_model_in_modules(name, VITS) else Backbone
+    check_options(f"backbone {name}", OTHERS.get(name, Backbone), options)
     built: Any = OTHERS.get(name, partial(kind, name))(input_size=input_size, **options)
     built.config = {"name": name, **options}
     return cast(nn.Module, built)
@@ -321,9 +323,12 @@ def network_of(
 
 
 def _create(name: str, in_channels: int, width: float, options: dict[str, Any]) -> nn.Module:
-    if name not in timm.list_models():
+    known = timm.list_models()
+    if name not in known:
         near = ", ".join(timm.list_models(f"{name[:6]}*")[:6]) or "resnet18, resnet50"
-        raise UserError(f"timm has no model '{name}'; for example: {near}")
+        raise UserError(
+            f"timm has no model '{name}'{meant(name, [*known, *OTHERS])}; for example: {near}"
+        )
     loading = sorted(LOADING & options.keys())
     if loading:
         raise UserError(f"a backbone takes no {', '.join(loading)}; give init_weights=FILE")
@@ -337,7 +342,7 @@ def _create(name: str, in_channels: int, width: float, options: dict[str, Any]) 
 
 def _set_stem(trunk: Any, stem: str, in_channels: int) -> None:
     if stem not in STEMS:
-        raise UserError(f"stem is '{stem}'; give one of {', '.join(STEMS)}")
+        raise unknown("stem", stem, STEMS)
     if stem == "stock":
         return
     if not hasattr(trunk, "maxpool"):

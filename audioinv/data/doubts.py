@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from audioinv.base.errors import UserError
-from audioinv.data.labels import SEPARATOR, label_texts
+from audioinv.data.labels import SEPARATOR, clean, label_texts
 from audioinv.data.later import pandas as pd
 from audioinv.data.parts import Mask, labelled, parts
 from audioinv.data.table import as_text
@@ -64,12 +65,23 @@ def _written(frame: pd.DataFrame, task: Task) -> Iterator[str]:
                 f"{len(joined)} labels hold several, such as {joined.iloc[0]!r}, and each is taken "
                 'for a class of its own; give the task the kind "multilabel" in corpus.json'
             )
+        if both := _joined(set(texts)):
+            yield (
+                f"{both[0]!r} may be several labels, each of which others have alone, and is taken "
+                "for a class of its own; write several labels as a;b"
+            )
     if task.kind != "regression":
         names = pd.Series(";".join(texts.unique()).split(SEPARATOR) if len(texts) else [""])
         names = names.drop_duplicates()
         alike = names[names.str.casefold().duplicated(keep=False)]
         if len(alike):
             yield f"labels differ in capitals alone: {_some(sorted(alike))}"
+
+
+def _joined(names: set[str]) -> list[str]:
+    """Names that others of them make, with some sign between: "a|b" of "a" and "b"."""
+    apart = {name: [clean(part) for part in re.split(r"[,|/+&]", name)] for name in names}
+    return sorted(name for name, several in apart.items() if several[1:] and names >= {*several})
 
 
 def _values(texts: pd.Series, known: Mask, task: Task) -> Iterator[str]:

@@ -10,14 +10,24 @@ from torch import Tensor
 from audioinv.core.embedding import Sources
 from audioinv.data.modality import modality_of
 from audioinv.data.pack import Pack
-from audioinv.data.rows import some_training_rows
+from audioinv.data.rows import sample_rows, some_training_rows
+from audioinv.data.shards import Shards
 from audioinv.data.sources import sources_of
 
 BATCH = 256
+FROM_SHARDS = 10_000  # clips, each of which has to be decoded
 
 
 class Fitted:
     """A front end with statistics, which `fit_statistics` computes from batches of clips."""
+
+    mean: Tensor
+    std: Tensor
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it takes anything away."""
+        return bool((self.mean != 0).any() or (self.std != 1).any())
 
     def fit_statistics(self, batches: Iterable[Tensor]) -> dict[str, Any]:
         """Computes mean and deviation over batches of clips, keeps and returns them."""
@@ -54,7 +64,19 @@ def batches_of(clips: Pack | Tensor | Iterable[Tensor], frontend: Any) -> Iterab
     if not isinstance(clips, Pack):
         return clips
     modality_of(clips.corpus.modality).check(clips, frontend)
-    return batches_at(some_training_rows(clips), clips, frontend)
+    return batches_at(rows_to_fit(clips), clips, frontend)
+
+
+def rows_to_fit(pack: Pack) -> list[int]:
+    """Its training rows; of shards 10,000 of them at most, in order.
+
+    Raises:
+        UserError: there are none.
+    """
+    rows = some_training_rows(pack)
+    if not isinstance(pack, Shards):
+        return rows
+    return sorted(sample_rows(rows, FROM_SHARDS, 0, "statistics"))
 
 
 def batches_at(rows: Sequence[int], pack: Pack, frontend: Any) -> Iterator[Tensor]:

@@ -15,7 +15,7 @@ from audioinv.data.table import as_text
 
 SEPARATOR = ";"
 # A list as Python, JSON or numpy writes it; [laughter] is a label like others.
-_LIST = re.compile(r"""[\[({]\s*(['"].*['"]\s*,?)?\s*[\])}]""", re.S)
+_LIST = re.compile(r"""[\[({]\s*(['"].*['"]\s*,?)?\s*[\])}]|\[[^\[]*,[^\]]*\]""", re.S)
 
 
 def clean(text: str) -> str:

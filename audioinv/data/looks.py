@@ -27,6 +27,11 @@ MARKS = (  # offset, bytes, what it is and what to do
 PAGES = (b"<!doctype html", b"<html", b"<?xml", b"<head", b"<body")
 
 
+def remedy(path: Path) -> str:
+    """What a file looks like, or else what may help."""
+    return looks_like(path) or "; fetch it again, or convert it: ffmpeg -i OLD NEW.wav"
+
+
 def looks_like(path: Path) -> str:
     """ "; it looks like ..." of a file of another kind; "" where nothing is told."""
     try:

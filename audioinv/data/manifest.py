@@ -197,7 +197,9 @@ def table_problems(frame: pd.DataFrame, corpus: Corpus, may_leave: bool = False)
     if "split" not in text and "fold" not in text:
         missing.append("split (or fold)")
     problems = [Problem("", "", "column", f"column {name} is missing") for name in missing]
-    problems += [Problem("", "", "column", f"column {name} is the pack's") for name in reserved]
+    problems += [
+        Problem("", "", "column", f"column {name} is the pack's; rename it") for name in reserved
+    ]
     if len(text) == 0:
         problems.append(Problem("", "", "empty", "the table has no rows"))
     else:
@@ -334,10 +336,11 @@ def _typed(text: pd.DataFrame, corpus: Corpus) -> pd.DataFrame:
 
 
 def _table_at(path: Path) -> Path:
-    if not path.is_dir():
-        return path
     found = [path / f"manifest{ending}" for ending in (".csv", ".parquet")]
     there = [file for file in found if file.is_file()]
     if len(there) > 1:
         raise UserError(f"{path} has two manifests; remove one, or name the one to read")
-    return there[0] if there else found[0]
+    table = (there or found)[0] if path.is_dir() else path
+    if not table.exists():
+        raise UserError(f"no manifest {table}; give its table, or the folder that prepare wrote")
+    return table

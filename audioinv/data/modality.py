@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioinv.base.errors import UserError
-from audioinv.base.near import unknown
+from audioinv.base.near import check_options, unknown
 from audioinv.data.media import Media, Samples
 from audioinv.data.rules import Rule
 
@@ -230,7 +230,9 @@ class Modality(ABC):
         """
         if name not in self.frontends:
             raise unknown("frontend", name, self.frontends)
-        made: Any = resolve_name(self.frontends[name])(**options)
+        kind = resolve_name(self.frontends[name])
+        check_options(f"front end {name}", kind, options)
+        made: Any = kind(**options)
         made.modality = self.name  # a saved encoder tells it
         return cast("nn.Module", made)
 
@@ -377,4 +379,8 @@ def load_encoder(
 
     if is_hub_name(str(folder)):
         folder = fetched(str(folder), revision)
+    if not (Path(folder) / "encoder.json").is_file():
+        within = Path(folder) / "encoder"
+        near = f" (did you mean {within}?)" if within.is_dir() else ""
+        raise UserError(f"{folder} holds no encoder: give a run's folder `encoder`{near}")
     return AmortisedEncoder.load(folder, build_frontend, backbone)

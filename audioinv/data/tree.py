@@ -27,8 +27,8 @@ PARTS = {
     "valid": r"val|valid(ation|ate)?|dev(el|elopment)?",
     "test": r"tst|test(ing)?",
 }
-UNCLEAR = r"eval(uation)?|holdout"
-FURTHER = r"([ _-]?(set|data|split|part|files|audio|images))?"
+UNCLEAR = r"eval(uation)?|hold[ _-]?out|held[ _-]?out|(fold|split|part|cv)[ _-]?\d+"
+FURTHER = r"([ _-]?(set|data|split|part|files|audio|images))?([ _-]?\d+)?"
 
 Parts = list[tuple[str, ...]]
 
@@ -51,6 +51,8 @@ def read_tree(root: Path, kind: Kind, seed: int, preparation: Preparation) -> pd
     rows = pd.DataFrame({"id": names, "path": names}).assign(split=splits or "train")
     rows = _split(rows.assign(label=labels) if labels else rows, seed)
     preparation.notes += _odd(root, paths, labels, preparation)
+    if not splits:
+        preparation.notes += _unused(paths)
     return rows
 
 
@@ -98,10 +100,13 @@ def _read_split(root: Path, paths: Parts) -> tuple[list[str], Parts]:
             return [part_of(parts[level]) for parts in paths], without
     tops = {parts[0] for parts in paths if len(parts) > 1}
     like = {name for name in tops if _like_a_part(name)}
-    if len(like) > 1 and (like == tops or "train" in map(part_of, like)):
+    words = [{part_of(word) for word in re.split(r"[\W_]+", name)} - {""} for name in tops]
+    worded = all(words) and len(set().union(*words)) > 1  # train-clean and test-clean
+    if worded or (len(like) > 1 and (like == tops or "train" in map(part_of, like))):
         raise UserError(
             f"{root} holds split folders and more ({', '.join(sorted(tops))}); "
-            "name them train, valid and test, and leave nothing else beside them"
+            "name them train, valid and test, and leave nothing else beside them; folds are told "
+            "by a table with a column fold (audioinv prepare table)"
         )
     return [], paths
 
@@ -126,6 +131,18 @@ def _odd(
     if labels and (empty := sorted({parts[0] for parts in left if len(parts) > 1} - tops)):
         notes.append(f"no clip is left of {', '.join(empty)}: all files there are left out")
     return notes
+
+
+def _unused(paths: Sequence[PurePosixPath]) -> list[str]:
+    """What is said of folders that are named for parts and lie too deep, or not above all files."""
+    found = {str(up) for path in paths for up in path.parents if part_of(up.name)}
+    deep = sorted(path for path in found if "/" in path)
+    if not deep:
+        return []
+    return [
+        f"{len(deep)} folders such as {deep[0]} are not taken for the split: name the first "
+        "folders, or the second of every label, train, valid and test"
+    ]
 
 
 def _split(frame: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Problem", "validate"]
 
 CHUNK = 16
-MILD = frozenset({"silent"})
+MILD = frozenset({"silent", "blank"})
 """Kinds that a manifest may have: clips are as its owner meant them, perhaps."""
 UNREADABLE = frozenset(
     {"missing", "unreadable", "empty", "truncated", "non-finite", "scale", "length", "cancelled"}
@@ -52,7 +52,7 @@ def validate(manifest: Manifest, workers: int = 1, *, files: bool = True) -> lis
     the clip does), sample_rate (not the declared one), cancelled (channels that cancel one
     another), silent (digital silence, the leakage of none), joined (another file begins within it),
     unread (far more bytes than its header names). Of images also: size (too large to be opened
-    safely), index (no such record).
+    safely), index (no such record), blank (of one colour, the leakage of none).
 
     Args:
         manifest: read with `strict=False`, so that a bad table is reported with the rest.

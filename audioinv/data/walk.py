@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -13,6 +13,8 @@ from pathlib import Path, PurePosixPath
 from audioinv.base.errors import FileError, UserError
 from audioinv.data.preparing import Preparation, ending_of
 
+LOOKED_AT = 100  # files of each ending that is not known
+NOTHING = "a link to nothing; mend it, or remove it"
 log = logging.getLogger(__name__)
 
 
@@ -65,19 +67,23 @@ def find_clips(root: Path, kind: Kind, preparation: Preparation) -> list[PurePos
     """
     files = visible(root, kind.name)
     clips = [path for path in files if path.suffix.lower() in kind.endings]
-    why: dict[str, str] = {}
+    told: defaultdict[str, list[str]] = defaultdict(list)
     for path in files:
         if (ending := path.suffix.lower()) not in kind.endings:
-            if ending not in why:  # one file stands for all of its ending
-                why[ending] = _why(root / path, ending, kind)
-            preparation.leave(str(path), why[ending], like_a_clip=why[ending] != kind.other)
+            if len(told[ending]) < LOOKED_AT:  # the last of them stands for all that follow
+                told[ending].append(_why(root / path, ending, kind))
+            why = told[ending][-1]
+            preparation.leave(str(path), why, like_a_clip=why not in (kind.other, NOTHING))
     if not clips:
-        told = "; ".join(preparation.told()) or "there are no files"
+        others = "; ".join(preparation.told()) or "there are no files"
         raise UserError(
-            f"no {kind.name} under {root}: {told}. Looked for {', '.join(sorted(kind.endings))}"
+            f"no {kind.name} under {root}: {others}. Looked for {', '.join(sorted(kind.endings))}"
         )
-    lost = _astray(root, clips, preparation.also)
+    real = cache(os.path.realpath)  # of folders, of which there are few
+    ends = {str(path): _end(root / path, real) for path in clips}
+    lost = _astray(root, ends, preparation.also)
     preparation.pass_over(lost, "linked to nothing, or out of the root")
+    preparation.notes += _twice({path: end for path, end in ends.items() if path not in lost})
     return _named([path for path in clips if str(path) not in lost])
 
 
@@ -114,17 +120,20 @@ def _walk(root: Path, below: str, around: Sequence[str]) -> Iterator[str]:
         path = os.path.join(below, entry.name)
         if entry.name.startswith("."):
             continue
-        if not entry.is_dir():
-            if entry.is_file() or entry.is_symlink():
+        link = entry.is_symlink()
+        if not (os.path.isdir(entry.path) if link else entry.is_dir()):  # no error of a loop
+            if link or entry.is_file():
                 yield path
-        elif not entry.is_symlink() or os.path.realpath(entry.path) not in around:
+        elif not link or os.path.realpath(entry.path) not in around:
             yield from _walk(root, path, around)
 
 
 def _why(file: Path, ending: str, kind: Kind) -> str:
-    """Why files of this ending, of which `file` is one, are left out."""
+    """Why a file of this ending is left out."""
     if ending in kind.foreign:
         return f"{kind.name} that nothing here reads; {kind.remedy}"
+    if not file.exists():
+        return NOTHING
     try:
         kind.probe(file)
     except (FileError, OSError):
@@ -132,11 +141,9 @@ def _why(file: Path, ending: str, kind: Kind) -> str:
     return f"{kind.name} by its content, but of an unknown ending; rename it"
 
 
-def _astray(root: Path, paths: Sequence[PurePosixPath], also: Sequence[Path]) -> dict[str, str]:
-    """Path -> what is wrong with it, of those that lead out of the root, or to nothing."""
+def _astray(root: Path, ends: Mapping[str, str], also: Sequence[Path]) -> dict[str, str]:
+    """Path -> what is wrong with it, of those whose ends are out of the root, or nowhere."""
     inside = [os.path.realpath(folder) for folder in (root, *also)]
-    real = cache(os.path.realpath)  # of folders, of which there are few
-    ends = {str(path): _end(root / path, real) for path in paths}
     lost = {path: f"{path} is a link to {end}, which is not there; fetch it, or remove the link"
             for path, end in ends.items() if not os.path.exists(end)}  # fmt: skip
     out = {
@@ -149,6 +156,19 @@ def _astray(root: Path, paths: Sequence[PurePosixPath], also: Sequence[Path]) ->
         path: f"{path} leads to {end}, outside {root}; give --also_inside {folder}"
         for path, end in out.items()
     }
+
+
+def _twice(ends: Mapping[str, str]) -> list[str]:
+    """What is said of files that are met twice, by links."""
+    first: dict[str, str] = {}
+    again = [(path, first.setdefault(end, path)) for path, end in ends.items()]
+    if not (pairs := [pair for pair in again if pair[0] != pair[1]]):
+        return []
+    one, other = pairs[0]
+    return [
+        f"{len(pairs)} files are there twice by links, such as {other} and {one}: they may be both "
+        "trained and tested on; remove the links that are not meant"
+    ]
 
 
 def _end(file: Path, real: Callable[[Path], str]) -> str:

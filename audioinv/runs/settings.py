@@ -19,7 +19,7 @@ from audioinv.runs.build import saved_config, statistics_of
 from audioinv.training.config import HARMLESS as OF_PRETRAINING
 from audioinv.training.config import PretrainConfig
 from audioinv.training.optimiser import learning_rate
-from audioinv.training.start import steps_of
+from audioinv.training.start import begun, steps_of
 from audioinv.training.state import checkpoints
 
 log = logging.getLogger(__name__)
@@ -52,11 +52,6 @@ def own_settings(config: Config) -> PretrainConfig:
         return cast(PretrainConfig, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
         raise UserError(f"method_pretrain.{config.method}: {error}") from error
-
-
-def begun(run: Path) -> bool:
-    """Whether `run` has a checkpoint or an encoder, which other settings would not fit."""
-    return any(run.glob("checkpoints/step_*.pt")) or (run / "encoder").exists()
 
 
 def refuse_other_settings(run: Path, new: str, config: Config) -> bool:

@@ -289,9 +289,9 @@ def _adapt_pack(by: Means, given: PackTask) -> AdaptedTask:
 
 
 def _adapt_arrays(by: Means, given: Any, y: Any, kind: str | None) -> AdaptedTask:
+    x = clips_for(by.encoder, given)
     if y is None:
         raise UserError("clips need labels to learn from; give adapt(encoder, clips, labels)")
-    x = clips_for(by.encoder, given)
     labels = read_labels(y, len(x), kind)
     task = Task("given", "given", labels.kind)
     known = _all_known(labels)

@@ -44,11 +44,21 @@ def embed(
     batch_size: int = 256,
     precision: str = "32-true",
 ) -> Tensor:
-    """Features (n, d) on the CPU of a plain network's inputs `x` (n, ...), in batches."""
+    """Features (n, d) on the CPU of a plain network's inputs `x` (n, ...), in batches.
+
+    Raises:
+        UserError: some are not finite.
+    """
     device = device_of(network)
     with autocast(device, precision):
         parts = [network(part.to(device), layers).float().cpu() for part in x.split(batch_size)]
-    return torch.cat(parts)
+    features = torch.cat(parts)
+    if not bool(features.isfinite().all()):
+        raise UserError(
+            "some features are not finite: clips far above full scale (1), a precision too low, or "
+            "a damaged encoder; look at the clips first"
+        )
+    return features
 
 
 @torch.no_grad()

@@ -18,7 +18,9 @@ from audioinv.core.bank import AugmentationBank
 from audioinv.core.embedding import arrays, maps_for
 from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.modality import load_encoder
+from audioinv.data.pack import Pack
 from audioinv.tasks.averaging import TransformedMaps
+from audioinv.tasks.clips import check_names
 from audioinv.tasks.features import Batch, FeatureCache, maps_of
 from audioinv.tasks.settings.features import FeatureConfig
 from audioinv.tasks.storage import Storage
@@ -67,6 +69,9 @@ def clips_for(encoder: AmortisedEncoder, x: Any) -> Tensor:
     Raises:
         UserError: no clips, no finite numbers, or not of the size that the front end wants.
     """
+    if isinstance(x, Pack):
+        known = ", ".join(task.name for task in x.corpus.tasks) or "none of its own"
+        raise UserError(f"a pack is given by a task of it, pack.task(NAME); it has {known}")
     clips = arrays(x)
     if clips.ndim < 2 or len(clips) == 0 or not bool(clips.isfinite().all()):
         shape = tuple(clips.shape)
@@ -85,8 +90,9 @@ def cache_of(
     """Features of clips (n, ...), one window each, at any descriptor.
 
     Raises:
-        UserError: views are asked for and there is no bank.
+        UserError: no such layers or pool; views are asked for and there is no bank.
     """
+    check_names(made_of)
     views = None
     if made_of.views:
         if bank is None:

@@ -37,11 +37,13 @@ class Labelled:
         return torch.cat([self.train, self.valid])
 
     def check_values(self, name: str) -> None:
-        """Raises a UserError if the values of a regression never vary; `name` is of the task."""
-        values = self.targets[self.train]
-        if self.kind == "regression" and not (values != values[:1]).any():
+        """Raises a UserError if the labels never vary; `name` is of the task."""
+        classes = self.kind == "classification"
+        values = self.targets[self.fit_rows if classes else self.train]
+        if not (values != values[:1]).any():
+            one = self.classes[int(values[0])] if classes else values[0].tolist()
             raise UserError(
-                f"task {name}: the label is {values[0].tolist()} for every training clip, so there "
+                f"task {name}: the label is {one} for every training clip, so there "
                 "is nothing to learn; give others, or leave the task out by tasks=[...]"
             )
 

@@ -22,7 +22,7 @@ from audioinv.core.encoder import AmortisedEncoder
 from audioinv.data.pack import Pack
 from audioinv.training import loop
 from audioinv.training.calibrate import calibrate
-from audioinv.training.clips import training_bank, training_clips
+from audioinv.training.clips import fit_frontend, training_bank, training_clips
 from audioinv.training.config import HARMLESS, PretrainConfig
 from audioinv.training.objective import Make, may_leave_out
 from audioinv.training.processes import is_first_process, make_fabric, process_group
@@ -47,6 +47,7 @@ def pretrain(
     timeout_s: int = 600,
     objective: str | Make = "simclr",
     trained: bool = True,
+    fit: bool = True,
     info: Mapping[str, Any] | None = None,
     begin: Begin | None = None,
     **settings: Any,
@@ -68,6 +69,8 @@ def pretrain(
         objective: "simclr", "moco_v2", "moco_v3", or a function of (encoder, bank) that makes a
             loss of your own: an `Objective`.
         trained: False writes the encoder as it is, a baseline.
+        fit: a front end without statistics takes those of the clips, which the log tells; False
+            leaves its maps as they are.
         info: what encoder.json tells of the encoder's making.
         begin: called with `run` when the folder is locked, instead of keeping and comparing the
             settings in settings.json: of a caller that does so itself.
@@ -84,19 +87,19 @@ def pretrain(
     first = is_first_process()  # of several, the one that writes
     with _owned(run) if first else nullcontext():
         if first:
-            described = _described(encoder, bank, config, own)
-            (begin or _keep({"seed": seed, "precision": precision, **described}))(run)
+            (begin or _keep(_described(encoder, bank, config, own, seed, precision)))(run)
         if finished(run, config.steps):
             return _load(encoder, run)
         at_first = device_of(encoder)
+        if fit and not begun(run):  # what goes on has its own
+            fit_frontend(encoder, clips, source)
         if trained:
             some = may_leave_out(encoder, config, own)
             fabric = make_fabric(device, devices, nodes, precision, deterministic, timeout_s, some)
             _train(encoder, views, source, config, run, fabric, seed, own)
         if first:
             calibrate(encoder, source, config.calibration_clips)
-            made = {"seed": seed, "steps": config.steps, "audioinv": __version__}
-            encoder.save(run / "encoder", info or {**made, **_pack_key(clips)})
+            encoder.save(run / "encoder", info or _made(seed, config, clips))
     return encoder.to(at_first).eval()
 
 
@@ -138,14 +141,20 @@ def _config(settings: Mapping[str, Any]) -> PretrainConfig:
 
 
 def _described(
-    encoder: AmortisedEncoder, bank: AugmentationBank, config: PretrainConfig, own: Make | None
+    encoder: AmortisedEncoder,
+    bank: AugmentationBank,
+    config: PretrainConfig,
+    own: Make | None,
+    seed: int,
+    precision: str,
 ) -> dict[str, Any]:
-    """What decides a run beside its clips, as text."""
+    """What decides a run beside its clips, as text but for the seed."""
     pretrain = {k: str(v) for k, v in asdict(config).items() if k not in HARMLESS}
     parts = {"frontend": encoder.frontend.config, **encoder.config, "space": bank.space.to_json()}
     if own is not None:
         pretrain["objective"] = getattr(own, "__qualname__", type(own).__name__)
-    return {"pretrain": pretrain, **{name: str(value) for name, value in parts.items()}}
+    told = {name: str(value) for name, value in parts.items()}
+    return {"seed": seed, "precision": precision, "pretrain": pretrain, **told}
 
 
 def _keep(described: dict[str, Any]) -> Begin:
@@ -157,8 +166,7 @@ def _keep(described: dict[str, Any]) -> Begin:
 
     def keep(run: Path) -> None:
         path = run / "settings.json"
-        begun = any(run.glob("checkpoints/step_*.pt")) or finished(run)
-        old = read_json(path) if begun and path.exists() else described
+        old = read_json(path) if begun(run) and path.exists() else described
         before, after = (
             {**d.get("pretrain", {}), **{k: v for k, v in d.items() if k != "pretrain"}}
             for d in (old, described)
@@ -173,6 +181,11 @@ def _keep(described: dict[str, Any]) -> Begin:
         write_json(path, described)
 
     return keep
+
+
+def begun(run: Path) -> bool:
+    """Whether `run` has a checkpoint or an encoder, which other settings would not fit."""
+    return any(run.glob("checkpoints/step_*.pt")) or (run / "encoder").exists()
 
 
 def finished(run: Path, steps: int = 0) -> bool:
@@ -201,5 +214,7 @@ def _load(encoder: AmortisedEncoder, run: Path) -> AmortisedEncoder:
     return encoder.eval()
 
 
-def _pack_key(clips: Any) -> dict[str, str]:
-    return {"pack": clips.content_key} if isinstance(clips, Pack) else {}
+def _made(seed: int, config: PretrainConfig, clips: Any) -> dict[str, Any]:
+    """Provenance."""
+    of = {"pack": clips.content_key} if isinstance(clips, Pack) else {}
+    return {"seed": seed, "steps": config.steps, "audioinv": __version__, **of}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -229,3 +230,13 @@ def test_an_mp3_whose_decoder_runs_behind_its_end(tmp_path: Path) -> None:
     path.write_bytes(b"\0" + whole[1:139] + whole[75:])
     with pytest.raises(UserError, match=r"damaged|lasts"):
         check(path, 0.14, 0.05, 8000)
+
+
+def test_what_the_decoder_refuses_comes_with_a_remedy(tmp_path: Path) -> None:
+    """A wav with two chunks of audio: libsndfile says "SF_INFO struct incomplete"."""
+    soundfile.write(tmp_path / "a.wav", np.zeros(100), 8000, "PCM_16")
+    whole = (tmp_path / "a.wav").read_bytes()
+    twice = whole + whole[36:]
+    (tmp_path / "a.wav").write_bytes(twice[:4] + struct.pack("<I", len(twice) - 8) + twice[8:])
+    with pytest.raises(AudioError, match="fetch it again, or convert it: ffmpeg"):
+        probe(tmp_path / "a.wav")

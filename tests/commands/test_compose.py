@@ -97,6 +97,13 @@ def test_near_misses_are_suggested(word: str, near: str) -> None:
     assert f"did you mean {near}?" in str(refused.value)
 
 
+@pytest.mark.parametrize("text", ["1e3", "007", "1_0", "true", "-1", "inf", "nan", "10.50"])
+def test_a_folder_is_called_what_was_written(text: str) -> None:
+    assert compose_config([f"run={text}"]).run == text
+    assert compose_config(["run=null"]).run is None
+    assert compose_config([f"+run={text}", "seed=1_0"]).seed == 10
+
+
 def test_a_model_of_timm_is_given_by_its_name() -> None:
     with pytest.raises(UserError, match=r"by backbone\.name=efficientnet_b0\."):
         compose_config(["backbone=efficientnet_b0"])

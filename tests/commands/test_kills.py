@@ -26,8 +26,9 @@ from audioinv.training.rank_one import RankOneAdam
 from audioinv.training.state import checkpoints
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
-KILLS = {"pretrain": 12, "pack": 8, "adapt": 10}
+KILLS = {"pretrain": 12, "pack": 8, "adapt": 10, "export": 5, "embed": 5}
 LONGER = ["pretrain.steps=24", "pretrain.checkpoint_every=3"]
+OUT = {"export": "plain.pt2", "embed": "features.parquet"}
 MODES = "adapt.modes=[fixed:all,search,soft,paper]"
 
 
@@ -54,6 +55,15 @@ def adapted(run: Path) -> dict[str, Any]:
     return found
 
 
+def written(run: Path) -> dict[str, bytes]:
+    """Files beside the run's own, whatever is left of half ones among them."""
+    return {
+        path.name: path.read_bytes()
+        for path in run.iterdir()
+        if path.is_file() and path.name != "config.yaml"
+    }
+
+
 def packed_into(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.iterdir()}
 
@@ -65,13 +75,14 @@ class Work:
         self.kind = kind
         self.world = world
         self.launch = launch
-        self.left = {"pretrain": ended, "adapt": adapted, "pack": packed_into}[kind]
+        self.left = {"pretrain": ended, "adapt": adapted, "pack": packed_into}.get(kind, written)
 
     def start(self, folder: Path, before: Callable[[], None] = lambda: None) -> Any:
         if self.kind == "pack":
             return self.launch([str(folder)], before, work=self.pack)
-        more = LONGER if self.kind == "pretrain" else [MODES]
-        if self.kind == "adapt" and not folder.exists():
+        out = ["--out", str(folder / OUT[self.kind])] if self.kind in OUT else []
+        more = {"pretrain": LONGER, "adapt": [MODES]}.get(self.kind, out)
+        if self.kind != "pretrain" and not folder.exists():
             shutil.copytree(self.world.run / "encoder", folder / "encoder")
             shutil.copy(self.world.run / "config.yaml", folder)
         return self.launch([self.kind, *self.world.settings(folder), *more], before)

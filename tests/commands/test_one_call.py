@@ -276,6 +276,7 @@ def test_a_task_of_another_encoder_is_refused(
         (["{audio}", "run={run}", "--out", "f.txt"], "--out is f.txt"),
         (["nothing.wav", "run={run}", "--out", "f.npy"], "nothing.wav"),
         (["{audio}", "--encoder", "nowhere", "--out", "f.npy"], "nowhere holds no encoder"),
+        (["{audio}", "--encoder", "{run}", "--out", "f.npy"], "encoder?)"),
         (["{audio}", "run={run}", "--task", "label", "--mode", "luck", "--out", "f.npy"], "luck"),
         (["{audio}", "run={run}", "--descriptor", "-luck", "--out", "f.npy"], "luck"),
         (["{audio}", "run={run}", "--hop_s", "-1", "--out", "f.npy"], "hop_s is -1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from audioinv.training import resume
 from audioinv.training.state import checkpoints
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(600)]
+KILLS = 6
 LONGER = [
     "pretrain.steps=40", "pretrain.checkpoint_every=4", "pretrain.batch_size=6",
     "pretrain.sync_batch_norm=true", "pretrain.projector=shared",
@@ -130,6 +132,29 @@ def test_a_dead_process_ends_the_others_and_the_run_resumes(
     print(f"\nthe other process ended {seconds:.1f} s after process {dead} was killed")
     resumes(run, pair, never_stopped, tmp_path)
     counted["dead processes survived"] += 1
+
+
+def test_two_processes_killed_at_random_moments_end_alike(
+    pair: Any, tmp_path: Path, counted: Counter[str]
+) -> None:
+    began = time.monotonic()
+    assert [child.end() for child in pair(tmp_path / "whole")] == [0, 0]
+    seconds, draw, survived = time.monotonic() - began, random.Random(0), 0
+    for number in range(5 * KILLS):
+        run = tmp_path / str(number)
+        children = pair(run, "timeout_s=30")  # of one whose partner dies before they have met
+        time.sleep(draw.uniform(0.1, 0.95) * seconds)
+        children[draw.randrange(2)].kill()
+        if [child.end(240) for child in children] == [0, 0]:
+            continue  # they had ended
+        again = pair(run)
+        assert [child.end() for child in again] == [0, 0], [child.said() for child in again]
+        assert weights(run) == weights(tmp_path / "whole")
+        survived += 1
+        if survived == KILLS:
+            break
+    assert survived == KILLS
+    counted["pairs of processes survived"] += survived
 
 
 def test_a_process_that_hangs_is_given_up(pair: Any, tmp_path: Path) -> None:

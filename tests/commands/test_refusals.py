@@ -32,7 +32,7 @@ Refuse = Callable[[Sequence[str]], str]
         ("frontend.name=mfcc", "log_mel, log_frequency"),
         ("frontend.max_hz=9000", "4000"),
         ("backbone.name=resnet19", "resnet19"),
-        ("backbone.pool=max", "time or global"),
+        ("backbone.pool=max", "time, global, both"),
         ("method=timm", "give init_weights=FILE"),
         ("conditioning.name=film", "hyper, norm, prompt, none"),
         ("bank.names=[echo]", "echo"),
@@ -264,6 +264,21 @@ def test_a_task_over_an_augmentation_needs_it_in_no_bank_but_in_the_house(
     shutil.rmtree(tmp_path / "run" / "tasks")
     assert "there is no augmentation echo" in refuse(["adapt", *settings])
     assert not (tmp_path / "run" / "tasks").exists()
+
+
+def test_a_task_of_one_class_is_named_before_others_are_learnt(
+    finished: Any, refuse: Refuse, tmp_path: Path
+) -> None:
+    pack, run = tmp_path / "pack", tmp_path / "run"
+    shutil.copytree(finished.pack, pack)
+    shutil.copytree(finished.run, run, ignore=shutil.ignore_patterns("tasks", "results"))
+    described = json.loads((pack / "pack.json").read_text())
+    first = described["corpus"]["tasks"][0]
+    described["corpus"]["tasks"] = [first, {**first, "name": "odd", "label": "sample_rate"}]
+    (pack / "pack.json").write_text(json.dumps(described))
+    line = refuse(["adapt", *finished.settings(run), f"pack={pack}", "adapt.modes=[fixed:all]"])
+    assert "task odd: the label is 8000 for every training clip" in line and "tasks=[" in line
+    assert not (run / "tasks").exists()
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "gone", "other", "json", "format", "config"])

@@ -11,7 +11,7 @@ import torch
 
 from audioinv.base.errors import UserError
 from audioinv.base.randomness import seeded
-from audioinv.core.backbone import Backbone
+from audioinv.core.backbone import Backbone, build_backbone
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
 from tests.core.plain_frontend import PlainFrontend
@@ -76,3 +76,19 @@ def test_an_unknown_stem_and_a_stem_for_a_vit_are_explained() -> None:
         backbone = {"name": "vit_tiny_patch16_224", "pool": "token", "stem": "cifar"}
         backbone["options"] = {"depth": 1}
         AmortisedEncoder(PlainFrontend(SIZE), backbone, {"name": "none"}, SPACE)
+
+
+@pytest.mark.parametrize(
+    ("options", "near"),
+    [
+        ({"name": "resnet18", "stem": "cifr"}, "cifar"),
+        ({"name": "resnet18", "stem": "no-pool"}, "no_pool"),
+        ({"name": "resnet18", "pool": "tiem"}, "time"),
+        ({"name": "resent18"}, "resnet18"),
+        ({"name": "statistic"}, "statistics"),
+    ],
+)
+def test_near_misses_are_suggested(options: dict[str, str], near: str) -> None:
+    with pytest.raises(UserError) as refused:
+        build_backbone(input_size=SIZE, **options)
+    assert f"did you mean {near}?" in str(refused.value)

@@ -52,6 +52,8 @@ def test_good_tasks_are_not_doubted(task: Task) -> None:
         (Task("t", "word"), {"word": ["caf\u00e9", "cafe\u0301"] * 12}, "nothing to learn"),
         (Task("t", "word"), {"word": ["Dog", "dog", "cat"] * 8}, "capitals .*Dog, dog"),
         (Task("t", "word"), {"word": ["a; b", "a"] * 12}, "'a; b'.*multilabel"),
+        (Task("t", "word"), {"word": ["a|b", "a", "b"] * 8}, "'a|b' may be several.*as a;b"),
+        (Task("t", "word"), {"word": ["a, b", "a", "b"] * 8}, "'a, b' may be several"),
         (Task("t", "word"), {"word": ["", " ", "w0"] * 8}, "16 of 24 clips have no label"),
         (Task("t", "word"), {"word": " "}, "no clip has a label"),
         (Task("t", "level", "regression"), {"level": 3.0}, "'3.0'.* nothing to learn"),

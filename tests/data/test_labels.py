@@ -23,7 +23,10 @@ def test_a_missing_label_and_blanks_are_none() -> None:
     assert label_texts(pd.Series([1.5, float("nan")])).tolist() == ["1.5", ""]
 
 
-@pytest.mark.parametrize("text", ["['a', 'b']", '["a"]', "['a' 'b']", "[]", "{'a'}", "('a',)"])
+@pytest.mark.parametrize(
+    "text",
+    ["['a', 'b']", '["a"]', "['a' 'b']", "[]", "{'a'}", "('a',)", "[a, b]", "[1, 2]"],
+)
 def test_lists_that_a_program_wrote_are_known(text: str) -> None:
     assert is_list(text)
     assert not any(map(is_list, ["[laughter]", "a, b", "(quiet)", "it's", ""]))

@@ -170,8 +170,12 @@ def test_a_bad_table_is_not_written(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_manifest_are_named(tmp_path: Path) -> None:
+    for where in (tmp_path, tmp_path / "manifest.csv", tmp_path / "nowhere"):
+        with pytest.raises(UserError, match=r"no manifest .*the folder that prepare wrote"):
+            read_manifest(where)
+    (tmp_path / "manifest.csv").write_text("id\n")
     with pytest.raises(UserError, match=r"corpus\.json"):
-        read_manifest(tmp_path / "manifest.csv")
+        read_manifest(tmp_path)
     path = write_raw(tmp_path, table())
     with pytest.raises(UserError, match=r"manifest\.txt.*\.csv.*\.parquet"):
         read_manifest(path.rename(tmp_path / "manifest.txt"))
@@ -180,6 +184,7 @@ def test_files_that_are_no_manifest_are_named(tmp_path: Path) -> None:
         read_manifest(tmp_path / "manifest.parquet")
     with pytest.raises(UserError, match=r"manifest\.csv"):
         read_manifest(tmp_path / "manifest.csv")
+    (tmp_path / "manifest.txt").rename(path)
     (tmp_path / "corpus.json").write_text('{"name": "tiny"}')
     with pytest.raises(UserError, match="'title'"):
         read_manifest(path)

@@ -17,6 +17,8 @@ import atheris
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 
+from tests.faults.past import remember
+
 with atheris.instrument_imports(include=["audioinv", "vision"], enable_loader_override=False):
     from tests.faults.targets import TARGETS
 
@@ -39,7 +41,11 @@ def main(target: str, folder: str, *options: str) -> None:
     @given(strategy)
     def cases(case: Any) -> None:
         done[0] += 1
-        run(case)
+        try:
+            run(case)
+        except Exception:
+            remember(target, case)
+            raise
 
     words = [f"-max_len={MOST_BYTES}", "-len_control=0", f"-artifact_prefix={folder}/", *options]
     atheris.Setup([target, *words, str(seeds)], cases.hypothesis.fuzz_one_input)

@@ -2,7 +2,8 @@
 
 A few cases of every target run in `make test`, thousands in `make test-faults`: drawn by their
 properties (hypothesis), and steered by coverage to lines that none has reached (guided.py). What
-has failed once stands in test_past_failures.py, of a sound or an image with the tests of its half.
+has failed once stands in past/, to which fuzzing adds, and in test_past_failures.py; of a sound or
+an image with the tests of its half.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,9 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
+from tests.faults.past import past, remember
 from tests.faults.targets import TARGETS
 
 NIGHTLY = {
@@ -31,7 +35,7 @@ QUICK = 25
 def fuzz(target: str, folder: Path, most: int, derandomize: bool) -> int:
     """Runs up to `most` cases; how many there were."""
     strategy, run = TARGETS[target](folder)
-    done = 0
+    done, failed = 0, []
 
     @settings(
         max_examples=most,
@@ -45,10 +49,46 @@ def fuzz(target: str, folder: Path, most: int, derandomize: bool) -> int:
     def cases(case: Any) -> None:
         nonlocal done
         done += 1
+        try:
+            run(case)
+        except Exception:
+            failed.append(case)
+            raise
+
+    try:
+        cases()
+    finally:
+        for case in failed[-1:]:  # the smallest, which hypothesis runs last
+            remember(target, case)
+    return done
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_failed_once(tmp_path: Path, target: str) -> None:
+    _, run = TARGETS[target](tmp_path)
+    for case in past(target):
         run(case)
 
-    cases()
-    return done
+
+def test_a_failing_case_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(number: float) -> None:
+        assert not number > 3
+
+    known = tmp_path / "past"
+    known.mkdir()
+    monkeypatch.setitem(TARGETS, "number", lambda folder: (st.integers(0, 99), fails))
+    monkeypatch.setattr("tests.faults.test_fuzz.remember", partial(remember, folder=known))
+    for _ in range(2):
+        with pytest.raises(AssertionError):
+            fuzz("number", tmp_path, 50, derandomize=True)
+    assert past("number", known) == [4]
+
+
+def test_any_case_is_read_back(tmp_path: Path) -> None:
+    odd = ("a", b"\xff\n", float("inf"), {"\u00e9\u2028": None})
+    for case in (odd, odd, ["b"]):
+        remember("odd", case, tmp_path)
+    assert past("odd", tmp_path) == [odd, ["b"]]
 
 
 @pytest.mark.slow

@@ -44,6 +44,7 @@ def test_help_lists_every_declared_option(driver: Driver) -> None:
         (["--nj", "0"], ["'0'", "1 or more"]),
         (["--nj", "08"], ["'08'"]),
         (["--on_error", "ignore"], ["'ignore'", "fail or skip"]),
+        (["--also_inside", "nowhere"], ["'nowhere'", "not a folder"]),
         (["--dry_run", "yes"], ["'yes'", "true or false"]),
         (["--modality", "smell"], ["'smell'", "audio image series"]),
         (["--modality", "series"], ["--size", "channels", "series"]),
@@ -260,6 +261,16 @@ def test_files_that_cannot_be_read_may_be_skipped(driver: Driver) -> None:
     assert driver("--stop_stage", "2", "--on_error", "skip").returncode == 0
     asked = [call.argv[0] for call in driver.calls() if "--on_error" in call.argv]
     assert asked == ["prepare", "validate", "pack"]
+
+
+def test_links_may_lead_to_another_folder(driver: Driver, tmp_path: Path) -> None:
+    (tmp_path / "an annex").mkdir()
+    assert driver("--stop_stage", "2", "--also_inside", f"{tmp_path}/an annex").returncode == 0
+    asked = [call.argv for call in driver.calls() if "--also_inside" in call.argv]
+    assert [argv[0] for argv in asked] == ["prepare", "validate", "pack"]
+    for argv in asked:
+        folder = Path(argv[argv.index("--also_inside") + 1])
+        assert folder.is_absolute() and folder.name == "an annex"
 
 
 def test_a_failed_download_stops_before_preparing(driver: Driver) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -77,6 +78,14 @@ def test_values_and_labels() -> None:
         (["a", "b"], Y[:2], {}, "array"),
         (clips(), Y, {"mode": "luck"}, "luck"),
         (clips(), Y, {"luck": 1}, "luck"),
+        (clips(), Y, {"layers": "al"}, "did you mean all"),
+        (clips(), [None, *Y[1:]], {}, "1 of 40 labels are missing; leave those clips out"),
+        (clips(), pd.Series([None, *Y[1:]]), {}, "1 of 40 labels are missing"),
+        (clips(), ["", *Y[1:]], {}, "1 of 40 labels are missing"),
+        (clips(), np.array([3, *Y[1:].tolist()], object), {}, "int and str; give all as one type"),
+        (clips(), [["a"], *[["a", "b"]] * 39], {}, "lists of several lengths"),
+        (clips(), np.full(40, np.nan), {}, "leave those clips out"),
+        (clips(), np.zeros((40, 2), int), {}, "nothing to learn"),
         (clips(), Y, {"views": 2}, "bank=BANK"),
         (clips(), Y, {"kind": "luck"}, "classification"),
         (clips(), Y, {"kind": "regression"}, "numbers"),
@@ -87,6 +96,18 @@ def test_what_cannot_be_learnt_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=told):
         ai.adapt(small_encoder(), x, y, **settings)
+
+
+def test_labels_that_look_alike_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    assert read_labels(["a ", "a", "b"], 3).classes == ["a", "a ", "b"]
+    assert caplog.text.count("differ in blanks") == 1
+
+
+def test_features_that_are_not_finite_are_told() -> None:
+    encoder = small_encoder()
+    next(iter(encoder.backbone.parameters())).data.fill_(float("nan"))
+    with pytest.raises(UserError, match="some features are not finite"):
+        ai.adapt(encoder, clips(), Y)
 
 
 def test_what_cannot_be_judged_is_refused() -> None:

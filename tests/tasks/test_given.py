@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -31,3 +33,11 @@ def test_a_frozen_encoder_is_a_copy_and_changes_nothing_else() -> None:
     assert not any(weight.requires_grad for weight in own.parameters())
     assert all(weight.requires_grad for weight in encoder.parameters())
     assert torch.get_float32_matmul_precision() == before
+
+
+def test_the_folder_of_a_run_is_no_encoder(tmp_path: Path) -> None:
+    (tmp_path / "run" / "encoder").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"did you mean .*run/encoder\?"):
+        frozen(tmp_path / "run")
+    with pytest.raises(UserError, match=r"nowhere holds no encoder: give a run's folder"):
+        frozen(tmp_path / "nowhere")

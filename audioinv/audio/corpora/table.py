@@ -24,7 +24,7 @@ from audioinv.data.lists import choice, draw_split, probed, write_table
 from audioinv.data.manifest import SHOWN_PROBLEMS, Corpus
 from audioinv.data.paths import leaves_root
 from audioinv.data.preparing import current, going_on
-from audioinv.data.tree import label_tasks
+from audioinv.data.tree import label_tasks, part_of
 from audioinv.data.walk import seen, visible
 
 NAME = "table"
@@ -117,8 +117,7 @@ def _checked(root: Path, rows: Sequence[Annotation]) -> pd.DataFrame:
     infos = dict(zip(sounds["path"], found, strict=True))
     rows = [row for row, path in zip(rows, paths, strict=True) if path in infos]
     paths = [path for path in paths if path in infos]
-    labelled = any(row.label for row in rows)
-    times = _each(partial(_times, infos, labelled), rows, paths)
+    times = _each(partial(_times, infos), rows, paths)
     further = pd.DataFrame([row.further for row in rows]).drop(columns=DERIVED, errors="ignore")
     counts = pd.Series(paths).groupby(paths).cumcount()
     first = pd.DataFrame(
@@ -132,7 +131,7 @@ def _checked(root: Path, rows: Sequence[Annotation]) -> pd.DataFrame:
     )
     if "id" in further:
         first["id"] = further.pop("id")
-    labels = {"label": [row.label for row in rows]} if labelled else {}
+    labels = {"label": [row.label for row in rows]} if any(row.label for row in rows) else {}
     return pd.concat([first, further], axis=1).assign(**labels)
 
 
@@ -155,11 +154,7 @@ def _each(look: Callable[..., Any], rows: Sequence[Annotation], *more: Sequence[
     return found
 
 
-def _times(
-    infos: Mapping[str, AudioInfo], labelled: bool, row: Annotation, path: str
-) -> tuple[float, float]:
-    if labelled and not row.label:
-        raise row.wrong("has no label, as others have; give it one, or remove the row")
+def _times(infos: Mapping[str, AudioInfo], row: Annotation, path: str) -> tuple[float, float]:
     if is_list(row.label):
         raise row.wrong(f"label is the list {row.label}; write several labels as a;b")
     return row.span(infos[path].frames / infos[path].sample_rate)
@@ -194,7 +189,12 @@ class _Sounds:
         if found:
             shown = " and ".join(path.as_posix() for path in found[:2])
             raise row.wrong(f"{what} may be {shown}; give the path from {self.root}")
-        raise row.wrong(f"no {what} under {self.root}; give its folder as --root")
+        if row.sound and not leaves_root(name) and current().on_error == "skip":
+            return name  # which is left out, as all that cannot be read
+        raise row.wrong(
+            f"no {what} under {self.root}; give its folder as --root, or leave it out by "
+            "--on_error skip"
+        )
 
     def _like(self, given: PurePosixPath) -> list[Path]:
         """Those of its name, in folders of its folders' names as far as any are."""
@@ -218,7 +218,9 @@ def _alike(one: Sequence[str], other: Sequence[str]) -> int:
 def _split(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Neighbours in a recording are alike: none is on two sides."""
     recordings = frame["path"].nunique()
-    if "split" in frame or "fold" in frame:
+    if "split" in frame:
+        return frame.assign(split=[part_of(name) or name for name in frame["split"]])
+    if "fold" in frame:
         return frame
     if recordings >= FEWEST:
         return draw_split(frame, seed, whole="path")

@@ -27,6 +27,7 @@ jobs=2               # corpora that are worked on at once (stages 3 and 4)
 threads=1            # CPU threads of each
 nj=2                 # processes that read the files (stage 2)
 on_error=fail        # at a file that cannot be read: fail, or skip, which leaves it out and lists it (stages 1 and 2)
+also_inside=         # a folder outside the data's own that symbolic links may lead to, such as an annex; empty: none (stages 1 and 2)
 audioinv_opts=       # Hydra overrides for stages 3 and 4, separated by spaces: "adapt.readout=lda"
 audioinv=            # the audioinv command; empty: the one in the repository's .venv, else the one on PATH
 # --- end of options ---
@@ -47,14 +48,15 @@ check_options() {
     for name in nj jobs threads; do check_number "$name" 1; done
     check_given recipe run data_root config protocols
     check_true_or_false dry_run
-    check_on_error
+    check_reading
     [[ -f $recipe/corpora.txt ]] || die "--recipe is '$recipe', which has no corpora.txt"
     [[ -f $run/encoder/encoder.json ]] || die "--run is '$run', which holds no encoder/: give a run folder that 'audioinv pretrain' finished"
     [[ -d $data_root ]] || die "--data_root is '$data_root', which is not a folder"
 }
 
 resolve_paths() {  # makes given paths absolute, fills in the defaults, enters the recipe's folder
-    absolute recipe run data_root expdir results published
+    absolute recipe run data_root expdir results published also_inside
+    options_of_reading
     find_audioinv
     expdir=${expdir:-exp/$config}
     run=$(cd -- "$run" && pwd)
@@ -114,7 +116,7 @@ stage_prepare() {
     local name options
     for name in "${found[@]}"; do
         words options "${prepared_as[$name]}"
-        local command=("$audioinv" prepare "${options[0]}" --root "$data_root/$name" --out "data/$name" "${options[@]:1}" "${skip[@]}")
+        local command=("$audioinv" prepare "${options[0]}" --root "$data_root/$name" --out "data/$name" "${options[@]:1}" "${reading[@]}")
         if is_prepared "data/$name" "${command[@]}"; then
             log "already done: data/$name"
         else

@@ -4,7 +4,7 @@
 
 current_stage=
 declare -a running=()     # process id -> name of a run that is going on
-declare -a skip=()        # options of the commands that read files; see check_on_error
+declare -a reading=()     # options of the commands that read files; see options_of_reading
 declare -a left_out=()    # numbers of the stages to leave out
 declare -A default=()     # option -> its value where nobody says otherwise
 
@@ -71,9 +71,14 @@ check_true_or_false() {  # check_true_or_false NAME...
     done
 }
 
-check_on_error() {  # sets skip, the options of prepare, validate and pack that --on_error asks for
+check_reading() {
     [[ $on_error == fail || $on_error == skip ]] || die "--on_error is '$on_error'; give fail or skip"
-    [[ $on_error == fail ]] || skip=(--on_error "$on_error")
+    [[ -z $also_inside || -d $also_inside ]] || die "--also_inside is '$also_inside', which is not a folder"
+}
+
+options_of_reading() {  # sets reading, what --on_error and --also_inside say to prepare, validate and pack
+    [[ $on_error == fail ]] || reading+=(--on_error "$on_error")
+    [[ -z $also_inside ]] || reading+=(--also_inside "$also_inside")
 }
 
 check_seeds() {
@@ -189,10 +194,10 @@ validate_and_pack() {  # validate_and_pack FOLDER PACK SIZE_OPTION...: such as -
     if [[ $dry_run == false && $1/.validated -nt $1/manifest.csv && $1/.validated -nt $1/manifest.parquet ]]; then
         log "already validated: $1"
     else
-        run "$audioinv" validate "$1" --nj "$nj" "${skip[@]}"
+        run "$audioinv" validate "$1" --nj "$nj" "${reading[@]}"
         [[ $dry_run == true ]] || touch "$1/.validated"
     fi
-    run "$audioinv" pack "$1" --out "$2" "${@:3}" --nj "$nj" "${skip[@]}"
+    run "$audioinv" pack "$1" --out "$2" "${@:3}" --nj "$nj" "${reading[@]}"
 }
 
 # -------------------------------------------------------------------------------- several runs at once

@@ -38,6 +38,7 @@ jobs=2               # runs that go on at once (stages 4 to 7)
 threads=1            # CPU threads of each run
 nj=2                 # processes that read the files (stage 2)
 on_error=fail        # at a file that cannot be read: fail, or skip, which leaves it out and lists it (stages 1 and 2)
+also_inside=         # a folder outside the data's own that symbolic links may lead to, such as an annex; empty: none (stages 1 and 2)
 ngpu=0               # GPUs, which the runs take in turn; 0: CPU
 audioinv_opts=       # Hydra overrides for stages 3 to 7, separated by spaces: "pretrain.steps=10"
 audioinv=            # the audioinv command; empty: the one in the repository's .venv, else the one on PATH
@@ -57,7 +58,7 @@ check_options() {
     for name in nj jobs threads sample_rate image_size; do check_number "$name" 1; done
     check_number ngpu 0
     [[ -z $size ]] || check_number size 1
-    check_on_error
+    check_reading
     check_given recipe corpus config methods seeds
     [[ -d $recipe ]] || die "--recipe is '$recipe', which is not a folder"
     [[ -z $corpora || " $corpora " == *" $corpus "* ]] || die "--corpus is '$corpus'; give one of $corpora"
@@ -66,7 +67,8 @@ check_options() {
 }
 
 resolve_paths() {  # makes given paths absolute, fills in the defaults, enters the recipe's folder
-    absolute recipe data_root expdir results
+    absolute recipe data_root expdir results also_inside
+    options_of_reading
     find_audioinv
     [[ -z $data_root ]] || download=false
     data_root=${data_root:-downloads/$corpus}
@@ -128,7 +130,7 @@ stage_prepare() {
     local options more folder=data/$corpus
     words options "$prepare_opts"
     words more "$download_opts"
-    local command=("$audioinv" prepare "$corpus" --root "$data_root" --out "$folder" "${options[@]}" "${skip[@]}")
+    local command=("$audioinv" prepare "$corpus" --root "$data_root" --out "$folder" "${options[@]}" "${reading[@]}")
     if is_prepared "$folder" "${command[@]}"; then
         log "already done: $folder"
         return

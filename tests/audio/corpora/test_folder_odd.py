@@ -241,7 +241,56 @@ def test_embedding_a_folder_says_what_it_passes_over(
     assert ".m4a 1" in caplog.text
 
 
-@pytest.mark.parametrize("names", ["dev eval", "train eval", "train test extra"])
+def test_links_that_lead_nowhere_are_named(root: Path, prepare: Prepare) -> None:
+    (root / "self").symlink_to("self")
+    (root / "gone").symlink_to("nowhere")
+    (root / "dog" / "x.wav").symlink_to("x.wav")
+    assert "dog/x.wav is a link to" in prepare(root, status=2)[-1]
+    lines = prepare(root, "--on_error", "skip")
+    assert "label: cat 10, dog 10" in lines
+    assert any("no ending: 2, such as gone: a link to nothing" in line for line in lines)
+
+
+def test_clips_that_links_repeat_are_counted(root: Path, prepare: Prepare) -> None:
+    assert not any("twice" in line for line in prepare(root))
+    (root / "hound").symlink_to(root / "dog")
+    (line,) = (text for text in prepare(root) if "twice" in text)
+    assert "10 files" in line and "dog/0.wav and hound/0.wav" in line
+
+
+def test_one_file_does_not_speak_for_all_of_its_ending(root: Path, prepare: Prepare) -> None:
+    (root / "README").write_text("sounds of dogs")
+    for k in range(3):
+        sound(root / "dog" / f"dog{k}")
+    lines = prepare(root)
+    assert any("no ending: 3, such as dog/dog0: audio by its content" in line for line in lines)
+    assert any("no ending: 1, such as README: no audio" in line for line in lines)
+
+
+@pytest.mark.parametrize("names", [("Train 1", "Test 1"), ("train_01", "test_01")])
+def test_parts_may_be_numbered(tmp_path: Path, prepare: Prepare, names: tuple[str, ...]) -> None:
+    for name in names:
+        for k in range(10):
+            sound(tmp_path / "sounds" / name / "ab"[k % 2] / f"{k}.wav")
+    assert "label: a 10, b 10" in prepare(tmp_path / "sounds")
+
+
+def test_a_split_that_only_some_labels_have_is_not_passed_over(
+    root: Path, prepare: Prepare
+) -> None:
+    for part in ("train", "test"):
+        sound(root / "dog" / part / "x.wav")
+    (line,) = (text for text in prepare(root) if "not taken for the split" in text)
+    assert "2 folders such as dog/test" in line
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "dev eval", "train eval", "train test extra", "train heldout", "train held-out",
+        "fold1 fold2", "train-clean test-clean", "birds_train birds_val",
+    ],
+)  # fmt: skip
 def test_folders_that_may_be_parts_or_labels_are_refused(
     tmp_path: Path, prepare: Prepare, names: str
 ) -> None:

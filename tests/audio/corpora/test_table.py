@@ -158,7 +158,6 @@ def test_a_recording_is_never_on_two_sides(
         ("a.wav,nan,1,x", r"start is 'nan'"),
         ("a.wav,0,inf,x", r"end is 'inf'"),
         ("a.wav,0,,x", r"end is ''"),
-        ("a.wav,0,1,", r"has no label"),
         ("c.wav,0,1,x", r"no c\.wav under .*; give its folder as --root"),
         ("b.flac,0,1,x", r"b\.flac may be north/b\.flac and south/b\.flac; give the path"),
         ("../a.wav.gz,0,1,x", r"no \.\./a"),
