@@ -346,8 +346,8 @@ def test_full_disk_in_using_an_encoder(
         while True:
             file.write(bytes(4096))
             file.flush()
-    out = ["--out", str(run / "out")] if name in ("embed", "export") else []
-    line = refuse([name, *out, *finished.settings(run), "adapt.modes=[fixed:all]"])
+    out = {"embed": ["--out", str(run / "out")], "export": ["--out", str(run / "out.pt2")]}
+    line = refuse([name, *out.get(name, []), *finished.settings(run), "adapt.modes=[fixed:all]"])
     assert "No space left" in line or "cannot write" in line
     (run / "ballast").unlink()
     left = [path for path in run.rglob("*") if path.is_file()]

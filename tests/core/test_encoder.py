@@ -204,7 +204,7 @@ def test_unknown_backbone_and_pool_are_explained() -> None:
     space = SPACE
     with pytest.raises(UserError, match=r"'resnet19'.*resnet18"):
         AmortisedEncoder(PlainFrontend(SIZE), {"name": "resnet19"}, {"name": "none"}, space)
-    with pytest.raises(UserError, match=r"pool.*'max'.*resnet18.*time.*global"):
+    with pytest.raises(UserError, match=r"pool of resnet18.*'max'.*time.*global"):
         AmortisedEncoder(
             PlainFrontend(SIZE), {"name": "resnet18", "pool": "max"}, {"name": "none"}, space
         )

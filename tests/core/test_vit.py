@@ -203,9 +203,9 @@ def test_stock_sizes_are_timms(name: str) -> None:
 
 
 def test_pools_that_a_network_cannot_offer_are_explained() -> None:
-    with pytest.raises(UserError, match=r"pool.*'max'.*vit_tiny_patch16_224.*time.*token"):
+    with pytest.raises(UserError, match=r"pool of vit_tiny_patch16_224.*'max'.*time.*token"):
         vit("max")
-    with pytest.raises(UserError, match=r"pool.*'token'.*resnet18.*time.*global.*both"):
+    with pytest.raises(UserError, match=r"pool of resnet18.*'token'.*time.*global.*both"):
         build_backbone("resnet18", SIZE, pool="token")
     with pytest.raises(UserError, match=r"vit_tiny_patch16_224.*pool.*global"):
         vit("token", class_token=False, global_pool="avg")
