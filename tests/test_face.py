@@ -31,3 +31,13 @@ def test_importing_it_imports_nothing_heavy() -> None:
     code = f"import sys, audioinv; print(*({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_using_an_encoder_takes_no_memory_for_training_or_drawing() -> None:
+    """Lightning and matplotlib are 100 MB and a second and a half at the start."""
+    code = (
+        "import sys, audioinv.commands.embed, audioinv.commands.adapt, audioinv.runs.settings;"
+        "print(*{'lightning', 'matplotlib', 'librosa'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -24,7 +24,8 @@ from audioinv.runs.settings import (
     refuse_other_statistics,
 )
 from audioinv.training.processes import is_first_process
-from audioinv.training.start import begun, finished, pretrain
+from audioinv.training.start import pretrain
+from audioinv.training.state import begun, finished
 
 log = logging.getLogger(__name__)
 

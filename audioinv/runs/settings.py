@@ -19,8 +19,7 @@ from audioinv.runs.build import saved_config, statistics_of
 from audioinv.training.config import HARMLESS as OF_PRETRAINING
 from audioinv.training.config import PretrainConfig
 from audioinv.training.optimiser import learning_rate
-from audioinv.training.start import begun, steps_of
-from audioinv.training.state import checkpoints
+from audioinv.training.state import begun, checkpoints, steps_of
 
 log = logging.getLogger(__name__)
 READ = (

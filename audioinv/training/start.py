@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, fields
@@ -28,6 +27,7 @@ from audioinv.training.objective import Make, may_leave_out
 from audioinv.training.processes import is_first_process, make_fabric, process_group
 from audioinv.training.progress import training_progress
 from audioinv.training.signals import stop_signals
+from audioinv.training.state import begun, finished
 
 Begin = Callable[[Path], None]
 
@@ -181,28 +181,6 @@ def _keep(described: dict[str, Any]) -> Begin:
         write_json(path, described)
 
     return keep
-
-
-def begun(run: Path) -> bool:
-    """Whether `run` has a checkpoint or an encoder, which other settings would not fit."""
-    return any(run.glob("checkpoints/step_*.pt")) or (run / "encoder").exists()
-
-
-def finished(run: Path, steps: int = 0) -> bool:
-    """Whether `run` holds an encoder of `steps` steps or more; one of fewer is there to go on."""
-    done = steps_of(run)
-    return done is not None and done >= steps
-
-
-def steps_of(run: Path) -> float | None:
-    """Steps of the encoder in `run`; infinity where it does not tell, None where there is none."""
-    path = run / "encoder" / "encoder.json"
-    if not path.exists():
-        return None
-    told = read_json(path)
-    info = told.get("info") if isinstance(told, dict) else None
-    steps = info.get("steps") if isinstance(info, dict) else None
-    return steps if isinstance(steps, int) else math.inf
 
 
 def _load(encoder: AmortisedEncoder, run: Path) -> AmortisedEncoder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import zipfile
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 
 from audioinv.base.checked import checked
 from audioinv.base.errors import UserError
-from audioinv.base.files import atomic_path
+from audioinv.base.files import atomic_path, read_json
 
 KEEP = 2
 log = logging.getLogger(__name__)
@@ -80,3 +81,25 @@ def load_latest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     if found:
         raise UserError(f"no checkpoint in {folder} can be read; remove the folder to start anew")
     return None
+
+
+def begun(run: Path) -> bool:
+    """Whether `run` has a checkpoint or an encoder, which other settings would not fit."""
+    return any(run.glob("checkpoints/step_*.pt")) or (run / "encoder").exists()
+
+
+def finished(run: Path, steps: int = 0) -> bool:
+    """Whether `run` holds an encoder of `steps` steps or more; one of fewer is there to go on."""
+    done = steps_of(run)
+    return done is not None and done >= steps
+
+
+def steps_of(run: Path) -> float | None:
+    """Steps of the encoder in `run`; infinity where it does not tell, None where there is none."""
+    path = run / "encoder" / "encoder.json"
+    if not path.exists():
+        return None
+    told = read_json(path)
+    info = told.get("info") if isinstance(told, dict) else None
+    steps = info.get("steps") if isinstance(info, dict) else None
+    return steps if isinstance(steps, int) else math.inf
