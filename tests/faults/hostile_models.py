@@ -165,7 +165,8 @@ def of_overrides(folder: Path) -> Case:
 def of_recipes(folder: Path) -> Case:
     """Any path and name survives a dry run: what is printed, bash reads back as what was given."""
     recipe = folder / "a recipe's"
-    recipe.mkdir()
+    (recipe / "conf" / "experiment").mkdir(parents=True)
+    (recipe / "conf" / "experiment" / "cpu_quick.yaml").write_text("# @package _global_\n{}\n")
     text = st.text(
         st.characters(exclude_characters="\x00$\\", exclude_categories=["Cs"]),
         min_size=1,
