@@ -105,6 +105,13 @@ def corner_weights(q: Tensor, corners: Tensor) -> Tensor:
     return w / w.sum(-1, keepdim=True)
 
 
+def mixed(w: Tensor, flat: Tensor, lower: Tensor, y: Tensor) -> Tensor:
+    """sum_c w_c K_c over the n rows of `y`, in its precision: the lower triangle alone, which is
+    all that is read of it."""
+    k = y.new_zeros(len(y), len(y))
+    return k.put_(lower, (w.to(flat.dtype) @ flat).to(y.dtype))
+
+
 class Mixed(torch.autograd.Function):
     """The log evidence over n of targets under sum_c w_c K_c, with its gradients in closed form.
 
@@ -117,10 +124,9 @@ class Mixed(torch.autograd.Function):
         ctx: Any, w: Tensor, log_noise: Tensor, flat: Tensor, lower: Tensor, y: Tensor
     ) -> Tensor:
         n, m = y.shape
-        a = y.new_zeros(n, n)
-        a.put_(lower, (w.to(flat.dtype) @ flat).to(y.dtype))
+        a = mixed(w, flat, lower, y)
         a.diagonal().add_(log_noise.exp())
-        factor = torch.linalg.cholesky(a)  # which reads the lower triangle alone
+        factor = torch.linalg.cholesky(a)
         solved = torch.cholesky_solve(y, factor)
         power = (y * solved).sum()
         slope = 0.5 * m * (n / power * solved @ solved.T - torch.cholesky_inverse(factor)) / n
@@ -132,8 +138,9 @@ class Mixed(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         slope, log_noise, flat, lower = ctx.saved_tensors
         to_noise = slope.diagonal().sum() * log_noise.exp()
-        slope.diagonal().div_(2)
-        to_w = flat @ (2 * slope.take(lower)).to(flat.dtype)  # off the diagonal it counts twice
+        twice = 2 * slope  # what lies off the diagonal counts twice
+        twice.diagonal().copy_(slope.diagonal())
+        to_w = flat @ twice.take(lower).to(flat.dtype)
         return gradients[0] * to_w.to(slope.dtype), gradients[0] * to_noise, None, None, None
 
 
@@ -159,10 +166,8 @@ def learn_weights(
     lower = rows * len(y) + columns
 
     def best() -> tuple[Tensor, Tensor]:
-        k = y.new_zeros(len(y), len(y))
         with torch.no_grad():
-            k.put_(lower, (weights_of(*learnt).to(flat.dtype) @ flat).to(y.dtype))
-        return best_noise(k, y)  # which reads the lower triangle alone
+            return best_noise(mixed(weights_of(*learnt), flat, lower, y), y)
 
     learnt = [parameter.clone().requires_grad_() for parameter in start]
     log_noise = best()[1].clone().requires_grad_()

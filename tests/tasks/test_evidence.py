@@ -13,6 +13,7 @@ from torch import Tensor
 from audioinv.base.randomness import generator
 from audioinv.tasks.evidence import (
     LOG_NOISE_GRID,
+    Mixed,
     best_noise,
     centre_targets,
     corner_weights,
@@ -143,3 +144,19 @@ def test_a_target_without_noise_is_no_numerical_accident() -> None:
     kernels = torch.stack([kernel(features.float()).double() for _ in ALL])
     q, evidence = learn_soft_descriptor(kernels, ALL, y, steps=120)
     assert bool(q.isfinite().all()) and math.isfinite(evidence)
+
+
+def test_gradients_of_the_mixture_can_be_asked_for_again() -> None:
+    n = 6
+    rows, columns = torch.tril_indices(n, n)
+    features = torch.randn(3, n, 8, generator=generator(0, "again"), dtype=torch.float64)
+    flat = (features @ features.mT)[:, rows, columns]
+    w = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64, requires_grad=True)
+    noise = torch.tensor(-1.0, dtype=torch.float64, requires_grad=True)
+    y = torch.randn(n, 2, generator=generator(0, "targets"), dtype=torch.float64)
+    found = Mixed.apply(w, noise, flat, rows * n + columns, y)
+    first, again = (torch.autograd.grad(found, w, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(first, again)
+    assert torch.autograd.gradcheck(
+        lambda *given: Mixed.apply(*given, flat, rows * n + columns, y), (w, noise)
+    )
