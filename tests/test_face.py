@@ -27,17 +27,19 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = ai.no_such_thing
 
 
-def test_importing_it_imports_nothing_heavy() -> None:
-    code = f"import sys, audioinv; print(*({HEAVY!r} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
-
-
-def test_using_an_encoder_takes_no_memory_for_training_or_drawing() -> None:
-    """Lightning and matplotlib are 100 MB and a second and a half at the start."""
-    code = (
-        "import sys, audioinv.commands.embed, audioinv.commands.adapt, audioinv.runs.settings;"
-        "print(*{'lightning', 'matplotlib', 'librosa'} & set(sys.modules))"
-    )
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        ("audioinv", HEAVY),
+        (
+            "audioinv.commands.embed, audioinv.commands.adapt, audioinv.runs.settings",
+            {"lightning", "matplotlib", "librosa"},
+        ),
+    ],
+    ids=["the face", "using an encoder"],
+)
+def test_importing_it_imports_nothing_heavy(modules: str, heavy: set[str]) -> None:
+    """To use an encoder, Lightning and matplotlib were 100 MB and a second and a half of start."""
+    code = f"import sys, {modules}; print(*({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

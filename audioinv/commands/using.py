@@ -12,7 +12,7 @@ from audioinv.base.near import meant
 from audioinv.conf.schema import Config
 from audioinv.core.backbone import TRUSTED_MODULES
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.data.hub import fetched, is_hub_name
+from audioinv.data.hub import encoder_folder
 from audioinv.data.modality import load_encoder
 from audioinv.runs.build import need, refuse_uncalibrated, results_of
 from audioinv.runs.folder import task_folder
@@ -72,15 +72,8 @@ def used(config: Config, descriptor: str, encoder: str, task: str, mode: str) ->
         UserError: there is no such encoder or adapted task.
     """
     run = None if encoder else need(config.run, "run", "exp/demo/amortised_s0, or --encoder DIR")
-    given = fetched(encoder) if is_hub_name(encoder) else Path(encoder)
-    folder = given if run is None else run / "encoder"
-    if not (folder / "encoder.json").exists():
-        within = folder / "encoder"
-        near = f" (did you mean {within}?)" if within.is_dir() else ""
-        raise UserError(
-            f"{folder} holds no encoder{near}; run audioinv pretrain run=RUN first, or give "
-            "--encoder DIR"
-        )
+    remedy = "run audioinv pretrain run=RUN first, or give --encoder DIR"
+    folder = encoder_folder(encoder if run is None else (run / "encoder").absolute(), remedy)
     own, adapted = config.features, ""
     if task:
         adapted = str(adapted_in(config, folder, task, mode))

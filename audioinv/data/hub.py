@@ -47,6 +47,22 @@ def fetched(name: str, revision: str | None = None) -> Path:
     return Path(folder)
 
 
+def encoder_folder(
+    name: str | Path, remedy: str = "give a run's folder `encoder`", revision: str | None = None
+) -> Path:
+    """The folder of an encoder: `name` itself, or where `fetched` brings it to.
+
+    Raises:
+        UserError: it holds none, with the remedy.
+    """
+    folder = fetched(str(name), revision) if is_hub_name(str(name)) else Path(name)
+    if not (folder / ENCODER_FILES[0]).is_file():
+        within = folder / "encoder"
+        near = f" (did you mean {within}?)" if within.is_dir() else ""
+        raise UserError(f"{folder} holds no encoder: {remedy}{near}")
+    return folder
+
+
 def sent(folder: Path, name: str, card: str, private: bool = False) -> str:
     """Uploads the encoder in a folder with its card; returns its address.
 

@@ -375,12 +375,7 @@ def load_encoder(
         UserError: a file is missing, damaged, or of an unknown format; no such encoder on the hub.
     """
     from audioinv.core.encoder import AmortisedEncoder
-    from audioinv.data.hub import fetched, is_hub_name
+    from audioinv.data.hub import encoder_folder
 
-    if is_hub_name(str(folder)):
-        folder = fetched(str(folder), revision)
-    if not (Path(folder) / "encoder.json").is_file():
-        within = Path(folder) / "encoder"
-        near = f" (did you mean {within}?)" if within.is_dir() else ""
-        raise UserError(f"{folder} holds no encoder: give a run's folder `encoder`{near}")
-    return AmortisedEncoder.load(folder, build_frontend, backbone)
+    found = encoder_folder(folder, revision=revision)
+    return AmortisedEncoder.load(found, build_frontend, backbone)

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from audioinv.base.files import write_text
 from audioinv.report.collect import Example, Experiment, Run, read_experiment, unique
+from audioinv.report.environment import environment
 from audioinv.report.figures import words
 from audioinv.report.names import method_name, show
 from audioinv.report.pictures import (
@@ -70,16 +69,10 @@ def render(experiment: Experiment, sheets: Sequence[Sheet] = ()) -> str:
     Args:
         sheets: plain tables to stand below the results.
     """
-    environment = Environment(
-        loader=PackageLoader("audioinv.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(show=show, words=words, method_name=method_name)
+    made_by = environment()
+    made_by.globals.update(show=show, words=words, method_name=method_name)
     results = experiment.results
-    return environment.get_template("report.html").render(
+    return made_by.get_template("report.html").render(
         title=str(experiment.about.get("title") or experiment.path.resolve().name),
         description=str(experiment.about.get("description") or ""),
         counts=_counts(experiment),

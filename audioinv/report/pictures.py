@@ -218,6 +218,7 @@ def _read(method: str, several: Sequence[Measurement]) -> Picture | None:
     return Picture(
         figures.data_uri(figures.invariance_dots(names, on, off, (-0.02, 1.02), "R²")),
         f"R² of the parameters read from {method_name(method)}, component on and off: {said}.",
+        method_name(method),
     )
 
 
@@ -231,6 +232,7 @@ def _matrix(method: str, several: Sequence[Measurement], low: float) -> Picture 
     return Picture(
         figures.data_uri(figures.cosine_heat_map(rows, columns, cosine, low)),
         f"Cosine of {method_name(method)} by descriptor. {_say(rows, columns, cosine)}",
+        method_name(method),
     )
 
 

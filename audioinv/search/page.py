@@ -6,12 +6,11 @@ import base64
 import json
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
 from audioinv.base.errors import UserError
 from audioinv.base.near import meant
 from audioinv.base.progress import shown
 from audioinv.data.modality import Shown, modality_of
+from audioinv.report.environment import environment
 from audioinv.report.figures import words
 from audioinv.search.explore import Explorer
 
@@ -27,26 +26,21 @@ def render(explorer: Explorer, query: str = "", served: bool = False) -> str:
     Raises:
         UserError: the query is not on the page.
     """
-    # The report's style sheet is the page's: one house, one look.
-    folders = [PackageLoader("audioinv.search"), PackageLoader("audioinv.report")]
-    environment = Environment(
-        loader=ChoiceLoader(folders),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     pack = explorer.index.pack
     # No "<" within a script: no text can end it.
     data = json.dumps(_data(explorer, query, served), separators=(",", ":"), allow_nan=False)
-    return environment.get_template("explore.html").render(
-        title=pack.corpus.name,
-        data=data.replace("<", "\\u003c"),
-        served=served,
-        n_clips=len(explorer.rows),
-        n_pack=len(pack),
-        sounds=bool(explorer.show(0).sound),
-        has_files=bool(modality_of(pack.corpus.modality).endings),
+    return (
+        environment("audioinv.search")
+        .get_template("explore.html")
+        .render(
+            title=pack.corpus.name,
+            data=data.replace("<", "\\u003c"),
+            served=served,
+            n_clips=len(explorer.rows),
+            n_pack=len(pack),
+            sounds=bool(explorer.show(0).sound),
+            has_files=bool(modality_of(pack.corpus.modality).endings),
+        )
     )
 
 
