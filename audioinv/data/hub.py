@@ -1,4 +1,7 @@
-"""Encoders on the Hugging Face hub: two files and a model card, no code and nothing pickled."""
+"""Encoders by name: those that come with the package, and those on the Hugging Face hub.
+
+Each is two files and a model card, no code and nothing pickled.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,19 @@ from typing import Any
 
 from audioinv.base.errors import UserError
 from audioinv.base.files import ENCODER_FILES
+from audioinv.base.near import unknown
 
 CARD = "README.md"
+OWNER = "audioinv"
+RELEASED = Path(__file__).parents[1] / "released"
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 INSTEAD = "give a folder that holds encoder.json, or OWNER/NAME of an encoder on the hub"
+
+
+def released() -> dict[str, Path]:
+    """The encoders that come with the package, as audioinv/NAME, and their folders."""
+    found = sorted(path.parent for path in RELEASED.glob(f"*/{ENCODER_FILES[0]}"))
+    return {f"{OWNER}/{folder.name}": folder for folder in found}
 
 
 def is_hub_name(name: str) -> bool:
@@ -50,11 +62,17 @@ def fetched(name: str, revision: str | None = None) -> Path:
 def encoder_folder(
     name: str | Path, remedy: str = "give a run's folder `encoder`", revision: str | None = None
 ) -> Path:
-    """The folder of an encoder: `name` itself, or where `fetched` brings it to.
+    """The folder of an encoder: that of a `released` one, `name` itself, or where `fetched` brings
+    it to.
 
     Raises:
-        UserError: it holds none, with the remedy.
+        UserError: it holds none, with the remedy; or none of that name is released.
     """
+    ours = released()
+    if str(name) in ours and revision is None:
+        return ours[str(name)]
+    if str(name).startswith(f"{OWNER}/") and is_hub_name(str(name)) and revision is None:
+        raise unknown("released encoder", str(name), tuple(ours))
     folder = fetched(str(name), revision) if is_hub_name(str(name)) else Path(name)
     if not (folder / ENCODER_FILES[0]).is_file():
         within = folder / "encoder"

@@ -366,8 +366,8 @@ def load_encoder(
         encoder = ai.load_encoder("exp/fsdd/encoder")
 
     Args:
-        folder: or OWNER/NAME on the Hugging Face hub ("me/my-encoder"), where there is no such path
-            here.
+        folder: or the name of one that comes with audioinv ("audioinv/notes-and-noises"), or
+            OWNER/NAME on the Hugging Face hub ("me/my-encoder"), where there is no such path here.
         backbone: the network, of an encoder that was made with one of your own.
         revision: on the hub: a branch, tag or commit; None takes the newest.
 

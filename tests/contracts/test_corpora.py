@@ -21,7 +21,7 @@ from audioinv.data.unpack import ARCHIVES
 CHECKSUM = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}")
 MADE_OR_OWN = {
     *("folder", "image_folder", "table"),
-    *("sonograph", "sonograph_factors", "spirograph"),
+    *("sonograph", "sonograph_factors", "spirograph", "notes_and_noises"),
 }
 MODALITY = {name: modality for modality in known_modalities() for name in modality.corpora()}
 CORPORA: dict[str, Any] = {name: MODALITY[name].corpora()[name] for name in MODALITY}

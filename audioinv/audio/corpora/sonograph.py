@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audioinv.audio.corpora.rendered import check_sizes, claim
 from audioinv.audio.io import write_wav
 from audioinv.base.errors import UserError
-from audioinv.base.files import read_json, write_json
 from audioinv.data.download import Download
 from audioinv.data.later import pandas
 from audioinv.data.manifest import Corpus, write_manifest
@@ -107,7 +107,7 @@ def prepare(
     _check(sizes, sample_rate, duration_s)
     root = Path(root)
     settings = {"rendering": RENDERING, "seed": seed, "sizes": sizes}
-    _claim(root, settings | {"sample_rate": sample_rate, "duration_s": duration_s})
+    claim(root, "Sonograph", settings | {"sample_rate": sample_rate, "duration_s": duration_s})
     n_samples = round(duration_s * sample_rate)
     frames = []
     for split, n in sizes.items():
@@ -222,32 +222,8 @@ def _rows(
     return pandas.DataFrame({**columns, **labels, **others}).round(6)
 
 
-def _claim(root: Path, settings: Mapping[str, Any]) -> None:
-    """Notes in `root` what is rendered there, so that nothing else is ever taken for it."""
-    path = root / "settings.json"
-    if not path.exists():
-        _refuse_strangers(root, settings["sizes"])
-        write_json(path, settings)
-    elif read_json(path) != settings:
-        raise UserError(
-            f"{root} holds a Sonograph with other settings (see {path}); "
-            "give another root, or delete that folder"
-        )
-
-
-def _refuse_strangers(root: Path, splits: Iterable[str]) -> None:
-    there = [split for split in splits if (root / split).exists()]
-    if there:
-        raise UserError(
-            f"{root} has {', '.join(there)} but no settings.json, so Sonograph did not make it; "
-            "give another root"
-        )
-
-
 def _check(sizes: Mapping[str, int], sample_rate: int, duration_s: float) -> None:
-    for split, n in sizes.items():
-        if n < 1:
-            raise UserError(f"n_{split} is {n}; give 1 or more")
+    check_sizes(sizes)
     if sample_rate < 4000:
         raise UserError(f"sample_rate is {sample_rate} Hz; give 4000 or more")
     if not 0.8 <= duration_s <= 60:
