@@ -20,6 +20,7 @@ from audioinv.commands import (
     hub,
     hydra,
     index,
+    join,
     modalities,
     pack,
     predict,
@@ -47,7 +48,13 @@ a first run, from nothing:
 or all of it: recipes/demo/ssl1/run.sh
 """
 
-FIRST = {"download": download, "prepare": prepare, "validate": validate, "pack": pack}
+FIRST = {
+    "download": download,
+    "prepare": prepare,
+    "join": join,
+    "validate": validate,
+    "pack": pack,
+}
 LAST = {
     "predict": predict,
     "index": index,

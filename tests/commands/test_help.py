@@ -13,6 +13,7 @@ from audioinv.data.modality import known_modalities
 TAUGHT = {
     "download": ["CORPUS", "fsdd", "esc50"],
     "prepare": ["CORPUS", "sonograph", "fsdd", "folder"],
+    "join": ["manifests", "--out", "--test_fold", "--most"],
     "validate": ["manifest", "--root", "--nj", "--no_files"],
     "pack": ["--out", "--sample_rate", "--on-error", "--nj", "--engine", "--ray_address"],
     "statistics": ["KEY=VALUE", "--config_dir", "statistics=", "frontend.n_fft="],
