@@ -11,6 +11,7 @@ from audioinv.base.files import write_text
 from audioinv.report.collect import Example, Experiment, Run, read_experiment, unique
 from audioinv.report.environment import environment
 from audioinv.report.figures import words
+from audioinv.report.finding import findings
 from audioinv.report.names import method_name, show
 from audioinv.report.pictures import (
     clips,
@@ -76,6 +77,7 @@ def render(experiment: Experiment, sheets: Sequence[Sheet] = ()) -> str:
         title=str(experiment.about.get("title") or experiment.path.resolve().name),
         description=str(experiment.about.get("description") or ""),
         counts=_counts(experiment),
+        findings=findings(results),
         facts=facts(experiment),
         configs={run.path.resolve().name: _compact(run.config) for run in experiment.runs},
         tables=tables(experiment),
