@@ -5,20 +5,26 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = "index a pack's clips, to search them by descriptor"
+HELP = "index the clips of a pack or a folder, to search them by descriptor"
+RELEASED = "audioinv/notes-and-noises"
 ABOUT = (
     "Writes an index of neighbours for each corner that is asked for, by features of the encoder "
     "there. audioinv similar and audioinv explore make a further corner when it is first wanted. "
     "What stands finished is kept; an index of another pack or encoder is refused. "
-    "Example: audioinv index packs/notes --encoder exp/mine/amortised_s0/encoder"
+    "Of a folder of files a pack is made first, inside the index. "
+    f"Examples: audioinv index my_sounds (the encoder is {RELEASED}, which comes with audioinv); "
+    "audioinv index packs/notes --encoder exp/mine/amortised_s0/encoder"
 )
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """A pack, an encoder, and the corners."""
-    command.add_argument("pack", metavar="PACK", type=Path, help="folder of the pack")
+    command.add_argument("pack", metavar="PACK", type=Path, help="pack, or any folder of files")
     command.add_argument(
-        "--encoder", required=True, type=Path, metavar="DIR", help="folder: RUN/encoder"
+        "--encoder",
+        default=RELEASED,
+        metavar="DIR",
+        help=f"folder, RUN/encoder, or the name of one (default {RELEASED})",
     )
     command.add_argument(
         "--out", type=Path, default=Path("index"), help="folder of the index (default index)"

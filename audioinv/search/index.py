@@ -33,9 +33,11 @@ from audioinv.base.tensors import save_tensors
 from audioinv.core.backbone import LAYERS
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
+from audioinv.data.hub import encoder_folder
 from audioinv.data.modality import modality_of
 from audioinv.data.pack import Pack, open_pack
 from audioinv.data.task import Task
+from audioinv.search.folder import pack_of
 from audioinv.tasks.clips import TaskFeatures
 from audioinv.tasks.given import frozen
 from audioinv.tasks.settings.features import FeatureConfig
@@ -229,12 +231,14 @@ def index(
     descriptors: Sequence[str] = ("all",),
     levels: str = "last",
 ) -> Index:
-    """Makes the index of a pack under an encoder; what stands finished is kept.
+    """Makes the index of clips under an encoder; what stands finished is kept.
 
         index = ai.index("packs/fsdd", "exp/fsdd/encoder")
+        index = ai.index("recordings", "audioinv/notes-and-noises")
 
     Args:
-        encoder: folder of it. folder: where the index goes.
+        pack: or a folder of files, of which a pack is made inside the index.
+        encoder: folder or name of it. folder: where the index goes.
         descriptors: whose corners are made now: "all", "none", "a+b" or "-a"; another one is made
             when it is first asked for.
         levels: of the network that are compared: last, all or depth.
@@ -243,9 +247,11 @@ def index(
         UserError: an unknown component or level, an encoder and a pack that do not go together, or
             a folder that holds the index of others.
     """
-    folder, opened = Path(folder), pack if isinstance(pack, Pack) else open_pack(pack)
     if levels not in LAYERS:
         raise unknown("levels", levels, LAYERS)
+    folder, encoder = Path(folder), encoder_folder(encoder)
+    loaded = frozen(encoder)
+    opened = pack_of(pack, loaded, folder)
     described = {
         "format": FORMAT,
         "pack": str(opened.directory.absolute()),
@@ -255,7 +261,8 @@ def index(
         "levels": levels,
     }
     if not (folder / "index.json").exists():
-        made = Index(folder, opened, _fitting(encoder, opened), levels)
+        _check(loaded, opened)
+        made = Index(folder, opened, loaded, levels)
         write_json(folder / "index.json", described)
     else:
         made = open_index(folder)
@@ -285,7 +292,9 @@ def open_index(folder: str | Path = "index") -> Index:
     pack = open_pack(told["pack"])
     if pack.content_key != told["pack_key"]:
         raise UserError(f"{folder} is of another pack than {told['pack']} is now; {AGAIN}")
-    return Index(folder, pack, _fitting(told["encoder"], pack), told["levels"])
+    encoder = frozen(told["encoder"])
+    _check(encoder, pack)
+    return Index(folder, pack, encoder, told["levels"])
 
 
 AGAIN = "remove it and index again"
@@ -300,11 +309,9 @@ def _refuse_others(folder: Path, told: dict[str, Any], wanted: dict[str, Any]) -
             )
 
 
-def _fitting(encoder: str | Path, pack: Pack) -> AmortisedEncoder:
-    """The encoder, if it is one for the clips of a pack."""
-    loaded = frozen(encoder)
-    modality_of(pack.corpus.modality).check(pack, loaded.frontend)
-    return loaded
+def _check(encoder: AmortisedEncoder, pack: Pack) -> None:
+    """Refuses an encoder that is not one for the clips of a pack."""
+    modality_of(pack.corpus.modality).check(pack, encoder.frontend)
 
 
 def name_of(corner: Tensor) -> str:

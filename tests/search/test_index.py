@@ -169,3 +169,30 @@ def test_the_example_tells_rates(made: Index) -> None:
     }
     assert float(rows["pitch_shift heeded"]) == pytest.approx(same.mean(), abs=1e-3)
     assert rows["chance"] == "0.2"
+
+
+def test_a_folder_of_files_is_packed_first_and_its_index_opens_again(
+    pack: ai.Pack, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audio = pack.directory.parent / "audio"
+    root = shutil.copytree(audio, tmp_path / "sounds")
+    (root / "tone0" / "broken.wav").write_bytes(b"RIFF")
+    found = ai.index(root, encoder, tmp_path / "index")
+
+    assert "broken.wav" in capsys.readouterr().err
+    assert len(found.pack) == len(pack)
+    assert set(found.pack.frame["label"]) == {f"tone{k}" for k in range(5)}
+    file = str(next((root / "tone3").iterdir()))
+    (first, *_), again = (
+        each.similar(file, k=2)["path"].tolist() for each in (found, open_index(tmp_path / "index"))
+    )
+    assert (root / first).samefile(file)
+    assert again[0] == first
+
+
+def test_what_is_no_folder_is_refused(encoder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="give a pack, or a folder of files"):
+        ai.index(tmp_path / "nothing", encoder, tmp_path / "index")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="there are no files"):
+        ai.index(tmp_path / "empty", encoder, tmp_path / "index")
