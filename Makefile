@@ -42,5 +42,5 @@ benchmarks: $(INSTALLED)  ## measure speed side by side; figures and tables go t
 $(INSTALLED): pyproject.toml
 	"$(PYTHON)" -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "audioinv needs Python 3.11 or newer; this is " + sys.version.split()[0] + ": make PYTHON=python3.12")'
 	"$(PYTHON)" -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev,vision,ray,webdataset,search,onnx,hub]'
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev,vision,ray,webdataset,onnx,hub]'
 	@touch $@

@@ -24,7 +24,6 @@ OWN_EXTRA = {
     "huggingface_hub": "hub",
     "onnxruntime": "onnx",
     "ray": "ray",
-    "usearch": "search",
     "webdataset": "webdataset",
 }
 """Package -> the extra that alone needs it."""

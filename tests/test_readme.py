@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import shutil
+import socket
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -70,8 +72,23 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_the_first_lines_of_the_readme_run_and_ask_no_network(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (world / "audio").rename(world / "recordings")
+    shutil.copy(world / "recordings" / "7.wav", world / "sound.wav")
+    monkeypatch.setattr(socket.socket, "connect", None)
+    names: dict[str, Any] = {}
+    exec(compile(snippet("README.md"), "README.md", "exec"), names)
+    assert names["free"].shape == names["keyed"].shape == (1, names["encoder"].dim)
+    assert not torch.allclose(names["free"], names["keyed"], atol=0.01)
+    found = names["index"].similar("sound.wav", k=10)
+    assert (len(found), found["path"][0]) == (10, "7.wav")
+    assert capsys.readouterr().out.count("7.wav") >= 2
+
+
 def test_the_snippet_of_the_readme_runs(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = snippet("README.md")
+    code = snippet("README.md", 1)
     for long, short in SHORTER.items():
         assert long in code
         code = code.replace(long, short)

@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from usearch import index as usearch
 
 from audioinv.base.checked import checked
 from audioinv.base.errors import UserError
@@ -234,11 +235,10 @@ def index(
     """Makes the index of clips under an encoder; what stands finished is kept.
 
         index = ai.index("packs/fsdd", "exp/fsdd/encoder")
-        index = ai.index("recordings", "audioinv/notes-and-noises")
 
     Args:
         pack: or a folder of files, of which a pack is made inside the index.
-        encoder: folder or name of it. folder: where the index goes.
+        encoder: folder or name of it ("audioinv/notes-and-noises"). folder: where the index goes.
         descriptors: whose corners are made now: "all", "none", "a+b" or "-a"; another one is made
             when it is first asked for.
         levels: of the network that are compared: last, all or depth.
@@ -323,7 +323,7 @@ def name_of(corner: Tensor) -> str:
 def _write(folder: Path, name: str, features: Tensor) -> None:
     """One corner's files; the second is written last and knows the first by its hash."""
     mean, std = moments(features) if len(features) > 1 else (features[0] * 0, features[0] * 0 + 1)
-    made = Corner(_usearch().Index(ndim=len(mean), metric="ip", dtype="f16"), mean, std)
+    made = Corner(usearch.Index(ndim=len(mean), metric="ip", dtype="f16"), mean, std)
     for start in range(0, len(features), ADDED):
         part = made.unit(features[start : start + ADDED])
         keys = np.arange(start, start + len(part), dtype=np.uint64)
@@ -348,24 +348,9 @@ def _read(folder: Path, name: str) -> Corner:
                 raise UserError(f"{path} is damaged; {AGAIN}")
     except (OSError, SafetensorError) as error:
         raise UserError(f"{folder}/{name} is damaged ({error}); {AGAIN}") from error
-    return Corner(_usearch().Index.restore(str(path)), mean, std)
+    return Corner(usearch.Index.restore(str(path)), mean, std)
 
 
 def _digest(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _usearch() -> Any:
-    """The module.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        from usearch import index
-    except ModuleNotFoundError as error:
-        raise UserError(
-            "an index needs usearch, which is not installed: pip install 'audioinv[search]'"
-        ) from error
-    return index

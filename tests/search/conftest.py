@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip("audioinv.audio", reason="the half of sounds was left out")
-pytest.importorskip("usearch", reason="usearch is not installed: pip install 'audioinv[search]'")
 
 import soundfile
 

@@ -143,14 +143,6 @@ def test_from_the_shell_it_is_the_same(
     )
 
 
-def test_without_usearch_the_remedy_is_named(
-    made: Index, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "usearch", None)
-    with pytest.raises(UserError, match=r"pip install 'audioinv\[search\]'"):
-        index(made.pack, encoder, tmp_path / "index")
-
-
 def test_the_face_has_it() -> None:
     assert ai.index is index and ai.open_index is open_index and ai.Index is Index
 

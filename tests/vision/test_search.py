@@ -5,10 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
-
-pytest.importorskip("usearch", reason="usearch is not installed: pip install 'audioinv[search]'")
 
 import audioinv as ai
 from audioinv.base.randomness import seeded
