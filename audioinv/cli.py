@@ -28,6 +28,7 @@ from audioinv.commands import (
     similar,
     table,
     validate,
+    watch,
 )
 from audioinv.commands.options import Parser
 from audioinv.training.signals import INTERRUPTED_STATUS, Stopped
@@ -49,6 +50,7 @@ or all of it: recipes/demo/ssl1/run.sh
 
 FIRST = {"download": download, "prepare": prepare, "validate": validate, "pack": pack}
 LAST = {
+    "watch": watch,
     "predict": predict,
     "index": index,
     "similar": similar,
