@@ -18,6 +18,7 @@ from audioinv.base.progress import spoken
 from audioinv.report.environment import environment
 from audioinv.report.lines import Chart, Points, chart, smoothed
 from audioinv.report.serve import PageHandler, PageServer, Refused
+from audioinv.training.warned import GAP
 
 EVERY_S = 5
 """From one look of the page to the next."""
@@ -177,7 +178,7 @@ def _training(run: Watched) -> list[Chart | None]:
         "Mean of the last lines, apart by how many components of the descriptor are on: the "
         "more are on, the harder the task."
     )
-    lines = {name: smoothed(points, max(1, len(points) // 10)) for name, points in groups.items()}
+    lines = {name: smoothed(points, max(5, len(points) // 10)) for name, points in groups.items()}
     rates = [(row["step"], row["lr"]) for row in run.metrics if "lr" in row]
     return [
         chart("Loss", note, lines),
@@ -214,7 +215,7 @@ def _monitored(looks: Rows) -> list[Chart | None]:
             "How much more features move under an augmentation when its component is off. Near 0, "
             "the encoder ignores it.",
             {name.replace("_", " "): points for name, points in gaps.items()},
-            ("ignored below", 0.02) if gaps else None,
+            ("ignored below", GAP) if gaps else None,
         ),
         chart("kNN accuracy", knn, _of_corners(looks, "knn"), chance),
         chart(
