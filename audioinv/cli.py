@@ -29,6 +29,7 @@ from audioinv.commands import (
     similar,
     table,
     validate,
+    watch,
 )
 from audioinv.commands.options import Parser
 from audioinv.training.signals import INTERRUPTED_STATUS, Stopped
@@ -56,6 +57,7 @@ FIRST = {
     "pack": pack,
 }
 LAST = {
+    "watch": watch,
     "predict": predict,
     "index": index,
     "similar": similar,

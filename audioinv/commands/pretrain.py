@@ -62,6 +62,8 @@ def main(config: Config) -> None:
         trained=config.trained,
         fit=False,
         info=info(config, pack.content_key),
+        monitor=asdict(config.monitor),
+        log=asdict(config.log),
         **devices_of(config),
         **asdict(config.pretrain),
     )

@@ -20,10 +20,10 @@ from audioinv.tasks.settings.protocols import (
     MeasureConfig,
     RobustnessConfig,
 )
-from audioinv.training.config import PretrainConfig
+from audioinv.training.config import LogConfig, MonitorConfig, PretrainConfig
 
 OF_THE_RUN = (
-    *("frontend", "bank", "backbone", "conditioning", "pretrain"),
+    *("frontend", "bank", "backbone", "conditioning", "pretrain", "monitor", "log"),
     *("init_weights", "trained", "method_pretrain"),
 )
 """Keys, and groups of them, that pre-training alone reads; later commands read them of the run."""
@@ -183,6 +183,8 @@ class Config:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     conditioning: ConditioningConfig = field(default_factory=ConditioningConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    log: LogConfig = field(default_factory=LogConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     adapt: AdaptConfig = field(default_factory=AdaptConfig)
     fewshot: FewShotConfig = field(default_factory=FewShotConfig)

@@ -85,6 +85,9 @@ CONDITIONS = (
     _not(r"frontend\.(n_fft|hop|n_bins|min_hz|max_hz|floor_db)", "frontend.name", "waveform"),
     _not(r"frontend\.short_clips", "frontend.name", "sonograph"),
     Condition("on_error", "shards= given", lambda config: config["shards"] is not None),
+    Condition(r"(monitor|log)\..*", "trained=true", lambda config: config["trained"]),
+    _not(r"monitor\.(clips|k)", "monitor.every", 0),
+    _chosen(r"log\.project", "log.to", "wandb", "mlflow", "trackio"),
     Condition(
         r"pretrain\.(?!corners\b).*",  # the corners are read by adapt and evaluate, too
         "trained=true",

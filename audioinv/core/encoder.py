@@ -157,7 +157,7 @@ class AmortisedEncoder(Pretrained, nn.Module):
             descriptor: (K,), or a text or mapping that says one ("-pitch_shift").
         """
         self._warn_without_statistics()
-        return self._at(self.space.of(descriptor))
+        return self.copied_at(self.space.of(descriptor))
 
     def bound(self, descriptor: Tensor) -> Bound:
         """The backbone as `at(descriptor)` has it, descriptor (K,), without a copy: for as long as
@@ -175,7 +175,8 @@ class AmortisedEncoder(Pretrained, nn.Module):
             )
 
     @torch.no_grad()
-    def _at(self, descriptor: Tensor) -> PlainEncoder:
+    def copied_at(self, descriptor: Tensor) -> PlainEncoder:
+        """As `at` of a tensor (K,), for whoever gives it statistics next: none are missed."""
         descriptor = descriptor.to(device_of(self))
         backbone = copy.deepcopy(self.backbone).requires_grad_(False)
         for name, weight in self.weights(descriptor).items():
@@ -267,7 +268,7 @@ class AmortisedEncoder(Pretrained, nn.Module):
         maps = [self.frontend(part.to(device)) for part in clips]
         known = kept_corners(self.space.size) if self.is_conditioned else self.space.all_on()[None]
         statistics = NormStatistics(self.backbone, known).to(device)
-        statistics.compute(lambda corner: self._at(corner).backbone, maps, progress)
+        statistics.compute(lambda corner: self.copied_at(corner).backbone, maps, progress)
         self.statistics = statistics
 
     def keep_running_statistics(self) -> None:

@@ -4,38 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from audioinv.base.errors import UserError
 from audioinv.base.progress import shown
-from audioinv.base.randomness import generator
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.descriptor import flip
 from audioinv.core.encoder import AmortisedEncoder
+from audioinv.core.quality import augmented_alone, centred_cosine
 from audioinv.data.pack import Pack
 from audioinv.data.rows import sample_rows, test_rows, training_rows
 from audioinv.tasks.clips import encoder_clips
 from audioinv.tasks.features import embed, maps_of
 from audioinv.tasks.settings.protocols import MeasureConfig
 from audioinv.tasks.worth import parameters_read
-
-
-def centred_cosine(clean: Tensor, augmented: Tensor) -> float:
-    """Mean cosine of features (n, d) of clips and augmented clips, centred by the clean mean."""
-    centre = clean.mean(0)
-    return float(F.cosine_similarity(clean - centre, augmented - centre, dim=1).mean())
-
-
-@torch.no_grad()
-def augmented_copies(bank: AugmentationBank, x: Tensor, seed: int) -> dict[str, Tensor]:
-    """Augmentation name -> `x` (B, ...) with that augmentation alone, drawn at its full range."""
-    copies = {}
-    for name, augmentation in bank.augmentations.items():
-        params = augmentation.sample(len(x), generator(seed, "measure", name))
-        copies[name] = augmentation.apply(x, params.to(x.device))
-    return copies
 
 
 def measure_pack(
@@ -75,7 +57,7 @@ def measure_invariance(
         raise UserError(f"invariance is measured on 2 test clips or more, there are {len(x)}")
     space = bank.space
     clean = maps_of(encoder, x)
-    copies = {name: maps_of(encoder, y) for name, y in augmented_copies(bank, x, seed).items()}
+    copies = {n: maps_of(encoder, augmented_alone(bank, n, x, seed)) for n in bank.augmentations}
     descriptors = [space.all_on()] + [flip(space.all_on(), k) for k in range(space.size)]
     matrix = []
     for descriptor in shown(descriptors, "measuring", "descriptors"):

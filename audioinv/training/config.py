@@ -126,6 +126,36 @@ class PretrainConfig:
     calibration_clips: int = 512
 
 
+@dataclass
+class MonitorConfig:
+    """What is looked at while a run trains; it changes nothing that the run computes.
+
+    Args:
+        every: steps from one look to the next; 0 is off, and null as often as costs about one part
+            in thirty of the time.
+        clips: that are looked at, always the same: of the validation part, or else of those trained
+            on.
+        k: neighbours that vote in its kNN accuracy.
+    """
+
+    every: int | None = None
+    clips: int = 128
+    k: int = 10
+
+
+@dataclass
+class LogConfig:
+    """Where the figures of a run go, beside metrics.jsonl and monitor.jsonl.
+
+    Args:
+        to: tensorboard, wandb, mlflow, trackio or none. project: what the run is part of there;
+            mlflow calls it an experiment.
+    """
+
+    to: str = "tensorboard"
+    project: str = "audioinv"
+
+
 OBJECTIVES = ("simclr", "moco_v2", "moco_v3")
 CORNER_WEIGHTS = ("uniform", "ends")
 DESCRIPTORS = ("same", "per_process")
@@ -157,6 +187,17 @@ def check(config: PretrainConfig, n_clips: int, processes: int = 1) -> None:
         raise unknown("pretrain.descriptors", config.descriptors, DESCRIPTORS)
     check_corners(config)
     check_objective(config, total)
+
+
+def check_monitor(config: MonitorConfig) -> None:
+    """Raises a UserError for a monitor that cannot work."""
+    if config.every is not None and config.every < 0:
+        raise UserError(f"monitor.every is {config.every}; give steps, 0 for off, or null")
+    if config.clips < 2 or config.k < 1:
+        raise UserError(
+            f"monitor.clips is {config.clips} and monitor.k {config.k}; give 2 clips or more, and "
+            "1 neighbour or more"
+        )
 
 
 def check_corners(config: PretrainConfig) -> None:

@@ -21,9 +21,10 @@ from audioinv.core.precision import wide
 from audioinv.training.ahead import ahead
 from audioinv.training.average import Average
 from audioinv.training.clipping import clip_gradient
-from audioinv.training.config import PretrainConfig
+from audioinv.training.config import LogConfig, PretrainConfig
 from audioinv.training.finite import FiniteSteps
 from audioinv.training.log import MetricsLog
+from audioinv.training.monitor import Monitor
 from audioinv.training.optimiser import make_optimiser, set_learning_rate
 from audioinv.training.order import batch_indices, draw_corner
 from audioinv.training.processes import (
@@ -39,6 +40,7 @@ from audioinv.training.processes import (
 from audioinv.training.resume import resume, training_state, where
 from audioinv.training.signals import Stopped
 from audioinv.training.state import save_checkpoint
+from audioinv.training.warned import warnings_in
 
 Watch = Callable[[str], AbstractContextManager[object]]
 
@@ -52,10 +54,10 @@ class Run:
     """A method on its way to `config.steps` steps; begins at the newest checkpoint of `folder`.
 
     Args:
-        folder: gets metrics.jsonl, tensorboard/ and checkpoints/.
+        folder: gets metrics.jsonl, monitor.jsonl and checkpoints/, and what `log` says.
         method: what is trained, the encoder in it.
         watch: phase ("data", "augmentation", "backward", "optimiser") -> a context around it.
-        average: of the encoder, which it follows.
+        average: of the encoder, which it follows. monitor: looks at the encoder now and then.
 
     Raises:
         UserError: checkpoints that cannot be read or are of another method.
@@ -70,6 +72,8 @@ class Run:
         seed: int,
         watch: Watch = unwatched,
         average: Average | None = None,
+        monitor: Monitor | None = None,
+        log: LogConfig | None = None,
     ) -> None:
         self.folder, self.method, self.config = folder, method, config
         self.fabric, self.seed, self.watch = fabric, seed, watch
@@ -83,15 +87,23 @@ class Run:
         if config.descriptors == "per_process":
             release(method)  # gradients kept as factors are of one descriptor
         leave_factors_to_us(method)
-        self.average = average
+        self.average, self.monitor = average, monitor
         self.model, self.optimiser = fabric.setup(method, optimiser)
         share_first_bases(method, fabric)
         self.start = resume(folder, method, optimiser, fabric, average)  # where weights are now
         explain = partial(where, method.bank, folder)
         self.finite = FiniteSteps(config.not_finite, config.skip_limit, method, fabric, explain)
-        self.log = MetricsLog(folder, self.start) if fabric.is_global_zero else None
+        to = log or LogConfig()
+        self.log = MetricsLog(folder, self.start, to) if fabric.is_global_zero else None
         self.model.train()
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.log:
+            self.log.end()
 
     def steps(self, clips: ClipSource) -> Iterator[Step]:
         """The steps that are still to do; their batches are read ahead, if that is asked for."""
@@ -251,6 +263,8 @@ class Step:
         stopping = any_process(stop, run.fabric) and not last
         if self.done % config.log_every == 0 or last:
             self._log()
+        if run.monitor and run.monitor.due(self.done):
+            self._look(run.monitor)
         if self.done % config.checkpoint_every == 0 or last or stopping:
             run.finite.weights(self.number, self.corner)
             run.save(self.done)
@@ -258,6 +272,14 @@ class Step:
         if stopping:
             run.fabric.barrier()  # until the checkpoint is there
             raise Stopped(f"stopped after step {self.done} of {config.steps}, which is written")
+
+    def _look(self, monitor: Monitor) -> None:
+        """On every process: a synchronised BatchNorm waits for all of them."""
+        row = monitor.look(self.done)
+        if self.run.log:
+            before, width = self.run.log.monitor.rows(), monitor.encoder.dim
+            found = warnings_in(row, before, self.run.config.steps, width)
+            self.run.log.watched({**row, "warnings": found} if found else row)
 
     def _log(self) -> None:
         names = self.found[0] if len(self.found[0]) > 1 else {}

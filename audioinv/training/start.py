@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -22,14 +23,24 @@ from audioinv.data.pack import Pack
 from audioinv.training import loop
 from audioinv.training.calibrate import calibrate
 from audioinv.training.clips import fit_frontend, training_bank, training_clips
-from audioinv.training.config import HARMLESS, PretrainConfig
+from audioinv.training.config import (
+    HARMLESS,
+    LogConfig,
+    MonitorConfig,
+    PretrainConfig,
+    check_monitor,
+)
+from audioinv.training.monitor import Monitor
 from audioinv.training.objective import Make, may_leave_out
+from audioinv.training.probe import Probe, probe_of
 from audioinv.training.processes import is_first_process, make_fabric, process_group
 from audioinv.training.progress import training_progress
 from audioinv.training.signals import stop_signals
 from audioinv.training.state import begun, finished
+from audioinv.training.trackers import check_tracker
 
 Begin = Callable[[Path], None]
+Settings = TypeVar("Settings", PretrainConfig, MonitorConfig, LogConfig)
 
 
 def pretrain(
@@ -50,6 +61,8 @@ def pretrain(
     fit: bool = True,
     info: Mapping[str, Any] | None = None,
     begin: Begin | None = None,
+    monitor: Mapping[str, Any] | None = None,
+    log: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> AmortisedEncoder:
     """Pre-trains `encoder` in place and returns it, as it is in `run`/encoder.
@@ -63,7 +76,7 @@ def pretrain(
         encoder: a new one. bank: makes the views.
         clips: a pack, whose training rows are taken; clips (n, ...) as the front end wants them; or
             a source of them (`core.bank.ClipSource`).
-        run: folder that gets checkpoints/, metrics.jsonl, tensorboard/ and encoder/.
+        run: folder that gets checkpoints/, metrics.jsonl, monitor.jsonl, tensorboard/ and encoder/.
         seed: of every draw, but for the encoder's first weights, which are there already.
         device, devices, nodes, precision, deterministic, timeout_s: as of `make_fabric`.
         objective: "simclr", "moco_v2", "moco_v3", or a function of (encoder, bank) that makes a
@@ -74,6 +87,8 @@ def pretrain(
         info: what encoder.json tells of the encoder's making.
         begin: called with `run` when the folder is locked, instead of keeping and comparing the
             settings in settings.json: of a caller that does so itself.
+        monitor: keywords of `MonitorConfig`, as {"every": 100}. log: of `LogConfig`, as
+            {"to": "wandb"}.
         settings: keywords of `PretrainConfig`.
 
     Raises:
@@ -81,23 +96,21 @@ def pretrain(
             begun with other settings; a loss that is not finite.
         Stopped: a signal asked for it; a checkpoint is written.
     """
-    run, own = Path(run), None if isinstance(objective, str) else objective
-    config = _config({**settings, "objective": objective if own is None else "simclr"})
+    run, at_first = Path(run), device_of(encoder)
+    config, own = _pretraining(settings, objective)
+    looking, to = _beside(monitor or {}, log or {})
     source, views = training_clips(clips, encoder), training_bank(bank, encoder)
-    first = is_first_process()  # of several, the one that writes
-    with _owned(run) if first else nullcontext():
-        if first:
-            (begin or _keep(_described(encoder, bank, config, own, seed, precision)))(run)
+    begin = begin or _keep(_described(encoder, bank, config, own, seed, precision))
+    with _owned(run, begin) if is_first_process() else nullcontext():
         if finished(run, config.steps):
             return _load(encoder, run)
-        at_first = device_of(encoder)
         if fit and not begun(run):  # what goes on has its own
             fit_frontend(encoder, clips, source)
         if trained:
-            some = may_leave_out(encoder, config, own)
-            fabric = make_fabric(device, devices, nodes, precision, deterministic, timeout_s, some)
-            _train(encoder, views, source, config, run, fabric, seed, own)
-        if first:
+            on = partial(make_fabric, device, devices, nodes, precision, deterministic, timeout_s)
+            probe = partial(probe_of, clips, source, encoder, looking.clips, seed)
+            _train(encoder, views, source, config, run, on, seed, own, (looking, probe), to)
+        if is_first_process():  # of several, the one that writes
             calibrate(encoder, source, config.calibration_clips)
             encoder.save(run / "encoder", info or _made(seed, config, clips))
     return encoder.to(at_first).eval()
@@ -109,35 +122,58 @@ def _train(
     clips: ClipSource,
     config: PretrainConfig,
     run: Path,
-    fabric: Any,
+    devices: Callable[[bool], Any],
     seed: int,
     objective: Make | None,
+    looking: tuple[MonitorConfig, Callable[[], Probe]],
+    log: LogConfig,
 ) -> None:
+    fabric = devices(may_leave_out(encoder, config, objective))
+    monitor = Monitor(encoder, bank, *looking, config, seed, fabric.autocast)
     with (
         stop_signals() as stop,
         process_group(fabric),
         training_progress(config.steps, run.name) as shown,
     ):
         progress = shown if fabric.is_global_zero else (lambda step, loss, lr: None)
-        loop.pretrain(encoder, bank, clips, config, run, fabric, seed, progress, stop, objective)
+        loop.pretrain(
+            encoder, bank, clips, config, run, fabric, seed, progress, stop, objective,
+            monitor=monitor, log=log,
+        )  # fmt: skip
 
 
 @contextmanager
-def _owned(run: Path) -> Iterator[None]:
-    """The run folder is this process's, and what a killed one left half written is gone."""
+def _owned(run: Path, begin: Begin) -> Iterator[None]:
+    """The run folder is this process's and begun, and what a killed one left half written gone."""
     with locked(run):
         remove_abandoned(run, run / "checkpoints", run / "encoder")
+        begin(run)
         yield
 
 
-def _config(settings: Mapping[str, Any]) -> PretrainConfig:
-    known = [field.name for field in fields(PretrainConfig)]
+def _pretraining(
+    settings: Mapping[str, Any], objective: str | Make
+) -> tuple[PretrainConfig, Make | None]:
+    """The settings, and the objective that is the user's own."""
+    named, own = (objective, None) if isinstance(objective, str) else ("simclr", objective)
+    return _config(PretrainConfig, "pretrain", {**settings, "objective": named}), own
+
+
+def _beside(monitor: Mapping[str, Any], log: Mapping[str, Any]) -> tuple[MonitorConfig, LogConfig]:
+    looking, to = _config(MonitorConfig, "monitor", monitor), _config(LogConfig, "log", log)
+    check_monitor(looking)
+    check_tracker(to)
+    return looking, to
+
+
+def _config(kind: type[Settings], what: str, settings: Mapping[str, Any]) -> Settings:
+    known = [field.name for field in fields(kind)]
     if unknown := [name for name in settings if name not in known]:
         near = meant_by(unknown, known)
         raise UserError(
-            f"pretrain has no setting {', '.join(unknown)}; it has {', '.join(known)}{near}"
+            f"{what} has no setting {', '.join(unknown)}; it has {', '.join(known)}{near}"
         )
-    return PretrainConfig(**settings)
+    return kind(**settings)
 
 
 def _described(

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from audioinv.base.errors import UserError
-from audioinv.search import server as module
+from audioinv.report import serve
 from audioinv.search.explore import Explorer
-from audioinv.search.server import Server
+from audioinv.search.server import MOST_FILES, Handler, Server
 
 
 def ask(
@@ -121,7 +121,7 @@ def hostile(draw: random.Random) -> bytes:
 
 
 def test_a_thousand_hostile_requests(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.Handler, "timeout", 0.05)
+    monkeypatch.setattr(Handler, "timeout", 0.05)
     port, draw = server.server_address[1], random.Random(0)
     before = set(Path(tempfile.gettempdir()).glob("audioinv-*"))
     leaked = 0
@@ -142,20 +142,20 @@ def test_a_thousand_hostile_requests(server: Server, monkeypatch: pytest.MonkeyP
 def test_many_who_say_nothing_do_not_keep_others_waiting(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module.Handler, "timeout", 0.5)
-    monkeypatch.setattr(module, "LONGEST_S", 2.0)
+    monkeypatch.setattr(Handler, "timeout", 0.5)
+    monkeypatch.setattr(serve, "LONGEST_S", 2.0)
     where = ("127.0.0.1", server.server_address[1])
-    silent = [socket.create_connection(where) for _ in range(2 * module.MOST_CONNECTIONS)]
+    silent = [socket.create_connection(where) for _ in range(2 * serve.MOST_CONNECTIONS)]
     assert ask(server, "GET", "/")[0] == 200
     for connection in silent:
         connection.close()
 
 
 def test_few_files_are_held_at_once(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.Handler, "timeout", 1.0)
+    monkeypatch.setattr(Handler, "timeout", 1.0)
     port = server.server_address[1]
     head = f"POST /query HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Length: 9999\r\n\r\nxx"
-    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(module.MOST_FILES)]
+    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(MOST_FILES)]
     for connection in slow:
         connection.sendall(head.encode())
     time.sleep(0.3)

@@ -14,7 +14,8 @@ from audioinv.core.augmentation import Augmentation, Parameter
 from audioinv.core.bank import AugmentationBank
 from audioinv.core.descriptor import DescriptorSpace
 from audioinv.core.encoder import AmortisedEncoder
-from audioinv.tasks.measure import augmented_copies, centred_cosine, measure_invariance
+from audioinv.core.quality import augmented_alone, centred_cosine
+from audioinv.tasks.measure import measure_invariance
 from audioinv.tasks.worth import parameters_read
 from tests.core.plain_frontend import PlainFrontend
 from tests.core.small_pretraining import SIZE
@@ -57,13 +58,13 @@ def test_centred_cosine_is_numpys() -> None:
 
 def test_a_copy_has_that_augmentation_alone() -> None:
     x = clips()
-    copies = augmented_copies(bank(), x, 0)
+    copies = {name: augmented_alone(bank(), name, x, 0) for name in bank().augmentations}
     assert list(copies) == ["low", "middle", "high"]
     moved = (copies["middle"] - x).abs().amax((1, 3))
     assert float(moved[:, :5].max()) == float(moved[:, 10:].max()) == 0
     assert float(moved[:, 5:10].min()) > 0
-    assert torch.equal(augmented_copies(bank(), x, 0)["low"], copies["low"])
-    assert not torch.equal(augmented_copies(bank(), x, 1)["low"], copies["low"])
+    assert torch.equal(augmented_alone(bank(), "low", x, 0), copies["low"])
+    assert not torch.equal(augmented_alone(bank(), "low", x, 1), copies["low"])
 
 
 class Masking:
