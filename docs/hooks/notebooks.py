@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,6 +11,8 @@ from nbclient import NotebookClient
 from nbconvert import MarkdownExporter
 
 TIMEOUT_S = 600  # of a cell
+QUIET = {"TTY_COMPATIBLE": "0", "PYTHONWARNINGS": "ignore"}
+"""Kernels force colours and bars upon commands, and warn of widgets that a page cannot have."""
 
 
 def page(path: Path, run: bool) -> tuple[str, dict[str, bytes]]:
@@ -35,6 +38,7 @@ def executed(path: Path) -> nbformat.NotebookNode:
     """The notebook with the outputs of its cells; what they write is removed again."""
     notebook = nbformat.read(path, as_version=4)
     with TemporaryDirectory() as folder:
-        resources = {"metadata": {"path": folder}}
-        NotebookClient(notebook, timeout=TIMEOUT_S, resources=resources).execute()
+        where = {"metadata": {"path": folder}}
+        client = NotebookClient(notebook, timeout=TIMEOUT_S, resources=where)
+        client.execute(env={**os.environ, **QUIET})
     return notebook
