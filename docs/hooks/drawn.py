@@ -47,7 +47,9 @@ def corners() -> Figure:
         axes.scatter(*points.T, s=150, c=colours, edgecolors=INK, linewidths=0.6, zorder=2)
         for corner, (x, y) in zip(space.corners, points.tolist(), strict=True):
             digits = "".join(str(int(value)) for value in corner)
-            axes.annotate(f"{digits}  {space.label(corner)}", (x + 0.12, y + 0.16), fontsize=7.5)
+            told = f"{digits}  {space.label(corner)}"
+            behind = {"facecolor": "white", "linewidth": 0, "pad": 0.5}
+            axes.text(x + 0.14, y + 0.17, told, fontsize=7.5, bbox=behind)
         axes.set(xlim=(-0.4, 5.6), ylim=(-0.4, 3.6), aspect="equal")
         axes.set_axis_off()
     return figure

@@ -1,6 +1,7 @@
 """Links that are right in the repository, made right in the site.
 
-A page outside docs/ has its path in the repository as its address. Code becomes a page that shows it.
+A page outside docs/ has its path in the repository as its address. Code becomes a page that shows
+it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ FENCES = re.compile(r"(^```.*?^```)", re.DOTALL | re.M)
 
 def outside(docs: Path) -> list[Path]:
     """The files outside `docs` that its pages link to, with those that these link to, and so on."""
-    open_, found = sorted(docs.glob("*.md")), set[Path]()
+    open_ = [*docs.glob("*.md"), *docs.glob("tutorials/*.ipynb")]
+    found: set[Path] = set()
     while open_:
         page = open_.pop()
         for target in _targets(page):

@@ -21,6 +21,10 @@ from audioinv.core.augmentation import Augmentation, Parameter
 Made = tuple[str, dict[str, bytes]]
 DRAWS = 8
 HELP_WIDTH = 100
+HEAD = (
+    "| parameter | unit | lowest | highest | changes nothing at |",
+    "| --- | --- | ---: | ---: | ---: |",
+)
 
 
 def corners() -> Made:
@@ -69,12 +73,10 @@ def _told(augmentation: Augmentation, row: torch.Tensor) -> str:
     about = (type(augmentation).__doc__ or "").split("\n\n")[0]
     values = zip(augmentation.parameters, row[0].tolist(), strict=True)
     here = ", ".join(f"{p.name} {v:.3g}" for p, v in values if p.quantity)
-    lines = [_line(parameter) for parameter in augmentation.parameters]
-    head = "| parameter | unit | lowest | highest | changes nothing at |\n| --- | --- | ---: | ---: | ---: |"
+    table = "\n".join([*HEAD, *map(_line, augmentation.parameters)])
     player = _seen_and_heard(augmentation.name, f"The clip after {augmentation.name}: {here}")
-    return "\n\n".join(
-        [f"## {augmentation.name}", about, player, f"Heard here: {here}.", "\n".join([head, *lines])]
-    )
+    parts = (f"## {augmentation.name}", about, player, f"Heard here: {here}.", table)
+    return "\n\n".join(parts)
 
 
 def _line(p: Parameter) -> str:
@@ -85,7 +87,7 @@ def _line(p: Parameter) -> str:
 def _seen_and_heard(name: str, alt: str) -> str:
     """A picture and a player; the address is written for a page at the top of the site."""
     return (
-        f'![{alt}](made/{name}.svg){{ .made }}\n\n'
+        f"![{alt}](made/{name}.svg){{ .made }}\n\n"
         f'<audio controls preload="none" src="made/{name}.wav"></audio>'
     )
 

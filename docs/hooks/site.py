@@ -1,7 +1,7 @@
 """What MkDocs does not do by itself; mkdocs.yml names this file.
 
-Pages of the repository that lie outside docs/ join the site when a page links to them. Notebooks are
-executed and become pages. `<!-- made: NAME -->` on a page becomes what `made.MAKERS[NAME]` makes.
+Pages of the repository that lie outside docs/ join the site when a page links to them. Notebooks
+are executed and become pages. `<!-- made: NAME -->` becomes what `made.MAKERS[NAME]` makes.
 """
 
 from __future__ import annotations

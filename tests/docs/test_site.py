@@ -1,4 +1,4 @@
-"""The site: what it is made of is there, every public name is in it, and it is built without a warning."""
+"""The site is built without a warning; every public name is in it, and every tutorial runs."""
 
 from __future__ import annotations
 
@@ -90,7 +90,9 @@ def test_links_lead_to_pages_of_the_site(tmp_path: Path) -> None:
     (docs / "page.md").write_text(page)
     found = links.outside(docs)
     assert [links.uri_of(path, docs) for path in found] == ["NEWS.md", "examples/run.py.md"]
-    led = "[n](NEWS.md#a) [t](tutorials/one.md) [w](https://example.org)\n```\n[x](../NEWS.md)\n```\n"
+    led = (
+        "[n](NEWS.md#a) [t](tutorials/one.md) [w](https://example.org)\n```\n[x](../NEWS.md)\n```\n"
+    )
     assert links.led(page, "page.md", docs) == led
     news = links.led(links.content(tmp_path / "NEWS.md"), "NEWS.md", docs)
     assert news == "[back](page.md) [code](examples/run.py.md)\n"
