@@ -50,7 +50,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "audioinv prepare folder --root my_audio --out data/mine && "
         "audioinv pack data/mine/manifest.csv --out packs/mine --sample_rate 8000 && "
         "audioinv pretrain pack=packs/mine run=exp/mine/amortised_s0 frontend.sample_rate=8000 "
-        "frontend.clip_s=0.5 backbone=resnet10_narrow backbone.width=0.125 pretrain.steps=2 "
+        "frontend.clip_s=1.0 backbone=resnet10_narrow backbone.width=0.125 pretrain.steps=2 "
         "pretrain.batch_size=8 'bank.names=[fade,time_shift]' && "
         "audioinv adapt pack=packs/mine run=exp/mine/amortised_s0 'adapt.modes=[soft]'",
     )
