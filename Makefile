@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 SCRIPTS := .ci/run $(wildcard recipes/*/ssl1/*.sh recipes/*/run.sh)
 
-.PHONY: help install demo test test-slow test-distributed test-faults lint benchmarks
+.PHONY: help install demo test test-slow test-distributed test-faults lint benchmarks docs
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -38,9 +38,12 @@ benchmarks: $(INSTALLED)  ## measure speed side by side; figures and tables go t
 	$(BIN)/python -m pip install --disable-pip-version-check -e '.[benchmarks]'
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks --out docs
 
+docs: $(INSTALLED)  ## build the site into site/, with its notebooks executed: some minutes
+	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 # A stamp: written after a complete installation only, so that an interrupted one is taken up again.
 $(INSTALLED): pyproject.toml
 	"$(PYTHON)" -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "audioinv needs Python 3.11 or newer; this is " + sys.version.split()[0] + ": make PYTHON=python3.12")'
 	"$(PYTHON)" -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev,vision,ray,webdataset,onnx,hub]'
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev,docs,vision,ray,webdataset,onnx,hub]'
 	@touch $@

@@ -17,6 +17,7 @@ from tests.halves import of_images, of_sounds
 REPOSITORY = Path(__file__).parents[1]
 RESULTS = sorted(REPOSITORY.glob("recipes/*/ssl1/RESULTS.md"))
 NOTEBOOKS = sorted(REPOSITORY.glob("recipes/*/ssl1/NOTEBOOK.md"))
+TUTORIALS = sorted((REPOSITORY / "docs" / "tutorials").glob("*.ipynb"))
 PAGES = [
     REPOSITORY / "README.md",
     REPOSITORY / "CONTRIBUTING.md",
@@ -112,7 +113,7 @@ def unknown_targets(text: str) -> list[str]:
     return sorted(set(TARGET.findall(code(text))) - known)
 
 
-@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS], ids=name_of)
+@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS, *TUTORIALS], ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
     assert not broken_links(page)
 
