@@ -131,8 +131,8 @@ class MonitorConfig:
     """What is looked at while a run trains; it changes nothing that the run computes.
 
     Args:
-        every: steps from one look to the next; 0 is off, and null as often as costs about one part
-            in thirty of the time.
+        every: steps from one look to the next; 0 is off, and null as often as costs one in forty
+            of the passes through the network.
         clips: that are looked at, always the same: of the validation part, or else of those trained
             on.
         k: neighbours that vote in its kNN accuracy.

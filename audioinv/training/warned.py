@@ -13,6 +13,8 @@ GAP = 0.02
 """A component with a smaller gap is ignored."""
 COLLAPSED_AFTER, IGNORED_AFTER = 0.1, 0.25
 """Shares of a run that are over before each is said: an encoder has to begin somewhere."""
+FIRST = 50
+"""Nothing is said before this step."""
 
 
 def warnings_in(
@@ -45,6 +47,8 @@ def warnings_in(
 def _found(row: Mapping[str, Any], steps: int, most: int) -> dict[str, list[str]]:
     """Kind -> the corners or components that are concerned."""
     found: dict[str, list[str]] = {"collapse": [], "ignored": []}
+    if row["step"] < FIRST:
+        return found
     if row["step"] >= COLLAPSED_AFTER * steps:
         found["collapse"] = [n for n, told in row["corners"].items() if _collapsed(told, most)]
     if row["step"] >= IGNORED_AFTER * steps:

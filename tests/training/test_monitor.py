@@ -121,8 +121,8 @@ def test_it_looks_at_trained_corners_only() -> None:
 def test_how_often_follows_from_what_a_look_costs() -> None:
     """16 clips, 3 corners of 4 passes and 2 gaps of 2: 256 passes; a step has 6 x 8."""
     seldom = monitor(make_encoder(), every=None)
-    assert seldom.every == 160  # 256 / (48 / 30)
-    assert [step for step in range(1, 400) if seldom.due(step)] == [160, 320]
+    assert seldom.every == 214  # 256 / (48 / 40)
+    assert [step for step in range(1, 500) if seldom.due(step)] == [214, 428]
     assert not monitor(make_encoder(), every=0).due(0)
 
 
@@ -138,15 +138,16 @@ def look(step: int, gap: float = 0.3, rank: float = 20, uniform: float = -2) -> 
 
 
 def test_what_is_wrong_is_said_once_and_not_too_early() -> None:
-    warn = partial(warnings_in, steps=100, width=256)
-    assert warn(look(100), []) == []
-    assert warn(look(20, gap=0.01), []) == [] and warn(look(5, rank=1), []) == []
-    (ignored,) = warn(look(30, gap=0.01), [])
+    warn = partial(warnings_in, steps=1000, width=256)
+    assert warn(look(1000), []) == []
+    assert warn(look(200, gap=0.01), []) == [] and warn(look(90, rank=1), []) == []
+    assert warnings_in(look(40, gap=0.01), [], 4, 256) == []  # a run of a few steps
+    (ignored,) = warn(look(300, gap=0.01), [])
     assert ignored["kind"] == "ignored" and ignored["of"] == ["echo"]
     assert "the encoder ignores echo" in ignored["text"] and "bank.ranges.echo" in ignored["text"]
-    before = [{**look(30, gap=0.01), "warnings": [ignored]}]
-    assert warn(look(40, gap=0.01), before) == []
-    for bad in (look(40, rank=1.2), look(40, uniform=-0.001)):
+    before = [{**look(300, gap=0.01), "warnings": [ignored]}]
+    assert warn(look(400, gap=0.01), before) == []
+    for bad in (look(400, rank=1.2), look(400, uniform=-0.001)):
         (collapse,) = warn(bad, before)
         assert collapse["kind"] == "collapse" and "Try a lower pretrain.lr" in collapse["text"]
 
@@ -163,7 +164,7 @@ class Constant(torch.nn.Module):
 def test_a_collapse_and_an_ignored_component_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = monitor(make_encoder())
     monkeypatch.setattr(looks, "_network", lambda corner, maps: Constant())
-    found = warnings_in(looks.look(9), [], 9, 12)
+    found = warnings_in(looks.look(90), [], 90, 12)
     assert {told["kind"]: told["of"] for told in found} == {
         "collapse": ["all", "-gain", "-other"],
         "ignored": ["gain", "other"],
