@@ -39,6 +39,6 @@ def executed(path: Path) -> nbformat.NotebookNode:
     notebook = nbformat.read(path, as_version=4)
     with TemporaryDirectory() as folder:
         where = {"metadata": {"path": folder}}
-        client = NotebookClient(notebook, timeout=TIMEOUT_S, resources=where)
+        client = NotebookClient(notebook, timeout=TIMEOUT_S, resources=where, coalesce_streams=True)
         client.execute(env={**os.environ, **QUIET})
     return notebook

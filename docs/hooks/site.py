@@ -47,4 +47,5 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def _add(files: Files, config: MkDocsConfig, own: dict[str, bytes]) -> None:
     for uri, data in own.items():
-        files.append(File.generated(config, uri, content=data))
+        if uri not in files.src_uris:  # another page may show it too
+            files.append(File.generated(config, uri, content=data))
