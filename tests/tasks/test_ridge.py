@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 
-from audioinv.tasks.ridge import STRENGTHS, fit_ridge
+from audioinv.tasks.ridge import STRENGTHS, _choose, fit_ridge
 
 
 def problem(n: int, d: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
@@ -61,3 +61,44 @@ def test_one_example_is_its_own_mean() -> None:
     weight, bias, _ = fit_ridge(np.ones((1, 3)), np.full((1, 2), 5.0))
     assert weight.tolist() == [[0, 0, 0], [0, 0, 0]]
     assert bias.tolist() == [5, 5]
+
+
+def spread(n: int, d: int, largest: float) -> tuple[np.ndarray, np.ndarray]:
+    """Features of singular values from 1 to `largest`, and targets of all of them with noise."""
+    draw = np.random.default_rng(n * d)
+    u, v = (np.linalg.qr(draw.standard_normal((k, min(n, d))))[0] for k in (n, d))
+    x = u * np.geomspace(largest, 1, min(n, d)) @ v.T
+    return x, x @ draw.standard_normal((d, 2)) + draw.standard_normal((n, 2))
+
+
+@pytest.mark.parametrize("largest", [30.0, 1e3, 1e5])
+@pytest.mark.parametrize(("n", "d"), [(200, 80), (80, 200), (120, 120)])
+def test_features_of_very_unlike_size_make_no_difference(n: int, d: int, largest: float) -> None:
+    x, y = spread(n, d, largest)
+    weight, _, strength = fit_ridge(x, y)
+    model = RidgeCV(STRENGTHS).fit(x, y)
+    assert strength == model.alpha_
+    np.testing.assert_allclose(weight, model.coef_, atol=1e-5 * np.abs(model.coef_).max())
+
+
+def test_single_precision_is_relied_on_where_it_suffices() -> None:
+    """Of features of like size; not of very unlike ones, nor where almost no error is left."""
+    relied = []
+    for x, y in (problem(300, 40, 3.0), problem(300, 40, 0.1), spread(200, 80, 1e5)):
+        x, y = x - x.mean(0), y - y.mean(0)
+        relied.append(_choose(x.astype(np.float32), y.astype(np.float32))[2])
+    assert relied == [True, False, False]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_single_precision_chooses_what_double_would(seed: int) -> None:
+    """Or one whose error is the same up to rounding, of features of all sizes and ranks."""
+    draw = np.random.default_rng(seed)
+    n, d = (int(k) for k in draw.integers(5, 120, 2))
+    x, y = spread(n, d, 10 ** draw.uniform(0, 5))
+    x = np.hstack([x, x[:, : d // 2], np.ones((n, 1))]) if seed % 3 == 0 else x
+    y = y + 10 ** draw.uniform(0, 3) * draw.standard_normal(y.shape)
+    model = RidgeCV(STRENGTHS, store_cv_results=True).fit(x, y)
+    errors = model.cv_results_.sum((0, 1))
+    chosen = np.flatnonzero(fit_ridge(x, y)[2] == STRENGTHS)[0]
+    assert errors[chosen] <= errors.min() * (1 + 1e-6)
