@@ -26,6 +26,7 @@ ROOMS = (
     ("audioinv.search",),
     ("audioinv.commands",),
     ("audioinv.cli",),
+    ("audioinv.__main__",),
 )
 LONGEST, LONGEST_FILE = 40, 400  # lines
 OF_SOUND_OR_SIGHT = re.compile(
