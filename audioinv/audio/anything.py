@@ -171,7 +171,8 @@ def _modulated(random: Random, clock: Clock) -> tuple[Samples, float]:
     track = _glide(random, clock, hz, 1.0)
     ratio = random.choice([1, 2, 3, 0.5, 1.5, random.uniform(0.2, 5)])
     highest = 0.45 * clock.rate / (track.max() * max(ratio, 1))  # Carson's bandwidth in ratios
-    index = np.linspace(*random.uniform(0, min(8.0, max(highest - 1, 0.1)), 2), clock.n)
+    first, last = random.uniform(0, min(8.0, max(highest - 1, 0.1)), 2)
+    index = np.linspace(first, last, clock.n)
     cycles = _phase(track, clock)
     return np.sin(TAU * cycles + index * np.sin(TAU * ratio * cycles)), hz
 

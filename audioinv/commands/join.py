@@ -36,11 +36,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Writes the manifest, and says how many clips each corpus gave."""
+    from collections import Counter
+
     from audioinv.data.join import join
     from audioinv.data.manifest import read_manifest
 
     path = join(options.manifests, options.out, options.test_fold, options.most, options.seed)
-    counts = read_manifest(path).frame.groupby(["corpus", "split"], sort=True).size()
-    for (corpus, split), count in counts.items():
+    frame = read_manifest(path).frame
+    counts = Counter(zip(frame["corpus"], frame["split"], strict=True))
+    for (corpus, split), count in sorted(counts.items()):
         print(f"{corpus} {split}: {count}")
     print(path)

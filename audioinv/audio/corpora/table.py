@@ -1,6 +1,6 @@
 """Your own recordings and their annotations: a clip for each row of a table.
 
-calls.csv with path,start,end,label      and whatever other columns
+calls.csv with path,start,end,label      and whatever other columns: --task makes tasks of them
 a.wav, a.Table.1.selections.txt          Raven's selection tables, one a sound or one for all
 a.wav, a.txt                             Audacity's label tracks, one beside each sound
 """
@@ -22,8 +22,10 @@ from audioinv.data.labels import is_list
 from audioinv.data.later import pandas as pd
 from audioinv.data.lists import choice, draw_split, probed, write_table
 from audioinv.data.manifest import SHOWN_PROBLEMS, Corpus
+from audioinv.data.own_tasks import own_tasks
 from audioinv.data.paths import leaves_root
 from audioinv.data.preparing import current, going_on
+from audioinv.data.task import KINDS
 from audioinv.data.tree import label_tasks, part_of
 from audioinv.data.walk import seen, visible
 
@@ -51,6 +53,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label", default="", help="column of the labels (default: label, or Raven's Annotation)"
     )
+    parser.add_argument(
+        "--task",
+        action="append",
+        default=[],
+        metavar="COLUMN[:KIND[:SEPARATOR]]",
+        help=f"a column to learn, and its kind: {', '.join(KINDS)} (default {KINDS[0]}); what "
+        "stands between several labels of a multilabel one (default ;); may be given several times "
+        "(default: the labels)",
+    )
+    parser.add_argument(
+        "--groups",
+        default="",
+        metavar="COLUMN",
+        help="each task also as COLUMN held out: no value of it is both trained and tested on",
+    )
 
 
 def downloads() -> tuple[Download, ...]:
@@ -65,6 +82,8 @@ def prepare(
     table: str | Path | None = None,
     format: str = "auto",
     label: str = "",
+    task: Sequence[str] = (),
+    groups: str = "",
 ) -> Path:
     """Writes manifest.csv and corpus.json of the annotated stretches into `out`.
 
@@ -76,12 +95,16 @@ def prepare(
         table: a file of annotations, or a folder whose .txt files are read; None is the root.
         format: "csv", "raven", "audacity", or "auto" to tell by the first line.
         label: the column of the labels; "" as of `read_annotations`.
+        task: columns to learn, as "species", "distance:regression" or "tags:multilabel:|"; none
+            takes the labels. groups: a column whose values are held out in turn, in a further task
+            of each.
 
     Returns:
         the manifest's path.
 
     Raises:
-        UserError: no such table or sound, or rows that are wrong: each with file and line.
+        UserError: no such table, sound or column, a kind that is none, or rows that are wrong: each
+            with file and line.
     """
     root = Path(root)
     choice("format", format, FORMATS)
@@ -94,7 +117,9 @@ def prepare(
             raise UserError(f"{tables[0]} has no rows; give a table with at least one")
         frame = _split(_checked(root, rows), seed)
         rate = int(frame["sample_rate"].mode()[0])
-        corpus = Corpus(NAME, root.resolve().name, SOURCE, LICENCE, "", rate, label_tasks(frame))
+        frame, tasks = own_tasks(frame, task, groups) if task or groups else (frame, None)
+        tasks = label_tasks(frame) if tasks is None else tasks
+        corpus = Corpus(NAME, root.resolve().name, SOURCE, LICENCE, "", rate, tasks)
         return write_table(root, out, frame, corpus)
 
 

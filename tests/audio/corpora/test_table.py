@@ -216,3 +216,51 @@ def test_the_command_prepares_and_validates(sounds: Path, tmp_path: Path) -> Non
     out = ["--root", str(sounds), "--out", str(tmp_path / "out")]
     assert main(["prepare", "table", *out, "--table", str(given), "--label", "bird"]) == 0
     assert main(["validate", str(tmp_path / "out" / "manifest.csv")]) == 0
+
+
+def test_columns_become_tasks_and_groups_are_held_out(
+    sounds: Path, tmp_path: Path, read_valid: ReadValid
+) -> None:
+    given = write(
+        tmp_path / "calls.csv",
+        "path,start,end,species,distance,tags,site",
+        "a.wav,0,1,wren,3.5,loud| near ,x",
+        "a.wav,1,2,tit,,near,y",
+        "north/b.flac,0,1,wren,20,,x",
+    )
+    words = ["prepare", "table", "--root", str(sounds), "--table", str(given)]
+    words += ["--out", str(tmp_path / "out"), "--groups", "site", "--task", "species"]
+    assert main([*words, "--task", "distance:regression", "--task", "tags:multilabel:|"]) == 0
+
+    manifest = read_valid(tmp_path / "out")
+    assert [(t.name, t.label, t.kind, t.groups) for t in manifest.corpus.tasks] == [
+        ("species", "species", "classification", None),
+        ("distance", "distance", "regression", None),
+        ("tags", "tags", "multilabel", None),
+        ("species_unseen_site", "species", "classification", "site"),
+        ("distance_unseen_site", "distance", "regression", "site"),
+        ("tags_unseen_site", "tags", "multilabel", "site"),
+    ]
+    assert manifest.frame["tags"].tolist() == ["loud;near", "near", ""]
+    assert manifest.frame["distance"].isna().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("task", "groups", "remedy"),
+    [
+        ("specie", "", "did you mean species"),
+        ("species:regresion", "", "did you mean regression"),
+        ("species:classification:|", "", "leave ':|' out"),
+        ("species:regression", "", "'wren' is no number"),
+        ("species", "sites", "did you mean site"),
+    ],
+)
+def test_a_task_that_cannot_be_is_refused(
+    sounds: Path, tmp_path: Path, task: str, groups: str, remedy: str
+) -> None:
+    given = write(tmp_path / "calls.csv", "path,start,end,species,site", "a.wav,0,1,wren,x")
+    with pytest.raises(UserError, match=remedy.replace("|", r"\|")):
+        table.prepare(sounds, tmp_path / "out", table=given, task=[task], groups=groups)
+    with pytest.raises(UserError, match="given twice"):
+        table.prepare(sounds, tmp_path / "out", table=given, task=["species", "species"])
+    assert not (tmp_path / "out").exists()
