@@ -15,6 +15,7 @@ from audioinv.base.near import meant_by
 from audioinv.base.version import __version__
 from audioinv.commands import (
     calibrate,
+    compare,
     download,
     explore,
     hub,
@@ -65,6 +66,7 @@ LAST = {
     "calibrate": calibrate,
     "report": report,
     "table": table,
+    "compare": compare,
     "hub": hub,
     "modalities": modalities,
 }

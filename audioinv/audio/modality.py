@@ -47,6 +47,10 @@ class Audio(Modality):
         "log_mel_stft": f"{FRONTEND}:LogMelStft",
         "waveform": f"{FRONTEND}:Waveform",
     }
+    rivals: ClassVar[Mapping[str, str]] = {
+        "resemblyzer": "audioinv.audio.rivals.resemblyzer:Resemblyzer",
+        "pesto": "audioinv.audio.rivals.pesto:Pesto",
+    }
     conf = "audioinv.audio.conf"
     corpora_in = "audioinv.audio.corpora"
     requires = ("soundfile",)

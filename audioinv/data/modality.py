@@ -75,7 +75,7 @@ class Modality(ABC):
             with them, `whole` names those without fractions.
         endings: of the files that hold clips, in lower case; none where clips have no file.
         whole_file: the numbers of a row that mean all of a file, for shards that have no manifest.
-        frontends: name -> "package.module:Class".
+        frontends: name -> "package.module:Class". rivals: the same, of others' networks; `rival`.
         conf: the package of its Hydra groups. defaults: the file in it that chooses among them.
         requires: packages that it cannot do without. extra: what to install audioinv with for them.
         media_options: further options of `media`.
@@ -90,6 +90,7 @@ class Modality(ABC):
     whole: frozenset[str] = frozenset()
     whole_file: ClassVar[Mapping[str, Any]] = {}
     frontends: ClassVar[Mapping[str, str]]
+    rivals: ClassVar[Mapping[str, str]] = {}
     conf: str
     defaults: str = "config"
     corpora_in: str = ""
@@ -235,6 +236,22 @@ class Modality(ABC):
         made: Any = kind(**options)
         made.modality = self.name  # a saved encoder tells it
         return cast("nn.Module", made)
+
+    def rival(self, name: str) -> type[Any]:
+        """The class of the rival `name`, or of somebody's own, PACKAGE.MODULE:CLASS.
+
+        Made without arguments it is a frozen network with `frontend`, the options of its front end;
+        the class itself tells `title` and the size of packs that it wants.
+
+        Raises:
+            UserError: there is none.
+        """
+        if ":" not in name and name not in self.rivals:
+            raise unknown("a rival", name, [*self.rivals, "PACKAGE.MODULE:CLASS"])
+        try:
+            return cast("type[Any]", resolve_name(self.rivals.get(name, name)))
+        except (ImportError, AttributeError, ValueError) as error:
+            raise UserError(f"rival {name} cannot be imported: {error}") from error
 
     def check(self, pack: Pack, frontend: Any) -> None:
         """Raises a UserError unless a pack has the size that the front end wants."""

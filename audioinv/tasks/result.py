@@ -36,6 +36,7 @@ class Result:
         interval: 95%, of `value`. draws: of its bootstrap, where they are not 1,000.
         chance: what guessing scores.
         n_test, n_train: clips tested and learnt from; episodes, and clips of one's support.
+        n_features: that the readout reads, the mean over folds.
         balanced_accuracy, macro_f1, r2, mse, mae: companions of `value`, by kind.
         descriptor: component -> value. depth: level of the network -> weight, where the task chose
             among levels. layers, readout: of the features, and what reads them.
@@ -63,6 +64,7 @@ class Result:
     chance: float | None = None
     n_test: int | None = None
     n_train: int | None = None
+    n_features: int | None = None
     balanced_accuracy: float | None = None
     macro_f1: float | None = None
     r2: float | None = None

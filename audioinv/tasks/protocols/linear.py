@@ -13,16 +13,16 @@ from torch import Tensor
 from audioinv.data.task import Task
 from audioinv.tasks.adapted import Adapted
 from audioinv.tasks.corners import only, prepare
-from audioinv.tasks.features import FeatureCache
 from audioinv.tasks.folds import folds
 from audioinv.tasks.labelled import Labelled
 from audioinv.tasks.learn import Learnt
+from audioinv.tasks.mixture import FeaturesAt
 from audioinv.tasks.protocols import Context, Row, Rows
 from audioinv.tasks.result import Result
 from audioinv.tasks.scores import score_outputs
 
 ID = "linear-v1"
-OutputsOf = Callable[[Adapted, FeatureCache, Labelled, Tensor], Tensor]
+OutputsOf = Callable[[Adapted, Any, Labelled, Tensor], Tensor]
 KEPT = ("mode", "descriptor", "depth", "n_train", "layers", "readout", "seed", "seconds")
 
 
@@ -54,10 +54,10 @@ def id_of(kind: str) -> str:
     return "regression-v1" if kind == "regression" else ID
 
 
-def readout_outputs(fold: Adapted, cache: FeatureCache, data: Labelled, test: Tensor) -> Tensor:
+def readout_outputs(fold: Adapted, features_at: FeaturesAt, data: Labelled, test: Tensor) -> Tensor:
     """Outputs (n, m) of the readout on test rows."""
-    prepare(cache, fold.mixture.descriptors, test)
-    return fold.readout.scores(fold.mixture.features(only(cache, test)))
+    prepare(features_at, fold.mixture.descriptors, test)
+    return fold.readout.scores(fold.mixture.features(only(features_at, test)))
 
 
 def scored(
@@ -67,18 +67,31 @@ def scored(
     outputs_of: OutputsOf,
     rows: Tensor | None = None,
 ) -> Result:
+    """`scored_on` of the features that a protocol works on."""
+    cache, drawn = context.features.of(task)
+    parts = folds(context.pack, task, drawn, context.score_on)
+    return scored_on(cache, parts, task, learnt, outputs_of, rows)
+
+
+def scored_on(
+    features_at: FeaturesAt,
+    parts: Iterable[tuple[Labelled, Tensor]],
+    task: Task,
+    learnt: Learnt,
+    outputs_of: OutputsOf,
+    rows: Tensor | None = None,
+) -> Result:
     """What `outputs_of` gives for each fold's test rows, scored together, and the adaptation.
 
     Args:
-        rows: only those of the test rows that are in it (n,); None takes all.
+        parts: the folds, as `folds` gives them. rows: only those of the test rows that are in it
+            (n,); None takes all.
     """
-    cache, drawn = context.features.of(task)
     adapted, info = learnt
     outputs, targets, clips = [], [], []
-    parts = folds(context.pack, task, drawn, context.score_on)
     for fold, (data, test) in zip(adapted, parts, strict=True):
         test = test if rows is None else test[torch.isin(test, rows)]
-        outputs.append(outputs_of(fold, cache, data, test))
+        outputs.append(outputs_of(fold, features_at, data, test))
         targets.append(data.targets[test])
         clips.append(test)
     together = (torch.cat(outputs), torch.cat(targets), task.kind, torch.cat(clips), task.metric)
