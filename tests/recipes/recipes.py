@@ -16,7 +16,11 @@ from tests.halves import HAVE
 RECIPES = Path(__file__).parents[2] / "recipes"
 IMAGES = ("cifar10", "cifar100", "imagenet100", "landmarks", "vision_benchmark")
 MODALITY = {
-    **{path.parts[-3]: "audio" for path in sorted(RECIPES.glob("*/ssl1/run.sh"))},
+    **{
+        path.parts[-3]: "audio"
+        for path in sorted(RECIPES.glob("*/ssl1/run.sh"))
+        if (path.parent / "conf").is_dir()
+    },
     **{"spirograph": "spirograph", "sonograph": "sonograph", **dict.fromkeys(IMAGES, "image")},
 }
 NAMES = [name for name, modality in MODALITY.items() if modality in HAVE]
