@@ -58,9 +58,10 @@ def test_pitch_is_followed_where_the_descriptor_says_so(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_its_card_tells_data_licence_and_limits(name: str) -> None:
     card = (RELEASED / name.partition("/")[2] / "README.md").read_text(encoding="utf-8")
-    for told in (f'load_encoder("{name}")', "license: apache-2.0", "Licence of the data", "Limits"):
+    for told in (f'load_encoder("{name}")', "Licence of the data", "Limits", "CC0-1.0"):
         assert told in card
     assert "statistics of 16 corners" in card
+    assert ("license: cc-by-sa-4.0" in card) == ("CC-BY-SA" in card), "what was asked to be shared"
 
 
 def test_a_name_like_theirs_is_answered_with_them(

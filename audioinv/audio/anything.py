@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from audioinv.base.randomness import derive_seed
 
-Samples = npt.NDArray[np.float64]
+Samples = npt.NDArray[np.floating[Any]]
 Random = np.random.Generator
 
 MOST_HARMONICS = 40
@@ -70,7 +71,8 @@ def draw_sound(seed: int, number: int, n_samples: int, sample_rate: int) -> Soun
     names = list(KINDS)
     count = 1 + int(random.choice(len(LAYERS), p=LAYERS))
     levels = np.append(0.0, -random.uniform(0, 18, count - 1))  # dB; the first is the loudest
-    total, first, hz = np.zeros(n_samples), "", np.nan
+    total: Samples = np.zeros(n_samples)
+    first, hz = "", np.nan
     for k, level in enumerate(levels):
         name = names[random.integers(len(names))]
         layer, fundamental = KINDS[name](random, clock)
@@ -135,7 +137,7 @@ def _harmonic(random: Random, clock: Clock) -> tuple[Samples, float]:
     hz = _log_uniform(random, LOWEST_HZ, HIGHEST_HZ / 2)
     track = _glide(random, clock, hz, 0.5)
     count = max(1, min(MOST_HARMONICS, int(0.45 * clock.rate / track.max())))
-    numbers = np.arange(1, count + 1)
+    numbers = np.arange(1, count + 1).astype(float)
     first, last = _spectrum(random, numbers, hz), _spectrum(random, numbers, hz)
     phases = np.exp(1j * TAU * random.random(count))
     turn = np.exp(1j * TAU * _phase(track, clock))

@@ -37,7 +37,9 @@ def own_tasks(
         if separator and kind != "multilabel":
             raise UserError(f"--task {text}: a {kind} has no separator; leave ':{separator}' out")
         if separator and separator != SEPARATOR:
-            frame = frame.assign(**{name: frame[name].map(lambda v, s=separator: _joined(v, s))})
+            frame = frame.assign(
+                **{name: frame[name].fillna("").map(lambda v, s=separator: _joined(v, s))}
+            )
         if kind == "regression":
             _check_numbers(frame[name], text)
         tasks.append(Task(name, name, kind))
@@ -56,8 +58,6 @@ def own_tasks(
 
 def _joined(value: object, separator: str) -> str:
     """Labels separated as tasks have them."""
-    if pd.isna(value):
-        return ""
     return SEPARATOR.join(part.strip() for part in str(value).split(separator) if part.strip())
 
 
