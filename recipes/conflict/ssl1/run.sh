@@ -124,7 +124,7 @@ stage_compare() {
     compare_command
     command+=(--packs "${packs[@]}" --tasks "${tasks[@]}" --labels "${many_labels[@]}" --draws "$draws" --levels "${many_levels[@]}")
     command+=(--published ../../../data_manifests/published/hear_conflict.csv)
-    command+=(--made_by "recipes/conflict/ssl1/run.sh$(changed corpora rivals labels draws levels label)")
+    command+=(--made_by "recipes/conflict/ssl1/run.sh --encoder ENCODER --data_root DIR$(changed corpora rivals labels draws levels label)")
     run "${command[@]}" ${label:+--label "$label"} ${results:+--results "$results"}
 }
 
