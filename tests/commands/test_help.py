@@ -39,6 +39,8 @@ TAUGHT = {
     "index": ["PACK", "--encoder", "--out", "--descriptor"],
     "similar": ["FILE", "--ignore", "--heed", "--index", "-k"],
     "explore": ["--index", "--export", "--switch", "--host", "--port"],
+    "compare": ["--encoder", "--packs", "--rivals", "--labels", "--draws"],
+    "watch": ["RUN", "--once", "--port"],
     "report": ["EXPDIR", "--results"],
     "table": ["EXPDIR", "--out", "--against", "--published", "--results"],
     "hub": ["push", "pull", "unpickled"],

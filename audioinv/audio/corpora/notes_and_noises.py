@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from audioinv.audio.anything import draw_sound
 from audioinv.audio.corpora.rendered import check_sizes, claim
 from audioinv.audio.io import write_wav
 from audioinv.base.errors import UserError
@@ -111,6 +110,8 @@ def _render(
     root: Path, seed: int, n_samples: int, sample_rate: int, block: tuple[str, int, int]
 ) -> pd.DataFrame:
     """Writes one file, unless it is there, and the labels of its sounds beside it; their rows."""
+    from audioinv.audio.anything import draw_sound  # heavy: the list of corpora need not wait
+
     split, first, last = block
     path = f"{split}/{first // BLOCK:06d}.wav"
     labels = (root / path).with_suffix(".json")

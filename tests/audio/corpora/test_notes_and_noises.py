@@ -38,7 +38,7 @@ def test_rows_are_the_sounds_of_their_numbers(rendered: Path) -> None:
 
 
 def test_nothing_is_wrong_with_it(rendered: Path) -> None:
-    assert not validate(read_manifest(rendered / "data")).problems
+    assert not validate(read_manifest(rendered / "data"))
 
 
 def test_what_is_there_stays_and_other_settings_are_refused(rendered: Path) -> None:
