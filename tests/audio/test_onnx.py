@@ -93,7 +93,7 @@ def test_what_cannot_take_a_descriptor_says_so(conditioning: str) -> None:
 def test_a_network_of_one_length_keeps_it() -> None:
     front: Any = ai.modality("audio").frontend("log_mel", sample_rate=RATE)
     network = ai.backbone("resnet10t", front.output_size, width=0.125, pool="both", dim=8)
-    plain = ai.Encoder(front, network, "none", SPACE).eval()._at(SPACE.all_on())
+    plain = ai.Encoder(front, network, "none", SPACE).eval().copied_at(SPACE.all_on())
     model = onnx_of(plain, {"clips": sounds(2, RATE)})
     torch.testing.assert_close(run(model, sounds(3, RATE)), plain(sounds(3, RATE)), **CLOSE)
     assert onnxruntime.InferenceSession(model).get_inputs()[0].shape == ["batch", RATE]

@@ -48,6 +48,8 @@ FREE = {
         "averaging",
         "robustness",
         "measure",
+        "monitor",
+        "log",
     ),
 }
 

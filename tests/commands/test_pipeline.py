@@ -50,7 +50,7 @@ def test_a_run_folder_is_complete(finished: Any) -> None:
     names = {path.name for path in run.iterdir()}
     assert names == {
         "checkpoints", "config.yaml", "encoder", "measure.json", "metrics.jsonl",
-        "statistics.json", "tasks", "tensorboard",
+        "monitor.jsonl", "statistics.json", "tasks", "tensorboard",
     }  # fmt: skip
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4, 5, 6]

@@ -65,7 +65,7 @@ def test_an_encoder_of_before_loads_with_the_stem_that_it_shared(
     loaded = AmortisedEncoder.load(tmp_path, lambda config: PlainFrontend(SIZE))
     x, corners = torch.ones(2, 3, 32, 32), (SPACE.all_on(), SPACE.parse("-a"))
     assert all(torch.equal(loaded(x, i), encoder(x, i)) for i in corners)
-    kernels = [loaded._at(i).backbone.trunk.conv1.weight for i in corners]
+    kernels = [loaded.copied_at(i).backbone.trunk.conv1.weight for i in corners]
     assert torch.equal(*kernels) is not stem
 
 

@@ -76,7 +76,7 @@ def commands(world: Path, *options: str) -> list[list[str]]:
 @pytest.mark.parametrize("name", THERE)
 def test_every_corpus_is_looked_for(name: str) -> None:
     own = {"folder", "table", "image_folder"}
-    made = {"sonograph", "sonograph_factors", "spirograph"}
+    made = {"notes_and_noises", "sonograph", "sonograph_factors", "spirograph"}
     part = {"benchmark": "esc10", "vision_benchmark": "imagenet100"}[name]
     assert set(listed(name)) == (registered(MODALITY[name]).corpora().keys() - own - made) | {part}
 

@@ -30,7 +30,7 @@ from audioinv.audio.augment import frames as loops
 from audioinv.audio.augment import kernels
 from audioinv.audio.augment.coloured_noise import ColouredNoise
 from audioinv.audio.augment.fade import Fade
-from audioinv.audio.augment.pitch_shift import PitchShift
+from audioinv.audio.augment.pitch_shift import PitchShift, ratio_of
 from audioinv.audio.augment.resample import resample
 from audioinv.audio.augment.time_mask import TimeMask
 from audioinv.audio.augment.time_shift import TimeShift
@@ -85,7 +85,8 @@ class FusedBank(AugmentationBank):
             raise UserError("frontend.views=fused has no gradients; give frontend.views=waveform")
         # on the CPU, where all that is decided by parameters is decided without waiting for a GPU
         rows = torch.cat([params[name].cpu() for name in self.augmentations], 1)
-        speed = self._of(rows, TimeStretch, 1.0) / (self._of(rows, PitchShift, 0.0) / 12).exp2()
+        stretch, semitones = self._of(rows, TimeStretch, 1.0), self._of(rows, PitchShift, 0.0)
+        speed = stretch.double() / ratio_of(semitones)
         decibels = in_chunks(self._decibels, x, speed, rows, least=16)
         return self.frontend.normalised(decibels)
 
@@ -95,7 +96,7 @@ class FusedBank(AugmentationBank):
         Parameters are on the CPU, as they are in all that follows.
         """
         shift = (self._of(rows, TimeShift, 0.0).double() * x.shape[-1]).round().long()
-        frames = self._cut(x, self._of(rows, PitchShift, 0.0), speed.double(), shift)
+        frames = self._cut(x, self._of(rows, PitchShift, 0.0), speed, shift)
         if self.affine:
             gain, added = self._gain_and_added(frames, rows, x.shape[-1])
             frames = self._change(frames, gain, added)
@@ -193,7 +194,7 @@ class FusedBank(AugmentationBank):
 
 def _at_pitch(x: Tensor, semitones: Tensor, speed: Tensor, n_fft: int) -> Tensor:
     """`x` (b, T) resampled to its new pitch, as much of it as is played; silence after its end."""
-    length, ratio = x.shape[-1], (semitones / 12).exp2()
+    length, ratio = x.shape[-1], ratio_of(semitones)
     played = length * float(speed.max()) + n_fft
     size = max(length, math.ceil(min(played, length / float(ratio.min()))))
     moved = semitones.ne(0).nonzero().flatten()

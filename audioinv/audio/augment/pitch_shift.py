@@ -38,7 +38,7 @@ class PitchShift(Augmentation):
 
     def apply(self, x: Tensor, params: Tensor) -> Tensor:
         """Shifts `x` (B, T) by `params` (B, 1) semitones; differentiable in both."""
-        clean, ratio = working(x), (params[:, 0] / 12).exp2()
+        clean, ratio = working(x), ratio_of(params[:, 0])
         shifted = in_chunks(self._shift, clean, 1 / ratio)
         return restore(clean, shifted, ~self.acts(params)).to(x.dtype)
 
@@ -69,12 +69,21 @@ class PitchShiftAndTimeStretch(Augmentation):
 
     def apply(self, x: Tensor, params: Tensor) -> Tensor:
         """Changes `x` (B, T) by `params` (B, 2), semitones and rates; differentiable in both."""
-        clean, ratio = working(x), (params[:, 0] / 12).exp2()
+        clean, ratio = working(x), ratio_of(params[:, 0])
         changed = in_chunks(self._change, clean, params[:, 1] / ratio, ratio)
         return restore(clean, changed, ~self.acts(params)).to(x.dtype)
 
     def _change(self, x: Tensor, speed: Tensor, ratio: Tensor) -> Tensor:
         return resample_and_vocode(x, ratio, speed, self.n_fft)
+
+
+def ratio_of(semitones: Tensor) -> Tensor:
+    """What frequencies are multiplied by, in double precision.
+
+    In single precision the last bit depends on the place in the batch, for processors take eight
+    numbers at once and the rest one by one; over a clip it adds up to a shift that can be measured.
+    """
+    return (semitones.double() / 12).exp2()
 
 
 def resample_and_vocode(x: Tensor, ratio: Tensor, speed: Tensor, n_fft: int) -> Tensor:

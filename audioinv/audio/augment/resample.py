@@ -54,7 +54,7 @@ def _spline_coefficients(x: Tensor, ratio: Tensor, by_kernels: bool) -> Tensor:
         kernels.low_pass(spectrum, cut, TRANSITION, n / 2, gains)
         return torch.fft.irfft(spectrum, OVERSAMPLING * n)
     band = torch.arange(spectrum.shape[-1], device=x.device, dtype=x.dtype) * (2 / n)  # 1: Nyquist
-    passed = ((cut[:, None] - band) / TRANSITION).clamp(0, 1)
+    passed = ((cut[:, None] - band) / TRANSITION).clamp(0, 1).to(x.dtype)
     dense = torch.fft.irfft(spectrum * (passed * gains), OVERSAMPLING * n)
     return F.pad(dense[:, : OVERSAMPLING * x.shape[-1] + 3], (0, 4))
 
