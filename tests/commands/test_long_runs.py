@@ -104,7 +104,8 @@ def test_a_disk_that_is_full_at_any_write(
             shutil.copy(finished.run / "config.yaml", folder)
         given = [str(word) for word in finished.commands()[name]]
         if name in ("prepare", "pack", "embed", "export"):
-            given[given.index("--out") + 1] = str(folder / "out")
+            out = "out.pt2" if name == "export" else "out"
+            given[given.index("--out") + 1] = str(folder / out)
         more = [f"run={folder}", f"statistics={folder / 's.json'}" if name == "statistics" else ""]
         more = [*more, *WRITING[name]] if "run=" in " ".join(given) else []
         return [name, *given, *(word for word in more if word)]

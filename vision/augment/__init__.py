@@ -32,12 +32,14 @@ AUGMENTATIONS: dict[str, type[Augmentation]] = {
         Cutout,
     )
 }
+"""Augmentations by name, in the order of their components."""
 
 # the two components of the paper's MoCo setting
 GROUPS: dict[str, tuple[str, ...]] = {
     "spatial": ("crop", "horizontal_flip"),
     "appearance": ("colour_jitter", "grayscale", "blur", "solarise"),
 }
+"""What a component of `bank.groups` acts on, by name."""
 
 __all__ = [
     "AUGMENTATIONS",

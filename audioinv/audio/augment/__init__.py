@@ -30,11 +30,13 @@ AUGMENTATIONS: dict[str, type[Augmentation]] = {
         ColouredNoise,
     )
 }
+"""Augmentations by name, in the order of their components."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "frequency": ("pitch_shift", "white_noise", "coloured_noise"),
     "time": ("time_stretch", "time_shift", "fade", "time_mask"),
 }
+"""What a component of `bank.groups` acts on, by name."""
 
 __all__ = [
     "AUGMENTATIONS",

@@ -56,6 +56,7 @@ CONDITIONINGS: dict[str, type[nn.Module]] = {
     "prompt": PromptConditioning,
     "none": NoConditioning,
 }
+"""Conditionings by name."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "hyper": {"name": "hyper", "bases": 8, "signed": True, "stem": True},
