@@ -26,9 +26,10 @@ from audioinv.training.rank_one import RankOneAdam
 from audioinv.training.state import checkpoints
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
-KILLS = {"pretrain": 12, "pack": 8, "adapt": 10, "export": 5, "embed": 5}
+KILLS = {"pretrain": 12, "pack": 8, "adapt": 10, "export": 5, "embed": 5, "index": 5}
 LONGER = ["pretrain.steps=24", "pretrain.checkpoint_every=3"]
 OUT = {"export": "plain.pt2", "embed": "features.parquet"}
+CORNERS = [f"--descriptor={corner}" for corner in ("all", "none", "-pitch_shift", "pitch_shift")]
 MODES = "adapt.modes=[fixed:all,search,soft,paper]"
 
 
@@ -68,6 +69,11 @@ def packed_into(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.iterdir()}
 
 
+def indexed(out: Path) -> dict[str, bytes]:
+    files = (path for path in out.rglob("*") if path.is_file())
+    return {str(path.relative_to(out)): path.read_bytes() for path in files}
+
+
 class Work:
     """One kind of work: how it is started in a folder, and what it leaves there."""
 
@@ -75,11 +81,19 @@ class Work:
         self.kind = kind
         self.world = world
         self.launch = launch
-        self.left = {"pretrain": ended, "adapt": adapted, "pack": packed_into}.get(kind, written)
+        self.left = {
+            "pretrain": ended,
+            "adapt": adapted,
+            "pack": packed_into,
+            "index": indexed,
+        }.get(kind, written)
 
     def start(self, folder: Path, before: Callable[[], None] = lambda: None) -> Any:
         if self.kind == "pack":
             return self.launch([str(folder)], before, work=self.pack)
+        if self.kind == "index":
+            told = [str(self.world.pack), "--encoder", str(self.world.run / "encoder")]
+            return self.launch(["index", *told, "--out", str(folder), *CORNERS], before)
         out = ["--out", str(folder / OUT[self.kind])] if self.kind in OUT else []
         more = {"pretrain": LONGER, "adapt": [MODES]}.get(self.kind, out)
         if self.kind != "pretrain" and not folder.exists():
