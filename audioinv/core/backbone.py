@@ -94,7 +94,14 @@ class Backbone(nn.Module):
         return [rows_of(x), *(self._pool(m) for m in before), self._last(maps[-1])]
 
     def _last(self, maps: Tensor) -> Tensor:
-        last: Tensor = self.linear(self._pool_last(maps))
+        pooled = self._pool_last(maps)
+        expected = getattr(self.linear, "in_features", pooled.shape[1])
+        if not torch.jit.is_tracing() and pooled.shape[1] != expected:
+            raise UserError(
+                f"with pool={self.pool} this network takes maps of {tuple(self.input_size[1:])} "
+                "alone; give clips of its own length, or encoder.embed, which cuts windows"
+            )
+        last: Tensor = self.linear(pooled)
         return last
 
     def _maps(self, x: Tensor) -> list[Tensor]:

@@ -27,7 +27,14 @@ from usearch import index as usearch
 
 from audioinv.base.checked import checked
 from audioinv.base.errors import UserError
-from audioinv.base.files import ENCODER_FILES, atomic_path, key_of, read_json, write_json
+from audioinv.base.files import (
+    ENCODER_FILES,
+    atomic_path,
+    key_of,
+    read_json,
+    remove_abandoned,
+    write_json,
+)
 from audioinv.base.lock import locked
 from audioinv.base.near import meant, unknown
 from audioinv.base.tensors import save_tensors
@@ -181,6 +188,7 @@ class Index:
         }
         if missing:
             with locked(self.folder):
+                remove_abandoned(self.folder)
                 self._make(missing)
         for name in names:
             if name not in self._open:

@@ -141,3 +141,10 @@ def test_where_the_last_norms_of_blocks_start(
     ends = [n for n in starts if n.endswith(last) and "layer" in n]
     assert len(ends) == sum(LAYERS)
     assert starts == {n: [start if n in ends else 1.0] for n in starts}
+
+
+def test_a_network_of_one_length_names_it() -> None:
+    network = Backbone("resnet18", (1, 32, 24), width=0.125, pool="both")
+    with pytest.raises(UserError, match=r"pool=both.*\(32, 24\).*encoder\.embed"):
+        network(torch.zeros(2, 1, 32, 200))
+    Backbone("resnet18", (1, 32, 24), width=0.125, pool="time")(torch.zeros(2, 1, 32, 200))

@@ -47,7 +47,8 @@ def main(target: str, folder: str, *options: str) -> None:
             remember(target, case)
             raise
 
-    words = [f"-max_len={MOST_BYTES}", "-len_control=0", f"-artifact_prefix={folder}/", *options]
+    words = [f"-max_len={MOST_BYTES}", "-len_control=0", f"-artifact_prefix={folder}/"]
+    words += ["-rss_limit_mb=0", *options]  # a process inherits its parent's peak, and counts it
     atheris.Setup([target, *words, str(seeds)], cases.hypothesis.fuzz_one_input)
     atheris.Fuzz()
 

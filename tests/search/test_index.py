@@ -82,6 +82,15 @@ def test_the_same_files_each_time(made: Index, encoder: Path, tmp_path: Path) ->
         assert (tmp_path / "again" / name).read_bytes() == (made.folder / name).read_bytes()
 
 
+def test_what_a_killed_one_left_half_written_goes(
+    made: Index, encoder: Path, tmp_path: Path
+) -> None:
+    half = tmp_path / ".01.usearch.host-1.tmp"
+    half.write_bytes(b"half")
+    index(made.pack, encoder, tmp_path)
+    assert not half.exists()
+
+
 def test_an_index_of_others_is_refused(
     made: Index, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
