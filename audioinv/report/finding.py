@@ -103,7 +103,10 @@ def _gain(own: Sequence[Result], other: Sequence[Result], name: str) -> str:
     sign = -1 if metric in ERRORS else 1
     gains = [sign * (ours - against) for ours, against in pairs]
     mean = _mean(gains)
-    what = f"{_shown(abs(mean), metric)} {'better' if mean >= 0 else 'worse'} than {name}"
+    shown = _shown(abs(mean), metric)
+    what = f"{shown} {'better' if mean >= 0 else 'worse'} than {name}"
+    if shown == _shown(0.0, metric):
+        what = f"as good as {name}"
     if len(gains) < 2:
         return f"{what} (one seed)"
     half = float(student.ppf(0.975, len(gains) - 1) * np.std(gains, ddof=1) / len(gains) ** 0.5)

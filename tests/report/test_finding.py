@@ -68,6 +68,11 @@ def test_one_seed_has_no_interval_and_what_is_not_there_is_not_told(results: lis
     )
 
 
+def test_no_difference_is_neither_better_nor_worse(results: list[Result]) -> None:
+    one = [replace(r, value=0.5) for r in results if r.seed == 0 and r.method == "amortised"]
+    assert of(one, "digit").gained == ("as good as the same encoder, all on (one seed)",)
+
+
 def test_the_level_of_most_weight_is_named(results: list[Result]) -> None:
     deep = [replace(r, depth={"level 0": 0.2, "level 1": 0.5, "level 2": 0.3}) for r in results]
     assert of(deep, "digit").looked == "level 1 (50 % of the weight)"
