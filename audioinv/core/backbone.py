@@ -29,7 +29,7 @@ class Backbone(nn.Module):
 
     Args:
         name: a timm model that offers `forward_intermediates`, for example "resnet18".
-        input_size: (C, H, W) of the maps it will see; W may differ later.
+        input_size: (C, H, W) of the maps it will see; W may differ later, but where pool is "both".
         width: multiplies the channels of a ResNet's stages.
         stem: "stock" as timm builds it; "no_pool" without its max-pooling (stride 2 instead of 4);
             "cifar" one 3x3 convolution of stride 1 and no pooling (He et al., CVPR 2016,

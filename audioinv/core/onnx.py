@@ -104,12 +104,8 @@ def _takes(network: nn.Module, inputs: Sequence[Tensor], axis: int) -> bool:
     try:
         longer = network(torch.cat([x, x], axis), *others)
         return bool(longer.shape == network(*inputs).shape)
-    except (
-        UserError,
-        RuntimeError,
-        ValueError,
-        AssertionError,
-    ):  # whatever a network of one size provokes
+    # whatever a network of one size provokes
+    except (UserError, RuntimeError, ValueError, AssertionError):
         return False
 
 

@@ -65,11 +65,7 @@ def written(run: Path) -> dict[str, bytes]:
     }
 
 
-def packed_into(out: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in out.iterdir()}
-
-
-def indexed(out: Path) -> dict[str, bytes]:
+def files_in(out: Path) -> dict[str, bytes]:
     files = (path for path in out.rglob("*") if path.is_file())
     return {str(path.relative_to(out)): path.read_bytes() for path in files}
 
@@ -81,12 +77,8 @@ class Work:
         self.kind = kind
         self.world = world
         self.launch = launch
-        self.left = {
-            "pretrain": ended,
-            "adapt": adapted,
-            "pack": packed_into,
-            "index": indexed,
-        }.get(kind, written)
+        own = {"pretrain": ended, "adapt": adapted, "pack": files_in, "index": files_in}
+        self.left = own.get(kind, written)
 
     def start(self, folder: Path, before: Callable[[], None] = lambda: None) -> Any:
         if self.kind == "pack":

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import sys
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
 import atheris
@@ -23,6 +24,7 @@ with atheris.instrument_imports(include=["audioinv", "vision"], enable_loader_ov
     from tests.faults.targets import TARGETS
 
 MOST_BYTES = 4096
+MOST_MEGABYTES = 1024  # above what stands when the cases begin
 
 
 def main(target: str, folder: str, *options: str) -> None:
@@ -47,8 +49,10 @@ def main(target: str, folder: str, *options: str) -> None:
             remember(target, case)
             raise
 
+    # What libFuzzer limits is a peak, and a process begins with that of its parent.
+    limit = getrusage(RUSAGE_SELF).ru_maxrss // 1024 + MOST_MEGABYTES
     words = [f"-max_len={MOST_BYTES}", "-len_control=0", f"-artifact_prefix={folder}/"]
-    words += ["-rss_limit_mb=0", *options]  # a process inherits its parent's peak, and counts it
+    words += [f"-rss_limit_mb={limit}", *options]
     atheris.Setup([target, *words, str(seeds)], cases.hypothesis.fuzz_one_input)
     atheris.Fuzz()
 
